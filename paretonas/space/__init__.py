@@ -1,0 +1,19 @@
+"""What can be built: search spaces, their decisions, and the specs they decode to. Pure Python."""
+
+from paretonas.registry import Registry
+from paretonas.space.space import Architecture, Decision, SearchSpace
+from paretonas.space.spec import ForeignSpec, Spec, spec_from_json, spec_hash, spec_to_json
+
+spaces = Registry("space", {"mnasnet": "paretonas.space.mnasnet:MnasNetSpace"})
+
+__all__ = [
+    "Architecture",
+    "Decision",
+    "ForeignSpec",
+    "SearchSpace",
+    "Spec",
+    "spaces",
+    "spec_from_json",
+    "spec_hash",
+    "spec_to_json",
+]

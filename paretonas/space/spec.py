@@ -1,0 +1,133 @@
+"""Specs: what an architecture means, as frozen dataclasses with a strict, readable JSON form.
+
+A spec's identity is the hash of its JSON form, so two searches, spaces or users that mean the same network share its
+evaluations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from paretonas.errors import ParetonasError, SpecError, UnknownNameError
+from paretonas.registry import Registry
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+spec_kinds = Registry(
+    "spec kind",
+    {"foreign": "paretonas.space.spec:ForeignSpec", "mnasnet": "paretonas.space.mnasnet:MnasNetSpec"},
+)
+
+
+class Spec:
+    """Base of all specs. A subclass is a frozen dataclass that checks itself in `__post_init__`.
+
+    Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, or such dataclasses.
+    """
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class ForeignSpec(Spec):
+    """A model that is not described by a spec of ours.
+
+    Args:
+        source: `timm:NAME`, or `module:factory` for a callable of the user's that takes `num_classes` and `in_chans`.
+
+    Raises:
+        SpecError: `source` is not of that form.
+    """
+
+    kind: ClassVar[str] = "foreign"
+    source: str
+
+    def __post_init__(self) -> None:
+        module, _, factory = self.source.partition(":")
+        if not module or not factory:
+            raise SpecError(f"A foreign model's source is 'timm:NAME' or 'module:factory', but got {self.source!r}.")
+
+
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    """The spec as plain JSON data, with its kind."""
+    if not is_dataclass(spec) or isinstance(spec, type):
+        raise SpecError(f"A spec is a dataclass, but got {spec!r}.")
+    return {"kind": spec.kind, **json.loads(json.dumps(asdict(spec)))}
+
+
+def spec_from_json(data: object) -> Spec:
+    """The checked spec that `data` describes.
+
+    Raises:
+        SpecError: Not an object, an unknown kind or field, a missing field, or a value that breaks the spec's rules.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
+        raise SpecError(f"A spec is a JSON object with a 'kind' ({', '.join(spec_kinds)}), but got {_short(data)}.")
+    try:
+        plugin = spec_kinds.load(data["kind"])
+    except UnknownNameError as error:
+        raise SpecError(str(error)) from None
+    spec: Spec = _read(plugin, {k: v for k, v in data.items() if k != "kind"}, data["kind"])
+    return spec
+
+
+def spec_hash(spec: Spec) -> str:
+    """Sixteen hexadecimal digits that identify the spec.
+
+    >>> spec_hash(ForeignSpec("timm:resnet18"))
+    'cc6d9229f8b5abf8'
+    """
+    text = json.dumps(spec_to_json(spec), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read(to: Any, data: Any, where: str) -> Any:
+    """`data` as the type `to`; `where` is the path for messages."""
+    origin = get_origin(to)
+    if is_dataclass(to) and isinstance(to, type):
+        return _read_dataclass(to, data, where)
+    if origin is Literal:
+        if data not in get_args(to) or isinstance(data, bool):
+            raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {_short(data)}.")
+        return data
+    if origin is tuple:
+        if not isinstance(data, list | tuple):
+            raise SpecError(f"{where} is a list, but got {_short(data)}.")
+        return tuple(_read(get_args(to)[0], item, f"{where}[{i}]") for i, item in enumerate(data))
+    if origin in (Union, UnionType):
+        if data is None and NoneType in get_args(to):
+            return None
+        return _read(next(t for t in get_args(to) if t is not NoneType), data, where)
+    if to is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
+        raise SpecError(f"{where} is of type {to.__name__}, but got {_short(data)}.")
+    return data
+
+
+def _read_dataclass(to: type, data: Any, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise SpecError(f"{where} is an object, but got {_short(data)}.")
+    known = {f.name: f for f in fields(to)}
+    unknown = [key for key in data if key not in known]
+    if unknown:
+        raise SpecError(f"{where} has the fields {', '.join(known)}, but got {_short(unknown[0])}.")
+    missing = [n for n, f in known.items() if n not in data and f.default is MISSING and f.default_factory is MISSING]
+    if missing:
+        raise SpecError(f"{where} lacks {', '.join(map(repr, missing))}.")
+    types = get_type_hints(to)
+    values = {key: _read(types[key], value, f"{where}.{key}") for key, value in data.items()}
+    try:
+        return to(**values)
+    except ParetonasError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

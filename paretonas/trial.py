@@ -1,0 +1,139 @@
+"""The records that travel between the parts: proposals, trials, latencies. Pure data."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from paretonas.space import Architecture
+
+Metrics = Mapping[str, float]
+"""Measured numbers by name; the name carries the unit (`latency_ms`), accuracy is a fraction in [0, 1]."""
+
+
+class State(StrEnum):
+    """Where a trial stands. The last three are final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the trial."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks to be evaluated.
+
+    Args:
+        number: Ask number: 0 for the first proposal of a search, then counting up.
+        architecture: What to evaluate.
+        context: What the strategy will want back in `tell` (PPO's log-probabilities); JSON data.
+    """
+
+    number: int
+    architecture: Architecture
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One proposal and what became of it.
+
+    Args:
+        number: The proposal's ask number.
+        architecture: What was proposed.
+        spec_hash: Identity of the spec that the architecture decodes to.
+        state: See `State`.
+        metrics: What was measured, possibly before the trial was pruned or failed.
+        reward: What the strategy sees; 0 for a pruned trial, None for a failed one.
+        fidelity: Share of the full training budget, in (0, 1].
+        seed: Of the training.
+        context: The proposal's.
+        error: Traceback or reason if failed, the limit if pruned.
+        is_reused: Whether the accuracy had been paid for by an earlier trial.
+        told: Position in the order in which strategies were told, from 0; None before.
+        seconds: Wall time that this trial cost.
+    """
+
+    number: int
+    architecture: Architecture
+    spec_hash: str
+    state: State = State.WAITING
+    metrics: Metrics = field(default_factory=dict)
+    reward: float | None = None
+    fidelity: float = 1.0
+    seed: int = 0
+    context: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    is_reused: bool = False
+    told: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def usable_reward(self) -> float | None:
+        """The reward if there is one and it is a finite number."""
+        return self.reward if self.reward is not None and math.isfinite(self.reward) else None
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Raw times of a candidate and of the reference network that ran in alternation with it.
+
+    All statistics are computed from the samples; pair i is one run of each, in the same process and engine.
+
+    Args:
+        candidate_wall: Wall-clock seconds of a candidate run, one entry a pair.
+        candidate_cpu: CPU seconds of the same runs.
+        reference_wall: Wall-clock seconds of the reference runs.
+        reference_cpu: CPU seconds of the reference runs.
+        calibrated: The reference's latency in seconds, measured once for a device, runtime version and thread count.
+        clock: Which clock the headline uses: "cpu" for one thread on a CPU, else "wall".
+        conditions: Runtime, version, threads, CPU, affinity, date.
+        flags: Why the measurement is not beyond doubt: "preempted", "contended", "unsettled", "summary-only".
+        attempts: How many times it was measured before it was kept.
+    """
+
+    candidate_wall: tuple[float, ...]
+    candidate_cpu: tuple[float, ...]
+    reference_wall: tuple[float, ...]
+    reference_cpu: tuple[float, ...]
+    calibrated: float
+    clock: str = "cpu"
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    attempts: int = 1
+
+    @property
+    def pair_ratios(self) -> tuple[float, ...]:
+        """Candidate over reference, pair by pair, on the headline clock."""
+        if self.clock == "cpu":
+            pairs = zip(self.candidate_cpu, self.reference_cpu, strict=True)
+        else:
+            pairs = zip(self.candidate_wall, self.reference_wall, strict=True)
+        return tuple(candidate / reference for candidate, reference in pairs)
+
+    @property
+    def ratio(self) -> float:
+        """Median of the pair ratios: how many times the reference's latency."""
+        return statistics.median(self.pair_ratios)
+
+    @property
+    def latency_ms(self) -> float:
+        """The headline: median pair ratio times the reference's calibrated latency, in milliseconds."""
+        return self.ratio * self.calibrated * 1e3
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range of the pair ratios over their median."""
+        low, _, high = statistics.quantiles(self.pair_ratios, n=4)
+        return (high - low) / self.ratio
