@@ -1,1 +1,5 @@
-"""device"""
+"""How fast a network is, on a runtime (an engine) reached over a transport."""
+
+from paretonas.device.device import Device, ModelFile, Runtime, Transport, parse_device, runtimes, transports
+
+__all__ = ["Device", "ModelFile", "Runtime", "Transport", "parse_device", "runtimes", "transports"]

@@ -1,1 +1,1 @@
-"""device/runtime"""
+"""Inference engines."""

@@ -1,1 +1,1 @@
-"""device/transport"""
+"""Ways to the machine that a runtime runs on."""

@@ -1,0 +1,149 @@
+"""The timing protocol: every run of the candidate alternates with one of a fixed reference network.
+
+The headline is the median over pairs of candidate time / reference time, on the CPU clock for one thread and on the wall
+clock otherwise. What disturbs the machine disturbs both runs of a pair, and the CPU clock does not count the time that
+others were given. The clocks are arguments, so that tests can give their own.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paretonas.errors import UsageError
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Where times come from, in seconds.
+
+    Args:
+        wall: Wall clock.
+        cpu: CPU time of what runs the model.
+    """
+
+    wall: Callable[[], float] = time.perf_counter
+    cpu: Callable[[], float] = time.thread_time
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a latency is measured.
+
+    Args:
+        pairs: Runs of candidate and reference: 10 to screen, 20 for the record.
+        shortest: Seconds; a model that takes less is repeated inside a run until the run takes that long.
+        settled: Warm-up ends once three runs in a row lie within this share of their fastest.
+        warmup: Most runs of a warm-up.
+        preempted: Mean wall over mean CPU time above which others took the core away.
+        drifted: Median of the reference over its fastest tenth above which others shared the core's resources.
+        attempts: How often a flagged measurement is made before it is kept with its flags.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    pairs: int = 20
+    shortest: float = 1e-3
+    settled: float = 0.1
+    warmup: int = 20
+    preempted: float = 1.05
+    drifted: float = 1.05
+    attempts: int = 3
+
+    def __post_init__(self) -> None:
+        if self.pairs < 2 or self.warmup < 3 or self.attempts < 1:
+            raise UsageError(f"`pairs >= 2`, `warmup >= 3` and `attempts >= 1` must hold, but got {self}.")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Seconds of every run; entry i of each tuple is of pair i."""
+
+    candidate_wall: tuple[float, ...]
+    candidate_cpu: tuple[float, ...]
+    reference_wall: tuple[float, ...]
+    reference_cpu: tuple[float, ...]
+    is_settled: bool = True
+
+
+def time_pairs(candidate: Run, reference: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> Samples:  # noqa: B008
+    """Warm both up, then run them in turn."""
+    with _NoGarbageCollection():
+        timers = [_timer(run, protocol, clocks) for run in (candidate, reference)]
+        settled = [_warm_up(timer, protocol) for timer in timers]
+        rows = [(*timers[0](), *timers[1]()) for _ in range(protocol.pairs)]
+    candidate_wall, candidate_cpu, reference_wall, reference_cpu = zip(*rows, strict=True)
+    return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, all(settled))
+
+
+def time_alone(run: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> list[tuple[float, float]]:  # noqa: B008
+    """Wall and CPU seconds of three times as many runs as the protocol has pairs."""
+    with _NoGarbageCollection():
+        timer = _timer(run, protocol, clocks)
+        _warm_up(timer, protocol)
+        return [timer() for _ in range(3 * protocol.pairs)]
+
+
+def headline_flags(samples: Samples, clock: str, protocol: Protocol) -> tuple[str, ...]:
+    """What speaks against a measurement.
+
+    "preempted": others ran on the core meanwhile. "contended": the reference, on the headline's clock, was slower than
+    its fastest tenth by more than the protocol allows. "unsettled": the warm-up never came to rest.
+    """
+    flags = []
+    wall = statistics.fmean(samples.candidate_wall) + statistics.fmean(samples.reference_wall)
+    cpu = statistics.fmean(samples.candidate_cpu) + statistics.fmean(samples.reference_cpu)
+    if clock == "cpu" and wall > protocol.preempted * cpu:
+        flags.append("preempted")
+    reference = samples.reference_cpu if clock == "cpu" else samples.reference_wall
+    fastest = sorted(reference)[len(reference) // 10]
+    if statistics.median(reference) > protocol.drifted * fastest:
+        flags.append("contended")
+    if not samples.is_settled:
+        flags.append("unsettled")
+    return tuple(flags)
+
+
+def _timer(run: Run, protocol: Protocol, clocks: Clocks) -> Callable[[], tuple[float, float]]:
+    """A function that gives wall and CPU seconds of one run, averaged over repeats if the model is very fast."""
+
+    def timed(repeats: int) -> tuple[float, float]:
+        wall, cpu = clocks.wall(), clocks.cpu()
+        for _ in range(repeats):
+            run()
+        cpu, wall = clocks.cpu() - cpu, clocks.wall() - wall
+        return wall / repeats, cpu / repeats
+
+    run()
+    once = min(timed(1)[0] for _ in range(3))
+    repeats = max(1, min(1000, round(protocol.shortest / max(once, 1e-9) + 0.5))) if once < protocol.shortest else 1
+    return lambda: timed(repeats)
+
+
+def _warm_up(timer: Callable[[], tuple[float, float]], protocol: Protocol) -> bool:
+    """Run until three times in a row are alike; whether that happened."""
+    last: list[float] = []
+    for _ in range(protocol.warmup):
+        last = [*last[-2:], timer()[1]]
+        if len(last) == 3 and max(last) <= (1 + protocol.settled) * min(last):
+            return True
+    return False
+
+
+class _NoGarbageCollection:
+    """Python's collector stays out of the way for a while."""
+
+    def __enter__(self) -> None:
+        self._was_enabled = gc.isenabled()
+        gc.collect()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._was_enabled:
+            gc.enable()

@@ -1,0 +1,339 @@
+"""Jobs run in a pool of pinned processes on this machine (Linux, macOS), any of which may die without harm to the rest.
+
+Not `concurrent.futures`: there a worker that dies breaks the whole pool, and a running job cannot be stopped. Here each
+worker has a pipe of its own, whose end tells of its death; the parent waits on all pipes up to the nearest deadline.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from multiprocessing import connection
+from multiprocessing.util import Finalize
+from typing import Any, TypeVar
+
+from paretonas.errors import UsageError
+from paretonas.executor.executor import Executor, Job, Outcome, attempt
+
+T = TypeVar("T")
+
+_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy torch's and the runtimes' threads in mid-step
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_HINTS = {
+    -signal.SIGKILL: " If nobody killed it, the machine ran out of memory: use fewer workers or smaller batches.",
+    1: " A script that starts workers needs `if __name__ == '__main__':` around its own work.",
+}
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """Worker processes on this machine, each pinned to cores of its own.
+
+    Args:
+        workers: How many; None: as many as the usable cores allow.
+        threads: Cores, and threads of numerical libraries, per worker.
+        pin: Whether workers are pinned. Say no where several searches share the machine: all would pin the same cores.
+        memory_gb: Memory in GiB that each worker may allocate before its job fails; None: no limit. Held by Linux only.
+
+    Raises:
+        UsageError: A number that is not positive.
+    """
+
+    workers: int | None = None
+    threads: int = 1
+    pin: bool = True
+    memory_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "memory_gb"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"`{name} > 0` must hold, but got {name}={value}.")
+
+    def start(self) -> ProcessExecutor:
+        """The executor; its workers start when they are first needed."""
+        return ProcessExecutor(self)
+
+
+class ProcessExecutor(Executor):
+    """Runs each job in one of its worker processes, which are kept warm and replaced when they die.
+
+    A job over its time limit is killed together with the processes that it started. No worker outlives this process.
+    """
+
+    def __init__(self, options: ProcessOptions):
+        cores = _usable_cores()
+        self.workers = options.workers or max(1, len(cores) // options.threads)
+        self._options = options
+        self._cores = cores
+        self._pool: dict[int, _Worker] = {}
+        self._queue: deque[_Task] = deque()
+        self._done: list[Job[Any]] = []
+        # Before its exit handlers join the workers, multiprocessing runs finalizers that have a priority.
+        self._shut = Finalize(self, _kill_all, args=(self._pool,), exitpriority=10)
+
+    def submit(self, key: str, function: Callable[..., T], *args: Any, timeout: float | None = None) -> Job[T]:
+        """Run `function(*args)` in the next free worker; see `Executor.submit`."""
+        if not self._shut.still_active():
+            raise UsageError(f"An executor takes jobs until it is closed, but job {key!r} came later.")
+        job: Job[T] = Job(key)
+        try:
+            payload = pickle.dumps((function, args))
+        except Exception as error:
+            rule = "A job's function is found by name in a module and its arguments can be pickled"
+            self._finish(job, Outcome.failed(f"{rule}, but: {error}.", traceback.format_exc()))
+        else:
+            self._queue.append(_Task(job, payload, inf if timeout is None else timeout))
+            self._dispatch()
+        return job
+
+    def wait(self, timeout: float | None = None) -> list[Job[Any]]:
+        """Block until a job is done; see `Executor.wait`."""
+        until = inf if timeout is None else time.monotonic() + timeout
+        while True:
+            busy = [worker for worker in self._pool.values() if worker.task]
+            _wait_for_news(busy, until=-inf if self._done else until)
+            for worker in busy:
+                self._settle(worker)
+            self._dispatch()
+            if self._done or not busy or time.monotonic() >= until:
+                break
+        done, self._done = self._done, []
+        return done
+
+    @property
+    def idle(self) -> int:
+        """How many further jobs would start at once."""
+        busy = sum(worker.task is not None for worker in self._pool.values())
+        return max(0, self.workers - busy - len(self._queue))
+
+    def close(self) -> None:
+        """Kill all workers and fail what is not done."""
+        unfinished = [worker.task for worker in self._pool.values() if worker.task] + list(self._queue)
+        self._shut()
+        self._queue.clear()
+        for task in unfinished:
+            self._finish(task.job, Outcome.failed("The executor was closed before the job was done."))
+
+    def _finish(self, job: Job[Any], outcome: Outcome) -> None:
+        job.finish(outcome)
+        self._done.append(job)
+
+    def _dispatch(self) -> None:
+        """Hand queued tasks to free workers, starting those that are missing or died while idle."""
+        for number in range(self.workers):
+            if not self._queue:
+                return
+            worker = self._pool.get(number)
+            if worker and worker.task:
+                continue
+            if worker and not worker.process.is_alive():
+                self._pool.pop(number).kill()
+                worker = None
+            task = self._queue.popleft()
+            try:
+                worker = worker or _Worker(number, self._options, self._cores)
+            except OSError as error:
+                self._finish(task.job, Outcome.failed(f"A worker could not be started: {error}."))
+            else:
+                self._pool[number] = worker
+                worker.begin(task)
+
+    def _settle(self, worker: _Worker) -> None:
+        """Finish the worker's task if it came to an end, and drop the worker if that was its own end too."""
+        task = worker.task
+        assert task is not None
+        outcome = worker.outcome()
+        if outcome is None:
+            return
+        worker.task = None
+        if worker.is_spent:
+            del self._pool[worker.number]
+            worker.kill()
+        self._finish(task.job, outcome)
+
+
+class _Task:
+    """A job on its way through the pool."""
+
+    def __init__(self, job: Job[Any], payload: bytes, timeout: float):
+        self.job = job
+        self.payload = payload
+        self.timeout = timeout
+        self.start = inf
+
+    @property
+    def deadline(self) -> float:
+        return self.start + self.timeout
+
+
+class _Worker:
+    """The parent's view of one worker: its process, its pipe, and the task that it is at."""
+
+    def __init__(self, number: int, options: ProcessOptions, cores: Sequence[int]):
+        self.number = number
+        self.task: _Task | None = None
+        self.is_spent = False
+        first = number * options.threads
+        group = {cores[(first + i) % len(cores)] for i in range(options.threads)} if options.pin else set()
+        self.pipe, remote = _SPAWN.Pipe()
+        args = (remote, os.getpid(), group, options.memory_gb)
+        self.process = _SPAWN.Process(target=_serve, name=f"paretonas-worker-{number}", args=args)
+        try:
+            with _environment(dict.fromkeys(_THREAD_VARIABLES, str(options.threads))):
+                self.process.start()
+        except OSError:
+            self.pipe.close()
+            raise
+        finally:
+            remote.close()
+
+    def begin(self, task: _Task) -> None:
+        """Send the task; if the worker is dead, `outcome` will tell."""
+        self.task = task
+        task.start = time.monotonic()
+        with suppress(OSError):
+            self.pipe.send_bytes(task.payload)
+        task.payload = b""
+
+    def outcome(self) -> Outcome | None:
+        """How the task ended; None while it runs."""
+        assert self.task is not None
+        is_alive = self.process.is_alive()  # asked first: what the worker sent before it died is in the pipe by now
+        now = time.monotonic()
+        if self.pipe.poll():
+            try:
+                return _unpack(self.pipe.recv_bytes())
+            except (EOFError, OSError):
+                is_alive = False
+        if is_alive and now < self.task.deadline:
+            return None
+        self.is_spent = True
+        if is_alive:
+            message = f"The job exceeded its time limit of {self.task.timeout:g} s and was killed."
+        else:
+            self.process.join(5.0)  # its pipe closes a moment before its exit code is known
+            message = _epitaph(self.process.exitcode)
+        return Outcome.failed(message, seconds=now - self.task.start)
+
+    def kill(self) -> None:
+        """End the worker and what its job started."""
+        assert self.process.pid
+        if self.is_spent or self.process.is_alive():  # not of a worker that died idle: its number may be taken by now
+            with suppress(OSError):  # it may not lead a group yet
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.pipe.close()
+
+
+def _kill_all(pool: dict[int, _Worker]) -> None:
+    while pool:
+        pool.popitem()[1].kill()
+
+
+def _wait_for_news(busy: Sequence[_Worker], until: float) -> None:
+    """Block until a worker sends or dies, a task's deadline passes, or it is `until`."""
+    if busy:
+        until = min([until, *(worker.task.deadline for worker in busy if worker.task)])
+        connection.wait([worker.pipe for worker in busy], None if until == inf else max(0.0, until - time.monotonic()))
+
+
+def _epitaph(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "The worker closed its pipe before the job was done."
+    names = {-number.value: number.name for number in signal.Signals}
+    how = f"was killed by {names.get(exit_code, exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return f"The worker {how} before the job was done.{_HINTS.get(exit_code, '')}"
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment for a process started meanwhile.
+
+    In the worker it would be set too late: spawn imports the main module, and with it perhaps torch, before all else.
+    """
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
+
+
+def _serve(pipe: connection.Connection, parent: int, cores: set[int], memory_gb: float | None) -> None:
+    """What a worker does: run one task after the other until the parent closes the pipe."""
+    os.setpgrp()  # a group of its own can be killed with all that the job starts, and gets no Ctrl-C from the terminal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.set_inheritable(pipe.fileno(), False)  # with the next line: what the job starts does not hold the pipe open
+    os.register_at_fork(after_in_child=pipe.close)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    if memory_gb:
+        _limit_memory(int(memory_gb * 2**30))
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.send_bytes(_pack(attempt(_call, pipe.recv_bytes())))
+
+
+def _call(payload: bytes) -> Any:
+    function, args = pickle.loads(payload)
+    try:
+        return function(*args)
+    finally:
+        sys.stdout.flush()  # workers are killed in the end, with what they did not flush
+
+
+def _pack(outcome: Outcome) -> bytes:
+    try:
+        return pickle.dumps(outcome)
+    except Exception as error:
+        ended = outcome.failure.traceback if outcome.failure else traceback.format_exc()
+        return pickle.dumps(Outcome.failed(f"The job's result cannot be sent back: {error}.", ended, outcome.seconds))
+
+
+def _unpack(payload: bytes) -> Outcome:
+    try:
+        outcome: Outcome = pickle.loads(payload)
+    except Exception as error:
+        return Outcome.failed(f"The job's result cannot be read: {error}.", traceback.format_exc())
+    return outcome
+
+
+def _limit_memory(limit: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def _die_with(parent: int) -> None:
+    """End this worker's group once its parent is gone, also in mid-job, which the end of the pipe would not interrupt.
+
+    Polls: a pipe from the parent may be held open by other children, and Linux's PR_SET_PDEATHSIG follows a thread.
+    """
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,114 @@
+"""What a model costs before it runs anywhere: parameters, MACs, weight bytes, peak activation memory.
+
+MACs are multiply-accumulates of convolutions and matrix products; biases, normalization, activations and pooling count
+nothing. Any module that PyTorch can run can be counted; nothing is computed, shapes alone are propagated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from paretonas.network import build
+from paretonas.space import Spec
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Costs of one forward pass.
+
+    Args:
+        params: Number of parameters (buffers such as running means not included).
+        macs: Multiply-accumulates.
+        weight_bytes: Size of the parameters.
+        peak_memory_bytes: Largest sum of the activations that are alive at once, input included. A tensor lives until
+            it is last read; normalization and elementwise operations overwrite an input that nothing else reads.
+        macs_by_module: MACs by dotted module name, for every module that has any; a module includes its children.
+    """
+
+    params: int
+    macs: int
+    weight_bytes: int
+    peak_memory_bytes: int
+    macs_by_module: dict[str, int]
+
+    def metrics(self) -> dict[str, float]:
+        """The four totals by metric name."""
+        return {name: float(value) for name, value in asdict(self).items() if name != "macs_by_module"}
+
+
+def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Count `model` in evaluation mode on an input of `input_shape` (N, C, H, W). The model is left as it was."""
+    with torch.no_grad():
+        shapes = deepcopy(model).to("meta").eval()
+        x = torch.empty(tuple(input_shape), device="meta")
+        counter, recorder = FlopCounterMode(display=False), _Recorder(shapes, x)
+        with counter, recorder:
+            shapes(x)
+    counts = counter.get_flop_counts()
+    prefix = type(shapes).__name__ + "."
+    by_module = {name.removeprefix(prefix): sum(ops.values()) // 2 for name, ops in counts.items() if prefix in name}
+    parameters = list(model.parameters())
+    return Cost(
+        params=sum(p.numel() for p in parameters),
+        macs=counter.get_total_flops() // 2,
+        weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        peak_memory_bytes=recorder.peak_memory(),
+        macs_by_module=by_module,
+    )
+
+
+def spec_cost(spec: Spec, resolution: int, classes: int, channels: int = 3) -> Cost:
+    """The cost of one image through the network of `spec`."""
+    with torch.device("meta"):
+        model = build(spec, classes, channels)
+    return cost(model, (1, channels, resolution, resolution))
+
+
+class _Recorder(TorchDispatchMode):
+    """Records which storages every operation reads and makes; weights and buffers are not activations."""
+
+    def __init__(self, model: nn.Module, x: Tensor):
+        super().__init__()
+        self._kept: list[Tensor] = [*model.parameters(), *model.buffers()]  # alive, so that no storage is reused
+        self._weights = {_key(tensor) for tensor in self._kept}
+        self._sizes = {_key(x): x.untyped_storage().nbytes()}
+        # What each operation reads and makes, and whether it may overwrite what it reads. The first makes the input.
+        self._operations: list[tuple[list[int], list[int], bool]] = [([], [_key(x)], False)]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        read = [_key(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        made = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        self._kept += made
+        new = [_key(t) for t in made if _key(t) not in self._sizes and _key(t) not in self._weights]
+        self._sizes |= {_key(t): t.untyped_storage().nbytes() for t in made if _key(t) in new}
+        is_elementwise = torch.Tag.pointwise in func.tags or "batch_norm" in str(func)
+        self._operations.append(([k for k in read if k in self._sizes], new, is_elementwise))
+        return result
+
+    def peak_memory(self) -> int:
+        """Largest sum of tensors that are alive at once: each from when it is made until it is last read."""
+        last_read = {key: i for i, (read, made, _) in enumerate(self._operations) for key in (*made, *read)}
+        alive: set[int] = set()
+        peak = 0
+        for i, (read, made, is_elementwise) in enumerate(self._operations):
+            dying = {key for key in (*read, *made) if last_read[key] == i}
+            largest = max((self._sizes[key] for key in dying & alive), default=0) if is_elementwise else 0
+            reused = min(largest, sum(self._sizes[key] for key in made))
+            alive |= set(made)
+            peak = max(peak, sum(self._sizes[key] for key in alive) - reused)
+            alive -= dying
+        return peak
+
+
+def _key(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata

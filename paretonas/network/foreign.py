@@ -1,0 +1,40 @@
+"""Models without a spec of ours: timm's, and factories of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from torch import nn
+
+from paretonas.errors import SpecError
+from paretonas.space import ForeignSpec
+
+
+def ForeignNetwork(spec: ForeignSpec, classes: int, channels: int = 3, dropout: float = 0.0) -> nn.Module:  # noqa: N802
+    """The model with random weights.
+
+    Args:
+        spec: `timm:NAME` or `module:factory`; a factory is called with `num_classes` and `in_chans`.
+        classes: Outputs.
+        channels: Of the images.
+        dropout: Before the classifier; timm's only.
+
+    Raises:
+        SpecError: The source cannot be found or does not give a module.
+    """
+    module, _, name = spec.source.partition(":")
+    if module == "timm":
+        import timm
+
+        if not timm.is_model(name):
+            raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
+        return cast(nn.Module, timm.create_model(name, num_classes=classes, in_chans=channels, drop_rate=dropout))
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SpecError(f"A foreign model is an importable 'module:factory', but {spec.source!r}: {error}.") from None
+    model = factory(num_classes=classes, in_chans=channels)
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"The factory {spec.source!r} returns a torch.nn.Module, but got {type(model).__name__}.")
+    return model

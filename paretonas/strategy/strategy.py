@@ -1,0 +1,72 @@
+"""The contract of a search strategy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from paretonas.space import SearchSpace
+from paretonas.trial import Proposal, Trial
+
+
+class StrategyOptions(Protocol):
+    """A frozen dataclass whose fields are the strategy's options."""
+
+    def start(self, space: SearchSpace, seed: int) -> Strategy:
+        """A strategy that has proposed nothing and was told nothing."""
+        ...
+
+
+class Strategy(ABC):
+    """Proposes architectures and learns from what became of them. Nothing but `ask` and `tell` reaches it.
+
+    An implementer keeps these promises, which make a search resumable from its stored trials alone:
+
+    - A proposal depends on the seed, its ask number and the trials told before it was asked, in the order told; not on
+      how asks and tells were grouped. Random generators come from `generator(seed, ask or update number)`.
+    - What `tell` needs to know of the ask travels in `Proposal.context`.
+    - `tell` is given final trials only. Failed ones have no usable reward; pruned ones have reward 0. It copes with
+      duplicates, NaN rewards and spaces of one architecture.
+    - A strategy that is told the trials of an earlier process goes on with the ask number after the highest told.
+    """
+
+    @abstractmethod
+    def ask(self, n: int) -> list[Proposal]:
+        """At most `n` proposals; fewer or none if more has to be told first."""
+
+    @abstractmethod
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Take in trials that have ended, in the order in which they ended."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there will never be another proposal."""
+        return False
+
+
+class AskCounter:
+    """Counts ask numbers, also across a resume.
+
+    >>> counter = AskCounter()
+    >>> counter.take(), counter.take()
+    (0, 1)
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self) -> int:
+        """The next ask number."""
+        self._next += 1
+        return self._next - 1
+
+    def see(self, trials: Sequence[Trial]) -> None:
+        """Skip the numbers that an earlier process has asked."""
+        self._next = max([self._next, *(trial.number + 1 for trial in trials)])
+
+
+def generator(seed: int, number: int, purpose: str = "ask") -> Random:
+    """A random generator of its own for one ask or one update."""
+    return Random(f"{seed}/{purpose}/{number}")

@@ -1,0 +1,371 @@
+"""A data set for image classification: decoded once, split, kept on disk, and memory-mapped by every worker.
+
+    prepare_data  DataSource -> ImageData; the second call for the same data only opens what the first has written
+    open_data     folder -> ImageData, for a worker that was sent the folder
+
+A prepared folder holds `images.npy` and `labels.npy` in the order train, left out, val, test, so that every split is a
+slice that shares its pages with all processes, and `meta.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from paretonas.errors import DataError
+from paretonas.training.images import Listing, decode_images, list_images, survey
+
+FORMAT = 1
+MAX_INFERRED_RESOLUTION = 224
+PARTS = ("train", "left_out", "val", "test")
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What the user asked for.
+
+    Args:
+        path: "digits", a Parquet file, a folder of Parquet files, or a tree of class folders: see `list_images`.
+        resolution: Side of the square images in pixels, 8 to 1024. None: the median of the shorter sides, rounded to a
+            multiple of 8 and at most 224.
+        train_images: Train on a class-balanced part of this size. None: on all training images.
+        val_images: Size of the validation split. None: max(4 %, min(1,000 images, 20 %)) of the training data, or the
+            whole validation split that the data bring along.
+        skip_corrupt: Leave corrupt images out instead of stopping.
+        seed: Of the validation split and of the balanced part.
+
+    Raises:
+        DataError: A number is out of its range.
+    """
+
+    path: str
+    resolution: int | None = None
+    train_images: int | None = None
+    val_images: int | None = None
+    skip_corrupt: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None and not 8 <= self.resolution <= 1024:
+            raise DataError(f"`8 <= resolution <= 1024` must hold, but resolution is {self.resolution}.")
+        if self.seed < 0:
+            raise DataError(f"`seed >= 0` must hold, but seed is {self.seed}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Some images and their labels, in random order.
+
+    Args:
+        images: (n, C, R, R) uint8, mapped from disk; writing to it changes this process's copy only.
+        labels: (n,) int64.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A prepared data set. Pickles as its folder, so sending it to a worker on this machine is cheap.
+
+    Args:
+        train: What a candidate learns from.
+        val: What a candidate is scored on.
+        test: Scored by the final training only.
+        full_train: Everything but `test`, so also what was left out of `train` and `val`; for the final training.
+        classes: Names of the classes.
+        resolution: Side of the images in pixels.
+        channels: 1 if every image is greyscale, else 3 (RGB).
+        flip: Whether a mirrored image still shows its class.
+        digest: Hash of the decoded images, labels and splits: the data's identity in caches of evaluations.
+        skipped: Corrupt images that were left out, with the reasons.
+        folder: Where the data are prepared.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    full_train: Split
+    classes: tuple[str, ...]
+    resolution: int
+    channels: int
+    flip: bool
+    digest: str
+    skipped: tuple[str, ...]
+    folder: Path
+
+    def __reduce__(self) -> tuple[Callable[[Path], ImageData], tuple[Path]]:
+        return open_data, (self.folder,)
+
+
+def prepare_data(source: DataSource, cache: Path, progress: Callable[[int, int], None] | None = None) -> ImageData:
+    """Decode and split the data, or open them if an earlier call did so.
+
+    Splits that the data name are kept: `test` is the test split, and `val` beside it the validation split. `val`
+    without `test`, as ImageNet is usually passed around, becomes the test split: a search makes its choices on
+    validation images, so its result must be scored on others. With neither, a stratified 20 % becomes the test split,
+    the same for every seed. A validation split that is not named is a stratified part of the training images.
+
+    Args:
+        source: Which data.
+        cache: Folder that holds one prepared folder for each different source.
+        progress: Called with the numbers of images decoded and of all images.
+
+    Raises:
+        DataError: The data cannot be used; the message says why and what helps.
+    """
+    listing = list_images(source.path)
+    folder = Path(cache).expanduser() / _key(source, listing)
+    if not folder.exists():
+        _prepare(source, listing, folder, progress)
+    return open_data(folder)
+
+
+def open_data(folder: Path) -> ImageData:
+    """Memory-map a prepared folder.
+
+    Raises:
+        DataError: The folder is absent or damaged.
+    """
+    folder = Path(folder)
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        images = np.lib.format.open_memmap(folder / "images.npy", mode="c")  # shared until written to
+        labels = np.lib.format.open_memmap(folder / "labels.npy", mode="c")
+        classes = tuple(meta["classes"])
+        train, left_out, val, test = np.cumsum([meta["counts"][part] for part in PARTS]).tolist()  # where each ends
+        if meta["format"] != FORMAT:
+            raise ValueError(f"its format is {meta['format']}, not {FORMAT}")
+        if images.dtype != np.uint8 or images.shape != (test, meta["channels"], meta["resolution"], meta["resolution"]):
+            raise ValueError("images.npy does not match meta.json")
+        if labels.dtype != np.int64 or labels.shape != (test,) or not set(labels.tolist()) <= set(range(len(classes))):
+            raise ValueError("labels.npy does not match meta.json")
+        return ImageData(
+            train=Split(images[:train], labels[:train]),
+            val=Split(images[left_out:val], labels[left_out:val]),
+            test=Split(images[val:], labels[val:]),
+            full_train=Split(images[:val], labels[:val]),
+            classes=classes,
+            resolution=meta["resolution"],
+            channels=meta["channels"],
+            flip=meta["flip"],
+            digest=meta["digest"],
+            skipped=tuple(meta["skipped"]),
+            folder=folder,
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} must hold data that prepare_data wrote, but cannot be opened: {error!r}. "
+            "If it is damaged, delete this folder and prepare the data again."
+        ) from error
+
+
+def pick(labels: np.ndarray, size: int, rng: np.random.Generator, *, stratified: bool) -> np.ndarray:
+    """Choose `size` images at random: stratified, or as many of each class as possible.
+
+    Images get random ranks r = 0, 1, … within their class, and those with the smallest keys are chosen. The balanced
+    key is r. The stratified key is (r + 1/2) / n for a class of n images, which shares out `size` by the Sainte-Laguë
+    method, except that every class first gets one image and its last one goes last.
+
+    Args:
+        labels: (n,) int64.
+        size: At most n.
+        rng: Used for all of it.
+        stratified: Keep the proportions of the classes.
+
+    Returns:
+        Positions of the chosen images.
+
+    >>> chosen = pick(np.array([0] * 6 + [1] * 3), 3, np.random.default_rng(0), stratified=True)
+    >>> sorted("aaaaaabbb"[i] for i in chosen)
+    ['a', 'a', 'b']
+    """
+    order = rng.permutation(len(labels))
+    shuffled = labels[order]
+    counts = np.bincount(shuffled)
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[np.argsort(shuffled, kind="stable")] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    key = rank.astype(float)
+    if stratified:
+        class_size = counts[shuffled]
+        key = np.where(rank == 0, 0, (rank + 0.5) / class_size)
+        key[rank == class_size - 1] = np.inf
+    return order[np.argsort(key, kind="stable")[:size]]
+
+
+def split_images(
+    labels: np.ndarray, splits: np.ndarray, classes: Sequence[str], source: DataSource
+) -> list[np.ndarray]:
+    """Positions of the images of each of `PARTS`; see `prepare_data` for the rules.
+
+    Args:
+        labels: (n,) int64 indices into `classes`.
+        splits: (n,) strings: the split that the data name.
+        classes: Names of the classes.
+        source: `train_images`, `val_images` and `seed` are used.
+
+    Raises:
+        DataError: A class has no training image, or an asked size does not fit the data.
+    """
+    rng = np.random.default_rng(source.seed)
+    train, val, test = (np.flatnonzero(splits == name) for name in ("train", "val", "test"))
+    _check_classes(labels[train], classes)
+    if not len(test):
+        test, val = val, test
+    if not len(test):
+        size = max(len(train) // 5, len(classes))
+        _check_size("test_images", size, len(classes), len(train) - len(classes))
+        test, train = _divide(labels, train, size, np.random.default_rng(0), stratified=True)
+    left_out = val[:0]
+    if not len(val):
+        size = max(len(train) // 25, min(1000, len(train) // 5), len(classes))
+        size = size if source.val_images is None else source.val_images
+        _check_size("val_images", size, len(classes), len(train) - len(classes))
+        val, train = _divide(labels, train, size, rng, stratified=True)
+    elif source.val_images is not None:
+        _check_size("val_images", source.val_images, len(classes), len(val))
+        val, left_out = _divide(labels, val, source.val_images, rng, stratified=True)
+    if source.train_images is not None:
+        _check_size("train_images", source.train_images, len(classes), len(train))
+        train, rest = _divide(labels, train, source.train_images, rng, stratified=False)
+        left_out = np.concatenate([left_out, rest])
+    return [rng.permutation(part) for part in (train, left_out, val, test)]
+
+
+def _divide(
+    labels: np.ndarray, pool: np.ndarray, size: int, rng: np.random.Generator, *, stratified: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    chosen = pick(labels[pool], size, rng, stratified=stratified)
+    return pool[chosen], np.delete(pool, chosen)
+
+
+def _check_size(name: str, size: int, low: int, high: int) -> None:
+    if low > high:
+        raise DataError(
+            f"{name} must hold an image of each of {low} classes, but only {high} can be spared. Add images."
+        )
+    if not low <= size <= high:
+        raise DataError(
+            f"`{low} <= {name} <= {high}` must hold for {low} classes and the images there are, but {name} is {size}."
+        )
+
+
+def _check_classes(labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Check the labels of the training images."""
+    if len(classes) < 2:
+        raise DataError(f"There must be two classes at least, but there is only {', '.join(classes)!r}.")
+    absent = [
+        name for name, count in zip(classes, np.bincount(labels, minlength=len(classes)), strict=True) if not count
+    ]
+    if absent:
+        raise DataError(
+            f"Every class must have a training image, but {len(absent)} of {len(classes)} have none: "
+            f"{', '.join(absent[:20])}. Add images, or remove the class."
+        )
+
+
+def _key(source: DataSource, listing: Listing) -> str:
+    asked = asdict(source) | {"path": listing.content, "format": FORMAT}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _prepare(source: DataSource, listing: Listing, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    """Write `folder` whole or not at all; another process may be writing the same."""
+    parts = split_images(listing.labels, listing.splits, listing.classes, source)  # bad sizes stop before the work
+    sides, all_grey = survey(listing)
+    resolution = source.resolution or _infer_resolution(sides)
+    partial = folder.with_name(f".{folder.name}-{uuid4().hex}")
+    try:
+        partial.mkdir(parents=True)
+        _check_room(dict(zip(PARTS, map(len, parts), strict=True)), 1 if all_grey else 3, resolution, partial)
+        shape = (len(listing.labels), 3, resolution, resolution)
+        decoded = np.lib.format.open_memmap(partial / "decoded.npy", mode="w+", dtype=np.uint8, shape=shape)
+        is_grey, corrupt = decode_images(listing, decoded, progress)
+        skipped = [f"{listing.names[index]}: {reason}" for index, reason in corrupt.items()]
+        if skipped and not source.skip_corrupt:
+            raise _corrupt_images(skipped, len(decoded))
+        kept = np.setdiff1d(np.arange(len(decoded)), list(corrupt))
+        for name in np.setdiff1d(listing.splits, listing.splits[kept]):
+            raise DataError(f"A split must hold images, but all images of {name} are corrupt: {skipped[0]}, …")
+        parts = [
+            kept[part] for part in split_images(listing.labels[kept], listing.splits[kept], listing.classes, source)
+        ]
+        meta = {
+            "format": FORMAT,
+            "classes": listing.classes,
+            "resolution": resolution,
+            "channels": 1 if is_grey[kept].all() else 3,
+            "flip": listing.flip,
+            "counts": dict(zip(PARTS, map(len, parts), strict=True)),
+        }
+        meta["digest"] = _write(partial, meta, decoded, listing.labels, np.concatenate(parts))
+        (partial / "meta.json").write_text(json.dumps(meta | {"skipped": skipped}, indent=1), encoding="utf-8")
+        os.replace(partial, folder)
+    except OSError as error:
+        if not folder.exists():
+            raise DataError(f"Prepared images must fit into {folder.parent}, but writing failed: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(folder: Path, meta: Mapping[str, Any], decoded: np.ndarray, labels: np.ndarray, order: np.ndarray) -> str:
+    """Write images and labels in `order`, without channels that only repeat; returns the digest."""
+    channels, labels = meta["channels"], labels[order]
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode() + labels.tobytes())
+    shape = (len(order), channels, *decoded.shape[2:])
+    images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for start in range(0, len(order), CHUNK):
+        chunk = np.ascontiguousarray(decoded[order[start : start + CHUNK], :channels])
+        images[start : start + CHUNK] = chunk
+        digest.update(chunk.data)
+    images.flush()
+    np.save(folder / "labels.npy", labels)
+    (folder / "decoded.npy").unlink()
+    return digest.hexdigest()
+
+
+def _infer_resolution(sides: Sequence[int]) -> int:
+    nearest = int(statistics.median(sides or [8]) / 8 + 0.5) * 8
+    return min(max(nearest, 8), MAX_INFERRED_RESOLUTION)
+
+
+def _check_room(counts: Mapping[str, int], channels: int, resolution: int, folder: Path) -> None:
+    """Training holds train, val and test in memory; the disk holds all images twice for a moment."""
+    pixels = resolution * resolution
+    total = sum(counts.values())
+    in_memory = (total - counts["left_out"]) * channels * pixels
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if in_memory > memory // 2:
+        raise DataError(
+            f"The images must fit into half of the memory, {memory / 2e9:.1f} GB, but need {in_memory / 1e9:.1f} GB at "
+            f"{resolution} x {resolution}. Lower --resolution or --train-images."
+        )
+    on_disk, free = total * (3 + channels) * pixels, shutil.disk_usage(folder).free
+    if on_disk > free:
+        raise DataError(
+            f"Preparing the images takes {on_disk / 1e9:.1f} GB on disk, but {folder.parent} has only "
+            f"{free / 1e9:.1f} GB free. Make room or lower --resolution."
+        )
+
+
+def _corrupt_images(skipped: Sequence[str], total: int) -> DataError:
+    shown = "".join(f"\n  {line}" for line in skipped[:20]) + ("\n  …" if len(skipped) > 20 else "")
+    return DataError(
+        f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
+        "Repair them, or leave them out with --skip-corrupt."
+    )

@@ -1,0 +1,367 @@
+"""Where the images of a data set lie, and how one encoded image becomes uint8 pixels.
+
+    list_images    path -> Listing: labels, classes, named splits; decodes nothing
+    survey         Listing -> sizes and modes of a sample, from the images' headers
+    decode_images  Listing -> pixels, in threads (Pillow releases the interpreter's lock)
+
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from paretonas.errors import DataError
+
+Encoded = Path | bytes | Image.Image | None
+"""An image before decoding; None where a Parquet row holds no bytes."""
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
+BATCH = 512
+SURVEYED = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The images of a data set in a fixed order, none of them decoded yet.
+
+    Args:
+        names: n names for messages, relative to the data set's root.
+        labels: (n,) int64 indices into `classes`.
+        splits: (n,) strings "train", "val" or "test"; all "train" where the source names no splits.
+        classes: Names of the classes.
+        content: Hash that changes when the images, labels, classes or named splits do.
+        encoded: Starts a pass over the n images.
+        flip: Whether a mirrored image still shows its class.
+    """
+
+    names: Sequence[str]
+    labels: np.ndarray
+    splits: np.ndarray
+    classes: tuple[str, ...]
+    content: str
+    encoded: Callable[[], Iterator[Encoded]]
+    flip: bool = True
+
+
+def list_images(path: str) -> Listing:
+    """Find the images at `path`, which may be any of these.
+
+    - `digits`: scikit-learn's 1,797 handwritten digits of 8 x 8 pixels.
+    - A Parquet file, or a folder of them. Files named `train*`, `val*` or `test*` are the shards of these splits; files
+      of other names are one pool. Columns: `image` (encoded bytes, or a struct with a field `bytes`, as Hugging Face
+      writes it) and `label` (integer or string). A `classes.json` beside them names the classes.
+    - Folders `<class>/<image>` or `<split>/<class>/<image>`, a split being `train`, `val`, `valid`, `validation` or
+      `test`. Folders beside the splits and folders inside a class are ignored.
+
+    Raises:
+        DataError: Nothing of that kind is there, or its labels cannot be used.
+    """
+    if path == "digits":
+        return _list_digits()
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise DataError(f"The data must exist, but {path!r} does not. The built-in set 'digits' always does.")
+    try:
+        if root.is_dir():
+            parquet = [file for file in _visible(root) if file.suffix.lower() == ".parquet"]
+            return _list_parquet(_shards(root, parquet)) if parquet else _list_tree(root)
+        if root.suffix.lower() == ".parquet":
+            return _list_parquet([("train", root)])
+    except OSError as error:
+        raise DataError(f"The data must be readable, but {path!r} is not: {error}") from error
+    raise _unknown_layout(root)
+
+
+def survey(listing: Listing) -> tuple[list[int], bool]:
+    """Shorter sides in pixels of up to 500 evenly spaced images, and whether all of these are greyscale.
+
+    Images that cannot be opened are passed over; `decode_images` reports them.
+    """
+    sides, all_grey = [], True
+    with _pillow_warnings():
+        for encoded in islice(listing.encoded(), 0, None, -(-len(listing.labels) // SURVEYED)):
+            try:
+                with _open(encoded) as image:
+                    sides.append(min(image.size))
+                    all_grey &= image.mode in GREY_MODES
+            except Exception:  # as in `decode_images`
+                continue
+    return sides, all_grey
+
+
+def decode_images(
+    listing: Listing, out: np.ndarray, progress: Callable[[int, int], None] | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Decode every image into its row of `out`.
+
+    Args:
+        listing: n images.
+        out: (n, 3, R, R) uint8, filled in place; rows of corrupt images are left as they are.
+        progress: Called with the numbers of images done and of all images.
+
+    Returns:
+        (n,) bool, true where the source image is greyscale; and by index, why an image is corrupt.
+    """
+    is_grey = np.ones(len(out), dtype=bool)
+    corrupt: dict[int, str] = {}
+
+    def decode(index: int, encoded: Encoded) -> None:
+        try:
+            out[index], is_grey[index] = to_pixels(encoded, out.shape[-1])
+        except UnidentifiedImageError:  # its own message shows a memory address
+            corrupt[index] = "not an image of a known format"
+        except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
+            corrupt[index] = f"{type(error).__name__}: {error}"
+
+    encoded, done = listing.encoded(), 0
+    with _pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(encoded, BATCH)):
+            list(pool.map(decode, range(done, done + len(batch)), batch))
+            done += len(batch)
+            if progress:
+                progress(done, len(out))
+    return is_grey, dict(sorted(corrupt.items()))
+
+
+def to_pixels(encoded: Encoded, resolution: int) -> tuple[np.ndarray, bool]:
+    """The image upright, over white, its shorter side scaled to `resolution`, and its centre cut out.
+
+    Returns:
+        (3, R, R) uint8, and whether the source image is greyscale (then the three channels are equal).
+
+    Raises:
+        Exception: Whatever Pillow raises for an image that it cannot read whole.
+    """
+    with _open(encoded) as image:
+        rgb = _to_rgb(ImageOps.exif_transpose(image))
+        is_grey = image.mode in GREY_MODES
+    square = ImageOps.fit(rgb, (resolution, resolution), Image.Resampling.BILINEAR)
+    return np.asarray(square).transpose(2, 0, 1), is_grey
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels (mode F) have no known range")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError(f"integer pixels must lie in 0..65535, but reach from {values.min()} to {values.max()}")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def _open(encoded: Encoded) -> Image.Image:
+    if encoded is None:
+        raise ValueError("no bytes")
+    if isinstance(encoded, Image.Image):
+        return encoded
+    return Image.open(BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+
+
+@contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """An image too large to be honest is an error; remarks on odd metadata stay silent."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _list_digits() -> Listing:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)  # (n, 8, 8), from 0..16
+    return Listing(
+        names=[f"digit {row}" for row in range(len(pixels))],
+        labels=digits.target.astype(np.int64),
+        splits=np.full(len(pixels), "train"),
+        classes=tuple("0123456789"),
+        content=hashlib.sha256(pixels.tobytes()).hexdigest(),
+        encoded=lambda: map(Image.fromarray, pixels),
+        flip=False,
+    )
+
+
+def _list_tree(root: Path) -> Listing:
+    folders = [folder for folder in _visible(root) if folder.is_dir()]
+    parts = [(SPLITS[folder.name], folder) for folder in folders if folder.name in SPLITS]
+    if len(parts) < len(folders) and "train" not in dict(parts):
+        parts = [("train", root)]  # a class may well be called "test"
+    _check_has_train(root, parts)
+    files: list[Path] = []
+    splits: list[str] = []
+    for split, part in parts:
+        found = [file for file in part.glob("[!.]*/[!.]*") if file.suffix.lower() in EXTENSIONS]
+        if not found:
+            raise _unknown_layout(root) if part == root else _empty_split(part)
+        files += sorted(found)
+        splits += [split] * len(found)
+    classes = sorted({folder.name for _, part in parts for folder in part.glob("[!.]*") if folder.is_dir()})
+    names = [file.relative_to(root).as_posix() for file in files]
+    stamps = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, map(Path.stat, files), strict=True)]
+    return Listing(
+        names=names,
+        labels=np.searchsorted(classes, [file.parent.name for file in files]).astype(np.int64),
+        splits=np.array(splits),
+        classes=tuple(classes),
+        content=hashlib.sha256(json.dumps(stamps).encode()).hexdigest(),
+        encoded=lambda: iter(files),
+    )
+
+
+def _list_parquet(shards: list[tuple[str, Path]]) -> Listing:
+    content = hashlib.sha256()
+    labels = []
+    for split, file in shards:
+        labels.append(_read_labels(file))
+        with file.open("rb") as opened:
+            content.update(f"{split} {hashlib.file_digest(opened, 'sha256').hexdigest()} ".encode())
+    rows = [len(part) for part in labels]
+    splits = np.repeat([split for split, _ in shards], rows)
+    for split, file in shards:
+        if split not in splits:
+            raise _empty_split(file)
+    if len({part.dtype for part in labels}) > 1:
+        raise DataError(f"Labels must be all integers or all strings, but the files in {shards[0][1].parent} mix them.")
+    classes, indices = _index_labels(np.concatenate(labels), shards[0][1].with_name("classes.json"))
+    content.update(json.dumps(classes).encode())
+    return Listing(
+        names=[f"{file.name} row {row}" for (_, file), n in zip(shards, rows, strict=True) for row in range(n)],
+        labels=indices,
+        splits=splits,
+        classes=classes,
+        content=content.hexdigest(),
+        encoded=lambda: (image for _, file in shards for image in _stream_images(file)),
+    )
+
+
+def _shards(root: Path, files: list[Path]) -> list[tuple[str, Path]]:
+    """Each file with the split that its name begins with; all "train" where no name does."""
+    splits = [
+        next((split for split in ("train", "val", "test") if file.name.lower().startswith(split)), "") for file in files
+    ]
+    if not any(splits):
+        return [("train", file) for file in files]
+    if not all(splits):
+        raise DataError(
+            f"Parquet files must be named after their splits all or none, but {files[splits.index('')]} is not and "
+            "others are. Rename it to train*, val* or test*, or move it elsewhere."
+        )
+    shards = list(zip(splits, files, strict=True))
+    _check_has_train(root, shards)
+    return shards
+
+
+def _read_labels(file: Path) -> np.ndarray:
+    """(n,) int64, or objects of type str."""
+    with _parquet_errors(file), pq.ParquetFile(file) as parquet:
+        schema = parquet.schema_arrow
+        if not {"image", "label"} <= set(schema.names):
+            raise DataError(f"{file} must have the columns `image` and `label`, but has {', '.join(schema.names)}.")
+        kind = schema.field("image").type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            raise DataError(f"{file}: `image` must hold encoded bytes, plain or as a struct's `bytes`, but is {kind}.")
+        labels = parquet.read(columns=["label"]).column("label")
+        if pa.types.is_dictionary(labels.type):
+            labels = labels.cast(labels.type.value_type)
+        if labels.null_count:
+            raise DataError(f"Every image must have a label, but {labels.null_count} labels in {file} are null.")
+        if pa.types.is_integer(labels.type):
+            return np.asarray(labels.cast(pa.int64()))
+        if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
+            return np.asarray(labels, dtype=object)
+        raise DataError(f"{file}: `label` must hold integers or strings, but is {labels.type}.")
+
+
+def _stream_images(file: Path) -> Iterator[bytes | None]:
+    with _parquet_errors(file), pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(batch_size=BATCH, columns=["image"]):
+            column = batch.column(0)
+            yield from (pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column).to_pylist()
+
+
+@contextmanager
+def _parquet_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} must be a readable Parquet file, but reading it failed: {error}") from error
+
+
+def _index_labels(labels: np.ndarray, classes_file: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Class names, and the labels as (n,) int64 indices into them."""
+    is_integer = labels.dtype != object
+    if is_integer and labels.min() < 0:
+        raise DataError(f"Labels must not be negative, but one is {labels.min()}. Remove unlabelled images.")
+    if not classes_file.exists():
+        values, indices = np.unique(labels, return_inverse=True)
+        return tuple(map(str, values)), indices.astype(np.int64)
+    classes = _read_classes(classes_file)
+    index = {(label if is_integer else name): label for label, name in enumerate(classes)}
+    unknown = sorted(set(labels.tolist()) - set(index))
+    if unknown:
+        raise DataError(
+            f"Labels must be among the {len(classes)} classes of {classes_file}, but {unknown[:20]} are not. "
+            "Correct or remove that file."
+        )
+    return classes, np.array([index[label] for label in labels.tolist()], dtype=np.int64)
+
+
+def _read_classes(file: Path) -> tuple[str, ...]:
+    """Class names from a JSON list, an object `{"0": name, …}`, or an object whose entry `classes` is one of these."""
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(names, dict):
+            names = names.get("classes", names)
+        if isinstance(names, dict):
+            names = [names[str(index)] for index in range(len(names))]
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{file} must be JSON that names every class index from 0, but is not: {error!r}.") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise DataError(f"{file} must list the names of the classes as different strings, but does not. Correct it.")
+    return tuple(names)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+
+
+def _check_has_train(root: Path, parts: list[tuple[str, Path]]) -> None:
+    splits = {split for split, _ in parts}
+    if parts and "train" not in splits:
+        raise DataError(f"Named splits must include train, but {root} has only {', '.join(sorted(splits))}.")
+
+
+def _empty_split(place: Path) -> DataError:
+    return DataError(f"A split must hold labelled images, but {place} holds none. Fill it or remove it.")
+
+
+def _unknown_layout(root: Path) -> DataError:
+    return DataError(
+        f"The data must be 'digits', a Parquet file, a folder of Parquet files, or folders <class>/<image> or "
+        f"<split>/<class>/<image> ({' '.join(sorted(EXTENSIONS))}), but {root} is none of these."
+    )
