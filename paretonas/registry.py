@@ -11,7 +11,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -76,12 +76,13 @@ class Registry:
             UsageError: An option that does not exist, or a value of the wrong type.
 
         Returns:
-            The plugin's dataclass, filled and checked by its own `__post_init__`.
+            The plugin's dataclass, filled and checked by its own `__post_init__`. Where a filled dataclass is registered
+            (a recipe), a copy with the options replaced.
         """
         name, _, written = text.partition(":")
         plugin = self.load(name.strip())
-        known = {f.name: f for f in fields(plugin)} if is_dataclass(plugin) else {}
-        types = get_type_hints(plugin) if known else {}
+        known = {f.name for f in fields(plugin)} if is_dataclass(plugin) else set()
+        types = get_type_hints(plugin if isinstance(plugin, type) else type(plugin)) if known else {}
         values = {key: value for key, value in (defaults or {}).items() if key in known}
         for part in filter(None, (p.strip() for p in written.split(","))):
             key, equals, value = part.partition("=")
@@ -90,14 +91,14 @@ class Registry:
                 options = ", ".join(describe_options(plugin)) or "none"
                 raise UsageError(f"{self.kind} {name!r} takes options as name=value; got {part!r}. Options: {options}.")
             values[key] = _convert(value.strip(), types[key], f"option {key!r} of {self.kind} {name!r}")
-        return plugin(**values)
+        return plugin(**values) if isinstance(plugin, type) else replace(plugin, **values)
 
     def summary(self, name: str) -> str:
         """First line of the plugin's docstring."""
         return (inspect.getdoc(self.load(name)) or "").partition("\n")[0]
 
 
-def describe_options(plugin: type) -> list[str]:
+def describe_options(plugin: Any) -> list[str]:
     """The options of a plugin's dataclass as `name=default`."""
     return [f.name + _default(f) for f in fields(plugin) if f.init] if is_dataclass(plugin) else []
 

@@ -115,7 +115,7 @@ class _Graph:
 
     def weight(self, array: NDArray[Any]) -> str:
         name = f"weight_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._weights.append(numpy_helper.from_array(array, name))
         return name
 
     def model(self, input_shape: Sequence[int]) -> onnx.ModelProto:
@@ -195,6 +195,11 @@ def _global_pool(graph: _Graph, pool: nn.AdaptiveAvgPool2d, x: str) -> str:
     return graph.add("GlobalAveragePool", x)
 
 
+def _relu6(graph: _Graph, module: nn.ReLU6, x: str) -> str:
+    low, high = (graph.weight(np.array(bound, np.float32)) for bound in (0, 6))
+    return graph.add("Clip", x, low, high)
+
+
 def _pair(value: int | tuple[int, int]) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)
 
@@ -209,7 +214,7 @@ MODULES: dict[type[nn.Module], Callable[[_Graph, Any, str], str]] = {
     nn.Identity: lambda graph, module, x: x,
     nn.Linear: _linear,
     nn.ReLU: lambda graph, module, x: graph.add("Relu", x),
-    nn.ReLU6: lambda graph, module, x: graph.add("Clip", x, graph.weight(np.float32([0])[0]), graph.weight(np.float32([6])[0])),
+    nn.ReLU6: _relu6,
     nn.Sigmoid: lambda graph, module, x: graph.add("Sigmoid", x),
 }
 

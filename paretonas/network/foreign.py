@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
-
 from torch import nn
 
 from paretonas.errors import SpecError
@@ -29,7 +27,7 @@ def ForeignNetwork(spec: ForeignSpec, classes: int, channels: int = 3, dropout: 
 
         if not timm.is_model(name):
             raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
-        return cast(nn.Module, timm.create_model(name, num_classes=classes, in_chans=channels, drop_rate=dropout))
+        return timm.create_model(name, num_classes=classes, in_chans=channels, drop_rate=dropout)
     try:
         factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from paretonas.errors import SpecError
 from paretonas.registry import Registry
 from paretonas.space import ForeignSpec, Spec
-from paretonas.space.mnasnet import BlockSpec, MnasNetSpec, strides_for
+from paretonas.space.mnasnet import Activation, BlockSpec, MnasNetSpec, Skip, strides_for
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def _block(text: str) -> BlockSpec:
     if found is None:
         raise SpecError(f"A block string looks like r3_k5_s22_e3_o40_se0.25_noskip, but got {text!r}.")
     layers, kernel, stride, expansion, filters = map(int, found.groups()[:5])
-    skip = "none" if found[7] else "identity"
+    skip: Skip = "none" if found[7] else "identity"
     return BlockSpec("mbconv", kernel, filters, layers, stride, expansion, float(found[6] or 0), skip)
 
 
-def _spec(blocks: str, stem_filters: int = 32, activation: str = "relu") -> MnasNetSpec:
-    return MnasNetSpec(tuple(map(_block, blocks.split())), stem_filters, activation=activation)  # type: ignore[arg-type]
+def _spec(blocks: str, stem_filters: int = 32, activation: Activation = "relu") -> MnasNetSpec:
+    return MnasNetSpec(tuple(map(_block, blocks.split())), stem_filters, activation=activation)
 
 
 ZOO: dict[str, ZooEntry] = {

@@ -22,8 +22,16 @@ from paretonas.space.spec import Spec
 
 Op = Literal["conv", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
+Activation = Literal["relu", "relu6"]
 
-OPS: dict[str, tuple[Op, int]] = {"conv": ("conv", 1), "dconv": ("mbconv", 1), "mbconv3": ("mbconv", 3), "mbconv6": ("mbconv", 6)}
+OPS: dict[str, tuple[Op, int]] = {
+    "conv": ("conv", 1),
+    "dconv": ("mbconv", 1),
+    "mbconv3": ("mbconv", 3),
+    "mbconv6": ("mbconv", 6),
+}
+"""Convolution op of the space -> op and expansion of a block."""
+SKIPS: dict[Choice, Skip] = {"pool": "pool", "identity": "identity", "none": "none"}
 STEM_FILTERS = 32
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 REFERENCES = {
@@ -105,7 +113,7 @@ class MnasNetSpec(Spec):
     stem_filters: int = STEM_FILTERS
     stem_stride: int = 2
     head_filters: int = 1280
-    activation: Literal["relu", "relu6"] = "relu"
+    activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.blocks) <= 64:
@@ -253,7 +261,7 @@ def _paper_decisions(name: str, se: bool, depths: tuple[int, ...]) -> list[Decis
         "op": tuple(OPS),
         "kernel": (3, 5),
         "se": (0.0, 0.25) if se else (),
-        "skip": ("pool", "identity", "none"),
+        "skip": tuple(SKIPS),
         "filters": (0.75, 1.0, 1.25),
         "layers": depths,
     }
@@ -271,16 +279,13 @@ def _paper_block(values: Mapping[str, Choice], name: str, slot: _Slot) -> BlockS
         stride=slot.stride,
         expansion=expansion,
         se_ratio=float(values.get(f"{name}.se", 0.0)),
-        skip=_SKIPS[values[f"{name}.skip"]],
+        skip=SKIPS[values[f"{name}.skip"]],
     )
-
-
-_SKIPS: dict[Choice, Skip] = {"none": "none", "identity": "identity", "pool": "pool"}
 
 
 def _google_decisions(slot: _Slot) -> list[Decision]:
     """The released decisions of one block, in the released order."""
-    depths = (slot.layers, slot.layers - 1, slot.layers + 1) if slot.layers > 1 else (1, 2)
+    depths = (slot.layers, slot.layers - 1, slot.layers + 1) if slot.layers > 1 else slot.depths
     offered: dict[str, tuple[Choice, ...]] = {
         "layers": depths,
         "op": ("conv", "mbconv"),

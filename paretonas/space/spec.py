@@ -72,7 +72,7 @@ def spec_from_json(data: object) -> Spec:
         plugin = spec_kinds.load(data["kind"])
     except UnknownNameError as error:
         raise SpecError(str(error)) from None
-    spec: Spec = _read(plugin, {k: v for k, v in data.items() if k != "kind"}, data["kind"])
+    spec: Spec = read_json(plugin, {k: v for k, v in data.items() if k != "kind"}, data["kind"])
     return spec
 
 
@@ -86,8 +86,17 @@ def spec_hash(spec: Spec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _read(to: Any, data: Any, where: str) -> Any:
-    """`data` as the type `to`; `where` is the path for messages."""
+def read_json(to: Any, data: Any, where: str) -> Any:
+    """Plain JSON data as the type `to`, strictly.
+
+    Args:
+        to: A dataclass, a number, `str`, `bool`, `Literal`, optional type, mapping, or tuple of one of these.
+        data: What was read.
+        where: Path to it, for messages.
+
+    Raises:
+        SpecError: Unknown or missing fields, a wrong type, or a value that the dataclass refuses.
+    """
     origin = get_origin(to)
     if is_dataclass(to) and isinstance(to, type):
         return _read_dataclass(to, data, where)
@@ -98,11 +107,15 @@ def _read(to: Any, data: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(data, list | tuple):
             raise SpecError(f"{where} is a list, but got {_short(data)}.")
-        return tuple(_read(get_args(to)[0], item, f"{where}[{i}]") for i, item in enumerate(data))
+        return tuple(read_json(get_args(to)[0], item, f"{where}[{i}]") for i, item in enumerate(data))
     if origin in (Union, UnionType):
         if data is None and NoneType in get_args(to):
             return None
-        return _read(next(t for t in get_args(to) if t is not NoneType), data, where)
+        return read_json(next(t for t in get_args(to) if t is not NoneType), data, where)
+    if origin is Mapping:
+        if not isinstance(data, Mapping):
+            raise SpecError(f"{where} is an object, but got {_short(data)}.")
+        return dict(data)
     if to is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
@@ -121,7 +134,7 @@ def _read_dataclass(to: type, data: Any, where: str) -> Any:
     if missing:
         raise SpecError(f"{where} lacks {', '.join(map(repr, missing))}.")
     types = get_type_hints(to)
-    values = {key: _read(types[key], value, f"{where}.{key}") for key, value in data.items()}
+    values = {key: read_json(types[key], value, f"{where}.{key}") for key, value in data.items()}
     try:
         return to(**values)
     except ParetonasError as error:

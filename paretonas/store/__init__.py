@@ -1,1 +1,5 @@
-"""store"""
+"""Where searches, their trials and what was paid for are kept."""
+
+from paretonas.store.store import SearchSummary, Store
+
+__all__ = ["SearchSummary", "Store"]

@@ -1,1 +1,13 @@
-"""training"""
+"""How accurate a network is."""
+
+from paretonas.registry import Registry
+
+recipes = Registry(
+    "recipe",
+    {
+        "search": "paretonas.training.recipe:SEARCH",
+        "small-image": "paretonas.training.recipe:SMALL_IMAGE",
+    },
+)
+
+__all__ = ["recipes"]

@@ -207,7 +207,7 @@ def _list_digits() -> Listing:
 def _list_tree(root: Path) -> Listing:
     folders = [folder for folder in _visible(root) if folder.is_dir()]
     parts = [(SPLITS[folder.name], folder) for folder in folders if folder.name in SPLITS]
-    if len(parts) < len(folders) and "train" not in dict(parts):
+    if not parts or (len(parts) < len(folders) and "train" not in dict(parts)):
         parts = [("train", root)]  # a class may well be called "test"
     _check_has_train(root, parts)
     files: list[Path] = []
@@ -352,7 +352,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def _check_has_train(root: Path, parts: list[tuple[str, Path]]) -> None:
     splits = {split for split, _ in parts}
-    if parts and "train" not in splits:
+    if "train" not in splits:
         raise DataError(f"Named splits must include train, but {root} has only {', '.join(sorted(splits))}.")
 
 

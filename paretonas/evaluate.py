@@ -1,0 +1,240 @@
+"""One architecture becomes one trial's metrics: cost, latency on the device, accuracy after training.
+
+What was paid for is kept in the store and never computed twice: a latency under the spec, the images' shape and the
+device; an accuracy under the spec, the data, the recipe, the fidelity and the seed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paretonas.device import Device
+from paretonas.device.timing import Protocol
+from paretonas.errors import SpecError, StoreError
+from paretonas.export.checkpoint import save_checkpoint
+from paretonas.network import build
+from paretonas.network.cost import spec_cost
+from paretonas.space import Spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.store import Store
+from paretonas.training.classification import MEAN, STD, accuracy, predict, torch_device, train
+from paretonas.training.data import ImageData, open_data
+from paretonas.training.recipe import Recipe
+from paretonas.trial import Latency, Metrics
+
+SCREEN, RECORD = Protocol(pairs=10), Protocol(pairs=20)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a worker needs to train and score one network.
+
+    Args:
+        spec: As JSON data.
+        data: Folder of the prepared images.
+        recipe: How.
+        epochs: Passes over the training images.
+        seed: Of weights and training.
+        torch_device: Where.
+        is_final: Train on all training images and score on the test images, instead of the search's splits.
+        checkpoint: Where to leave the weights, if anywhere.
+        progress: File that tells how far it is, if anybody wants to know.
+    """
+
+    spec: Mapping[str, Any]
+    data: Path
+    recipe: Recipe
+    epochs: float
+    seed: int
+    torch_device: str = "auto"
+    is_final: bool = False
+    checkpoint: Path | None = None
+    progress: Path | None = None
+
+
+def run_training(job: TrainingJob) -> dict[str, float]:
+    """Train and score one network; runs in a worker.
+
+    Returns:
+        `accuracy` (`test_accuracy` if final), `train_loss`, `train_seconds`, `images_per_second`.
+
+    Raises:
+        TrainingError: It diverged.
+    """
+    data, device, spec = _open_data(job.data), torch_device(job.torch_device), spec_from_json(job.spec)
+    recipe = Recipe(**{**asdict(job.recipe), "epochs": job.epochs})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        model = build(spec, len(data.classes), data.channels, recipe.dropout)
+    images = data.full_train if job.is_final else data.train
+    scored, name = (data.test, "test_accuracy") if job.is_final else (data.val, "accuracy")
+    trained = train(
+        model,
+        images,
+        recipe,
+        len(data.classes),
+        job.seed,
+        flip=data.flip,
+        device=device,
+        on_step=None if job.progress is None else _ProgressFile(job.progress).step,
+    )
+    metrics = {
+        name: accuracy(predict(trained.model, scored, device), scored.labels),
+        "train_loss": trained.losses[-1],
+        "train_seconds": trained.seconds,
+        "images_per_second": trained.images / trained.seconds,
+    }
+    if job.checkpoint is not None:
+        shape = (1, data.channels, data.resolution, data.resolution)
+        info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "recipe": asdict(recipe)}
+        save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, {**info, "seed": job.seed})
+    return metrics
+
+
+@lru_cache(maxsize=1)
+def _open_data(folder: Path) -> ImageData:
+    return open_data(folder)
+
+
+class _ProgressFile:
+    """Writes the share that is done, at most a hundred times."""
+
+    def __init__(self, path: Path):
+        self._path, self._percent = path, -1
+
+    def step(self, done: int, steps: int) -> None:
+        if (percent := 100 * done // steps) > self._percent:
+            self._percent = percent
+            draft = self._path.with_name(self._path.name + ".part")
+            draft.write_text(json.dumps({"share": done / steps}))
+            draft.replace(self._path)
+
+
+class Evaluator:
+    """Measures and trains for one search, through the store.
+
+    Args:
+        store: Where evaluations are kept.
+        device: Where latency is measured.
+        folder: For the reference network's file; may be emptied at any time.
+        data: What is learned.
+        recipe: How.
+        seed: Of the training.
+        torch_device: Where training runs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        device: Device,
+        folder: Path,
+        data: ImageData,
+        recipe: Recipe,
+        seed: int = 0,
+        torch_device: str = "auto",
+    ):
+        self.data, self.device, self.recipe = data, device, recipe
+        self._store, self._folder, self._seed, self._torch_device = store, folder, seed, torch_device
+        self.input_shape = (1, data.channels, data.resolution, data.resolution)
+
+    def cost(self, spec: Spec) -> Metrics:
+        """Params, MACs, weight bytes and peak memory."""
+        return spec_cost(spec, self.data.resolution, len(self.data.classes), self.data.channels).metrics()
+
+    def latency(self, spec: Spec, protocol: Protocol = SCREEN) -> Latency:
+        """The latency of one image through a network of `spec`; measured if the store does not know it.
+
+        Raises:
+            ExportError: The network could not be exported, or its file disagrees with it.
+            MeasureError: The file could not be timed.
+        """
+        key = {
+            "spec": spec_hash(spec),
+            "input_shape": list(self.input_shape),
+            "classes": len(self.data.classes),
+            "pairs": protocol.pairs,
+            **self.device.identity,
+        }
+        known = self._store.get("latency", key)
+        if known is not None:
+            return latency_from_json(known)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            model = build(spec, len(self.data.classes), self.data.channels)
+        latency = time_model(self.device, model, spec, self.input_shape, self._folder, self._store, protocol)
+        self._store.put("latency", key, asdict(latency))
+        return latency
+
+    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
+        """What training of `spec` gave, if it was paid for before."""
+        return self._store.get("accuracy", self._accuracy_key(spec, fidelity))
+
+    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
+        """Keep what training of `spec` gave."""
+        self._store.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
+
+    def job(self, spec: Spec, fidelity: float) -> TrainingJob:
+        """The training of `spec` on the search's training split."""
+        epochs = self.recipe.epochs * fidelity
+        return TrainingJob(spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device)
+
+    def _accuracy_key(self, spec: Spec, fidelity: float) -> dict[str, Any]:
+        return {
+            "spec": spec_hash(spec),
+            "data": self.data.digest,
+            "recipe": asdict(self.recipe),
+            "fidelity": fidelity,
+            "seed": self._seed,
+        }
+
+
+def calibration(device: Device, folder: Path, store: Store) -> float:
+    """Seconds of the device's reference network: measured once, then the store's."""
+    known = store.get("calibration", device.identity)
+    if known is not None and isinstance(known.get("seconds"), float):
+        return float(known["seconds"])
+    seconds = device.calibrate(folder, RECORD)
+    store.put("calibration", device.identity, {"seconds": seconds})
+    return seconds
+
+
+def time_model(
+    device: Device,
+    model: torch.nn.Module,
+    spec: Spec,
+    input_shape: tuple[int, ...],
+    folder: Path,
+    store: Store,
+    protocol: Protocol,
+) -> Latency:
+    """Export `model` to a passing file, check the file against it, and time it.
+
+    Raises:
+        ExportError: It could not be exported, or the file disagrees with it.
+        MeasureError: The file could not be timed.
+    """
+    with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
+        file = device.export(model, spec, input_shape, Path(passing, "candidate"))
+        device.verify(model, file)
+        return device.measure(file, folder, calibration(device, folder, store), protocol)
+
+
+def latency_from_json(data: object) -> Latency:
+    """A stored latency, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        latency: Latency = read_json(Latency, data, "latency")
+        latency.latency_ms  # noqa: B018 - lengths that differ or zeros show here
+    except (SpecError, ValueError, ZeroDivisionError) as error:
+        raise StoreError(f"A stored latency holds its raw samples, but: {error}") from None
+    return latency

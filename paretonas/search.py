@@ -1,0 +1,437 @@
+"""A search: its configuration, its loop, and how it is stopped and resumed.
+
+The loop asks the strategy for a few proposals, measures them, and trains those that break no limit. On the machine that
+both measures and trains, the two never overlap: a batch is measured first, then trained in parallel. Every step is in
+the store before the next begins.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paretonas.device import Device, parse_device
+from paretonas.errors import ParetonasError, StoreError, UsageError, WorkError
+from paretonas.evaluate import Evaluator, run_training
+from paretonas.executor import Executor, Job, executors
+from paretonas.network.zoo import zoo_spec
+from paretonas.objective import Limit, Objective
+from paretonas.objective.reward import HARD, SOFT
+from paretonas.space import SearchSpace, Spec, read_json, spaces, spec_hash
+from paretonas.store import Store
+from paretonas.strategy import Strategy, StrategyOptions, strategies
+from paretonas.training import recipes
+from paretonas.training.data import DataSource, ImageData, prepare_data
+from paretonas.training.recipe import Recipe
+from paretonas.trial import Proposal, State, Trial
+
+HOPELESS = 8
+"""So many failures before the first success end a search: something other than the architectures is wrong."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Everything needed to run a search, and to run it again. Names of plugins may carry options: `ppo:batch=10`.
+
+    Args:
+        name: Of the search: letters, digits, `.`, `_` and `-`.
+        data: `digits`, a Parquet file or folder, or a tree of image folders.
+        target_ms: Latency to aim at; None: that of MobileNetV2 at the same width, measured at the start.
+        device: Where latency is measured.
+        space: What can be built.
+        width: Multiplier of the space's filters.
+        strategy: What to try next.
+        reward: `soft` or `hard` as in the MnasNet paper, `accuracy`, or two exponents `ALPHA,BETA`.
+        limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
+        recipe: How a candidate is trained.
+        trials: Budget: proposals.
+        seconds: Budget: wall time; None: none.
+        trial_seconds: Longest training of one candidate; None: no limit.
+        executor: Where training runs.
+        seed: Of the strategy and the training.
+        torch_device: `auto`, `cpu`, `cuda` or `mps`.
+        resolution: Side of the images; None: inferred.
+        train_images: Size of the class-balanced part to train on; None: all.
+        val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
+        skip_corrupt: Leave corrupt images out instead of stopping.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    name: str
+    data: str
+    target_ms: float | None = None
+    device: str = "onnxruntime"
+    space: str = "mnasnet"
+    width: float = 1.0
+    strategy: str = "ppo"
+    reward: str = "soft"
+    limits: tuple[str, ...] = ()
+    recipe: str = "search"
+    trials: int = 100
+    seconds: float | None = None
+    trial_seconds: float | None = None
+    executor: str = "process"
+    seed: int = 0
+    torch_device: str = "auto"
+    resolution: int | None = None
+    train_images: int | None = None
+    val_images: int | None = None
+    skip_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
+            raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
+        if self.trials < 1:
+            raise UsageError(f"`trials >= 1` must hold, but got (trials={self.trials}).")
+        for name in ("seconds", "trial_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
+        self.exponents()
+
+    def exponents(self) -> tuple[float, float]:
+        """Alpha and beta of the reward."""
+        named = {"soft": SOFT, "hard": HARD, "accuracy": (0.0, 0.0)}
+        if self.reward in named:
+            return named[self.reward]
+        try:
+            alpha, beta = map(float, self.reward.split(","))
+        except ValueError:
+            raise UsageError(f"A reward is soft, hard, accuracy or ALPHA,BETA, but got {self.reward!r}.") from None
+        return alpha, beta
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands after a trial has ended.
+
+    Args:
+        trial: The one that ended.
+        ended: How many have ended.
+        budget: How many there may be.
+        best: The one with the highest reward so far.
+        seconds: Wall time of all sessions so far.
+        seconds_left: Estimate; None if it cannot be told yet.
+    """
+
+    trial: Trial
+    ended: int
+    budget: int
+    best: Trial | None
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Functions that are told how a search goes on.
+
+    Args:
+        note: A line of text.
+        progress: After every trial that ended.
+        decoding: Numbers of images decoded and of all images, while data are prepared.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    progress: Callable[[Progress], None] = lambda progress: None
+    decoding: Callable[[int, int], None] | None = None
+
+
+class Search:
+    """A configuration brought to life: space, data, device and evaluator, checked before anything is stored.
+
+    Args:
+        config: What to search.
+        store: Where evaluations are kept; the search itself need not be in it yet.
+        home: Folder for caches and exported files.
+        listener: Is told what happens.
+
+    Raises:
+        UsageError: Whatever of the configuration cannot be.
+    """
+
+    def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()):  # noqa: B008
+        self.config, self.store, self.home, self._listener = config, store, home, listener
+        self.device: Device = parse_device(config.device)
+        self.recipe: Recipe = recipes.create(config.recipe)
+        self._strategy_options: StrategyOptions = strategies.create(config.strategy)
+        self._executor_options = executors.create(config.executor)
+        limits = tuple(map(Limit.parse, config.limits))
+        spaces.create(config.space)
+        source = DataSource(
+            config.data,
+            resolution=config.resolution,
+            train_images=config.train_images,
+            val_images=config.val_images,
+            skip_corrupt=config.skip_corrupt,
+            seed=config.seed,
+        )
+        self.data: ImageData = prepare_data(source, home / "cache", listener.decoding)
+        defaults = {"resolution": self.data.resolution, "width": config.width}
+        self.space: SearchSpace = spaces.create(config.space, defaults).build()
+        self.evaluator = Evaluator(
+            store, self.device, home / "cache", self.data, self.recipe, config.seed, config.torch_device
+        )
+        alpha, beta = config.exponents()
+        is_latency_free = config.reward == "accuracy"
+        self.objective = Objective(None if is_latency_free else self._target_ms(), alpha, beta, limits)
+
+    def _target_ms(self) -> float:
+        if self.config.target_ms is not None:
+            return Objective(self.config.target_ms).target_ms or 0.0
+        target = self.evaluator.latency(self.typical_spec()).latency_ms
+        self._listener.note(
+            f"No target latency was given: aiming at {target:.3g} ms, what MobileNetV2 x{self.config.width:g} takes."
+        )
+        return target
+
+    def typical_spec(self) -> Spec:
+        """MobileNetV2 at the search's width and resolution: the skeleton of the space, for estimates."""
+        return zoo_spec("mobilenet-v2", self.config.width, self.data.resolution)
+
+    def start_strategy(self) -> Strategy:
+        """A strategy that has been told nothing."""
+        return self._strategy_options.start(self.space, self.config.seed)
+
+    def run(self) -> list[Trial]:
+        """Go on until the budget is used up; what the store has of this search is taken up first.
+
+        Returns:
+            All trials.
+
+        Raises:
+            StoreError: Another process runs this search.
+            WorkError: The first trials all failed.
+        """
+        with _sole_runner(self.home, self.config.name), self._executor_options.start() as executor:
+            return _Loop(self, executor, self._listener).run()
+
+
+class _Loop:
+    """One session of a search."""
+
+    def __init__(self, search: Search, executor: Executor, listener: Listener):
+        self._search, self._executor, self._listener = search, executor, listener
+        self._store, self._name, self._config = search.store, search.config.name, search.config
+        self._strategy = search.start_strategy()
+        self._begin, self._before = time.monotonic(), self._store.seconds(self._name)
+        self._ended_before = 0
+        self._trials = {trial.number: trial for trial in self._store.trials(self._name)}
+        self._queue: list[Trial] = []
+        self._running: dict[str, Trial] = {}
+        self._out_of_time = False
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._begin
+
+    @property
+    def _told(self) -> int:
+        return sum(trial.told is not None for trial in self._trials.values())
+
+    def run(self) -> list[Trial]:
+        ended = sorted((t for t in self._trials.values() if t.told is not None), key=lambda t: t.told or 0)
+        self._strategy.tell(ended)
+        self._ended_before = len(ended)
+        waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
+        if waiting:
+            self._listener.note(f"Taking up {len(waiting)} trials that had begun.")
+        self._measure(waiting)
+        while True:
+            self._out_of_time = self._config.seconds is not None and self._seconds >= self._config.seconds
+            self._refill()
+            self._dispatch()
+            if not self._running:
+                if not self._queue or self._out_of_time:
+                    break
+                continue
+            for job in self._executor.wait():
+                self._collect(job)
+        self._store.set_seconds(self._name, self._seconds)
+        return list(self._trials.values())
+
+    # Asking and measuring
+
+    def _refill(self) -> None:
+        """Measure new proposals, but on this machine only while nothing trains."""
+        is_here = self._search.device.transport.is_here
+        is_wanted = not self._running and not self._queue if is_here else len(self._queue) < self._executor.workers
+        left = self._config.trials - len(self._trials)
+        if not is_wanted or left <= 0 or self._out_of_time or self._strategy.is_finished:
+            return
+        proposals = self._strategy.ask(min(left, self._executor.workers * (4 if is_here else 1)))
+        trials = [self._new_trial(proposal) for proposal in proposals]
+        if trials:
+            self._store.add_trials(self._name, trials)
+            self._trials |= {trial.number: trial for trial in trials}
+            self._measure(trials)
+
+    def _new_trial(self, proposal: Proposal) -> Trial:
+        return Trial(
+            number=proposal.number,
+            architecture=proposal.architecture,
+            spec_hash=spec_hash(self._search.space.decode(proposal.architecture)),
+            seed=self._config.seed,
+            context=proposal.context,
+        )
+
+    def _measure(self, trials: list[Trial]) -> None:
+        """Cost and latency; what breaks a limit ends here, the rest waits for training."""
+        for trial in trials:
+            begin = time.monotonic()
+            spec, evaluator = self._search.space.decode(trial.architecture), self._search.evaluator
+            try:
+                trial = replace(trial, metrics=evaluator.cost(spec))
+                broken = self._search.objective.broken_limit(trial.metrics)
+                if broken is None:
+                    latency = evaluator.latency(spec)
+                    measured = {"latency_ms": latency.latency_ms, "latency_spread": latency.spread}
+                    trial = replace(trial, metrics={**trial.metrics, **measured})
+                    broken = self._search.objective.broken_limit(trial.metrics)
+            except WorkError as error:
+                self._end(trial, State.FAILED, error=_report(error))
+                continue
+            trial = replace(trial, seconds=time.monotonic() - begin)
+            if broken is not None:
+                self._end(trial, State.PRUNED, reward=0.0, error=f"over the limit {broken}")
+            else:
+                self._queue.append(trial)
+
+    # Training
+
+    def _dispatch(self) -> None:
+        """Give free workers something to do; what an earlier trial has paid for ends at once."""
+        for trial in list(self._queue):
+            if trial.spec_hash in {t.spec_hash for t in self._running.values()}:
+                continue  # its twin is training; the result will serve both
+            spec = self._search.space.decode(trial.architecture)
+            known = self._search.evaluator.trained(spec, trial.fidelity)
+            if known is not None:
+                self._queue.remove(trial)
+                self._complete(replace(trial, is_reused=True), dict(known))
+            elif self._executor.idle and not self._out_of_time:
+                self._queue.remove(trial)
+                trial = self._save(replace(trial, state=State.RUNNING))
+                job = self._search.evaluator.job(spec, trial.fidelity)
+                limit = self._config.trial_seconds
+                submitted = self._executor.submit(f"{trial.number}", run_training, job, timeout=limit)
+                self._running[submitted.key] = trial
+
+    def _collect(self, job: Job[Any]) -> None:
+        trial = self._running.pop(job.key)
+        trial = replace(trial, seconds=trial.seconds + job.seconds)
+        try:
+            metrics = job.result()
+        except ParetonasError as error:
+            self._end(trial, State.FAILED, error=_report(error))
+            return
+        spec = self._search.space.decode(trial.architecture)
+        self._search.evaluator.remember(spec, trial.fidelity, metrics)
+        self._complete(trial, metrics)
+
+    # Ending
+
+    def _complete(self, trial: Trial, metrics: dict[str, float]) -> None:
+        trial = replace(trial, metrics={**trial.metrics, **metrics})
+        self._end(trial, State.COMPLETE, reward=self._search.objective.reward(trial.metrics))
+
+    def _end(self, trial: Trial, state: State, reward: float | None = None, error: str | None = None) -> None:
+        trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._told))
+        self._store.set_seconds(self._name, self._seconds)
+        self._strategy.tell([trial])
+        self._listener.progress(self._progress(trial))
+        states = [t.state for t in self._trials.values() if t.state.is_final]
+        if len(states) == HOPELESS and set(states) == {State.FAILED}:
+            raise WorkError(f"The first {HOPELESS} trials all failed, so the search was stopped. The last one: {error}")
+
+    def _save(self, trial: Trial) -> Trial:
+        self._store.update_trial(self._name, trial)
+        self._trials[trial.number] = trial
+        return trial
+
+    def _progress(self, trial: Trial) -> Progress:
+        ended = [t for t in self._trials.values() if t.state.is_final]
+        complete = [t for t in ended if t.state is State.COMPLETE]
+        here, left = len(ended) - self._ended_before, self._config.trials - len(ended)
+        seconds_left = (time.monotonic() - self._begin) / here * left if here >= 2 else None
+        if seconds_left is not None and self._config.seconds is not None:
+            seconds_left = min(seconds_left, max(0.0, self._config.seconds - self._seconds))
+        return Progress(
+            trial,
+            len(ended),
+            self._config.trials,
+            max(complete, key=lambda t: t.reward or 0.0, default=None),
+            self._seconds,
+            seconds_left,
+        )
+
+
+def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()) -> Search:  # noqa: B008
+    """Check a configuration and record it.
+
+    Raises:
+        UsageError: It cannot be, or the name is taken; nothing is stored then.
+    """
+    if config.name in {summary.name for summary in store.searches()}:
+        store.create_search(config.name, {})  # says how to go on
+    search = Search(config, store, home, listener)
+    search.config = replace(config, target_ms=search.objective.target_ms, data=_absolute(config.data))
+    store.create_search(config.name, config_to_json(search.config))
+    return search
+
+
+def open_search(name: str, store: Store, home: Path, listener: Listener = Listener()) -> Search:  # noqa: B008
+    """A recorded search.
+
+    Raises:
+        StoreError: No such search, or a damaged configuration.
+        UsageError: Its data or device are no longer there.
+    """
+    return Search(config_from_json(store.config(name)), store, home, listener)
+
+
+def config_to_json(config: SearchConfig) -> dict[str, Any]:
+    """Plain data, without what is at its default."""
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
+    return {k: v for k, v in plain.items() if k in ("name", "data") or v != getattr(SearchConfig("x", "x"), k)}
+
+
+def config_from_json(data: object) -> SearchConfig:
+    """A configuration from plain data, checked.
+
+    Raises:
+        SpecError: An unknown field, or a value that cannot be.
+    """
+    config: SearchConfig = read_json(SearchConfig, data, "search")
+    return config
+
+
+def _absolute(data: str) -> str:
+    path = Path(data).expanduser()
+    return str(path.resolve()) if path.exists() else data
+
+
+def _report(error: ParetonasError) -> str:
+    return getattr(error, "traceback", "") or "".join(traceback.format_exception(error))
+
+
+@contextmanager
+def _sole_runner(home: Path, name: str) -> Iterator[None]:
+    """Nobody else runs this search meanwhile."""
+    folder = home / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "running.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(f"A search is run by one process at a time, but another one runs {name!r}.") from None
+        yield

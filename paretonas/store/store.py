@@ -1,0 +1,326 @@
+"""A database of searches, trials and evaluations: SQLite in a file by default, any other by its SQLAlchemy URL.
+
+Every call is one transaction, committed when it returns, so whatever kills the process loses nothing that a call has
+stored. A row is checked when it is read; JSON is the only encoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from paretonas.errors import StoreError
+from paretonas.space import Architecture
+from paretonas.trial import State, Trial
+
+SCHEMA_VERSION = 1
+
+_metadata = sa.MetaData()
+_schema = sa.Table("schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
+_searches = sa.Table(
+    "searches",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("config", sa.Text, nullable=False),
+    sa.Column("created", sa.String(40), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, default=0.0),
+)
+_trials = sa.Table(
+    "trials",
+    _metadata,
+    sa.Column("search", sa.ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("space", sa.Text, nullable=False),
+    sa.Column("choices", sa.Text, nullable=False),
+    sa.Column("spec_hash", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("reward", sa.Float),
+    sa.Column("fidelity", sa.Float, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("context", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("is_reused", sa.Boolean, nullable=False),
+    sa.Column("told", sa.Integer),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+_evaluations = sa.Table(
+    "evaluations",
+    _metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("created", sa.String(40), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """A line about one search."""
+
+    name: str
+    created: str
+    seconds: float
+    trials: Mapping[State, int]
+    unique: int
+
+
+class Store:
+    """The database behind one or many searches.
+
+    Args:
+        location: Path of an SQLite file, made if it is missing, or an SQLAlchemy URL.
+
+    Raises:
+        StoreError: It cannot be opened, is no database, or was made by another version.
+    """
+
+    def __init__(self, location: str | Path):
+        url = str(location)
+        if "://" not in url:
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+            url = f"sqlite:///{url}"
+        try:
+            self._engine = sa.create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                sa.event.listen(self._engine, "connect", _set_up_sqlite)
+            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                version = connection.scalar(sa.select(_schema.c.version))
+                if version is None:
+                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+        except (SQLAlchemyError, ImportError) as error:
+            reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+            raise StoreError(f"A store is an SQLite file or a database URL, but {location} cannot be opened: {reason}") from error
+        if version not in (None, SCHEMA_VERSION):
+            raise StoreError(f"This version reads stores of schema {SCHEMA_VERSION}, but {location} has {version}.")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # Searches
+
+    def create_search(self, name: str, config: Mapping[str, Any]) -> None:
+        """Record a new search.
+
+        Raises:
+            StoreError: The name is taken.
+        """
+        row = {"name": name, "config": json.dumps(config), "created": _now(), "seconds": 0.0}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_searches.insert().values(row))
+        except sa.exc.IntegrityError:
+            raise StoreError(
+                f"A search has a name of its own, but {name!r} exists: go on with `paretonas resume {name}`, "
+                f"remove it with `paretonas delete {name}`, or choose another name."
+            ) from None
+
+    def config(self, name: str) -> dict[str, Any]:
+        """What `create_search` was given.
+
+        Raises:
+            StoreError: No such search, or a damaged row.
+        """
+        config = _load(self._search(name).config, dict, f"the configuration of search {name!r}")
+        assert isinstance(config, dict)
+        return config
+
+    def searches(self) -> list[SearchSummary]:
+        """All searches, oldest first."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(_searches).order_by(_searches.c.id)).all()
+            counts = connection.execute(
+                sa.select(_trials.c.search, _trials.c.state, sa.func.count()).group_by(_trials.c.search, _trials.c.state)
+            ).all()
+            distinct = sa.func.count(_trials.c.spec_hash.distinct())
+            rows_unique = connection.execute(sa.select(_trials.c.search, distinct).group_by(_trials.c.search)).all()
+        unique = {search: n for search, n in rows_unique}
+        return [
+            SearchSummary(
+                row.name,
+                row.created,
+                row.seconds,
+                {State(state): n for search, state, n in counts if search == row.id},
+                unique.get(row.id, 0),
+            )
+            for row in rows
+        ]
+
+    def seconds(self, name: str) -> float:
+        """Wall time that the search has run so far, over all its sessions."""
+        return float(self._search(name).seconds)
+
+    def set_seconds(self, name: str, seconds: float) -> None:
+        """Record the wall time that the search has run."""
+        with self._engine.begin() as connection:
+            connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
+
+    def delete_search(self, name: str) -> None:
+        """Forget a search and its trials; evaluations stay, as other searches may use them.
+
+        Raises:
+            StoreError: No such search.
+        """
+        search = self._search(name).id
+        with self._engine.begin() as connection:
+            connection.execute(_trials.delete().where(_trials.c.search == search))
+            connection.execute(_searches.delete().where(_searches.c.id == search))
+
+    # Trials
+
+    def add_trials(self, name: str, trials: Iterable[Trial]) -> None:
+        """Record new trials, all or none.
+
+        Raises:
+            StoreError: No such search, or a number that exists.
+        """
+        search = self._search(name).id
+        rows = [{"search": search, **_to_row(trial)} for trial in trials]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_trials.insert(), rows)
+        except sa.exc.IntegrityError:
+            numbers = [row["number"] for row in rows]
+            raise StoreError(f"A trial has a number of its own, but search {name!r} has one of {numbers}.") from None
+
+    def update_trial(self, name: str, trial: Trial) -> None:
+        """Replace what is known of a trial.
+
+        Raises:
+            StoreError: No such search or trial.
+        """
+        row = _to_row(trial)
+        chosen = (_trials.c.search == self._search(name).id) & (_trials.c.number == row.pop("number"))
+        with self._engine.begin() as connection:
+            found = connection.execute(_trials.update().where(chosen).values(row)).rowcount
+        if not found:
+            raise StoreError(f"Search {name!r} has no trial {trial.number}.")
+
+    def trials(self, name: str) -> list[Trial]:
+        """All trials of a search, by number.
+
+        Raises:
+            StoreError: No such search, or a damaged row.
+        """
+        query = sa.select(_trials).where(_trials.c.search == self._search(name).id).order_by(_trials.c.number)
+        with self._engine.begin() as connection:
+            return [_from_row(row._mapping) for row in connection.execute(query)]
+
+    # Evaluations
+
+    def get(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What was stored under `key`, or None.
+
+        Raises:
+            StoreError: A damaged row.
+        """
+        with self._engine.begin() as connection:
+            text = connection.scalar(sa.select(_evaluations.c.value).where(_evaluations.c.id == _id(kind, key)))
+        if text is None:
+            return None
+        value = _load(text, dict, f"an evaluation of kind {kind!r}")
+        assert isinstance(value, dict)
+        return value
+
+    def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+        """Store `value` under `key`, replacing what was there."""
+        row = {"id": _id(kind, key), "kind": kind, "key": _canonical(key), "value": json.dumps(value), "created": _now()}
+        with self._engine.begin() as connection:
+            connection.execute(_evaluations.delete().where(_evaluations.c.id == row["id"]))
+            connection.execute(_evaluations.insert().values(row))
+
+    def _search(self, name: str) -> sa.Row[Any]:
+        with self._engine.begin() as connection:
+            row = connection.execute(sa.select(_searches).where(_searches.c.name == name)).first()
+            if row is None:
+                known = ", ".join(connection.scalars(sa.select(_searches.c.name).order_by(_searches.c.id))) or "none"
+                raise StoreError(f"No search is called {name!r}. Known: {known}.")
+        return row
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside a writer, patience with other writers, and foreign keys."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _to_row(trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "space": trial.architecture.space,
+        "choices": json.dumps(trial.architecture.choices),
+        "spec_hash": trial.spec_hash,
+        "state": trial.state.value,
+        "metrics": json.dumps(dict(trial.metrics)),
+        "reward": trial.reward,
+        "fidelity": trial.fidelity,
+        "seed": trial.seed,
+        "context": json.dumps(dict(trial.context)),
+        "error": trial.error,
+        "is_reused": trial.is_reused,
+        "told": trial.told,
+        "seconds": trial.seconds,
+    }
+
+
+def _from_row(row: Mapping[Any, Any]) -> Trial:
+    where = f"trial {row['number']}"
+    choices = _load(row["choices"], list, f"the choices of {where}")
+    metrics = _load(row["metrics"], dict, f"the metrics of {where}")
+    if not all(isinstance(c, int) for c in choices) or not all(isinstance(m, int | float) for m in metrics.values()):
+        raise StoreError(f"Choices are whole numbers and metrics are numbers, but {where} has {choices} and {metrics}.")
+    try:
+        state = State(row["state"])
+    except ValueError:
+        raise StoreError(f"A state is one of {', '.join(State)}, but {where} has {row['state']!r}.") from None
+    return Trial(
+        number=row["number"],
+        architecture=Architecture(row["space"], tuple(choices)),
+        spec_hash=row["spec_hash"],
+        state=state,
+        metrics=metrics,
+        reward=row["reward"],
+        fidelity=row["fidelity"],
+        seed=row["seed"],
+        context=_load(row["context"], dict, f"the context of {where}"),
+        error=row["error"],
+        is_reused=row["is_reused"],
+        told=row["told"],
+        seconds=row["seconds"],
+    )
+
+
+def _load(text: Any, to: type, what: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"Stored values are JSON, but {what} is not: {error}") from None
+    if not isinstance(value, to):
+        raise StoreError(f"In a store, {what} is a {to.__name__}, but it is {text[:80]!r}.")
+    return value
+
+
+def _canonical(key: Mapping[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True, separators=(",", ":"))
+
+
+def _id(kind: str, key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(f"{kind}\n{_canonical(key)}".encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
