@@ -1,1 +1,73 @@
-"""x"""
+"""Platform-aware neural architecture search.
+
+The names here are the public interface; importing them does not import torch until one that needs it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paretonas.device import parse_device
+    from paretonas.errors import ParetonasError
+    from paretonas.final import train_trials
+    from paretonas.network import build
+    from paretonas.network.cost import cost
+    from paretonas.network.zoo import zoo_spec
+    from paretonas.objective import Objective, front, hypervolume, mnasnet_reward
+    from paretonas.report import front_trials
+    from paretonas.search import Search, SearchConfig, new_search, open_search
+    from paretonas.space import Architecture, Decision, SearchSpace
+    from paretonas.store import Store
+    from paretonas.strategy import strategies
+
+_HOMES = {
+    "Architecture": "paretonas.space",
+    "Decision": "paretonas.space",
+    "Objective": "paretonas.objective",
+    "ParetonasError": "paretonas.errors",
+    "Search": "paretonas.search",
+    "SearchConfig": "paretonas.search",
+    "SearchSpace": "paretonas.space",
+    "Store": "paretonas.store",
+    "build": "paretonas.network",
+    "cost": "paretonas.network.cost",
+    "front": "paretonas.objective",
+    "front_trials": "paretonas.report",
+    "hypervolume": "paretonas.objective",
+    "mnasnet_reward": "paretonas.objective",
+    "new_search": "paretonas.search",
+    "open_search": "paretonas.search",
+    "parse_device": "paretonas.device",
+    "strategies": "paretonas.strategy",
+    "train_trials": "paretonas.final",
+    "zoo_spec": "paretonas.network.zoo",
+}
+
+__all__ = [
+    "Architecture",
+    "Decision",
+    "Objective",
+    "ParetonasError",
+    "Search",
+    "SearchConfig",
+    "SearchSpace",
+    "Store",
+    "build",
+    "cost",
+    "front",
+    "front_trials",
+    "hypervolume",
+    "mnasnet_reward",
+    "new_search",
+    "open_search",
+    "parse_device",
+    "strategies",
+    "train_trials",
+    "zoo_spec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'paretonas' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from paretonas.network.cost import spec_cost
 from paretonas.space import Spec, read_json, spec_from_json, spec_hash, spec_to_json
 from paretonas.store import Store
 from paretonas.training.classification import MEAN, STD, accuracy, predict, torch_device, train
-from paretonas.training.data import ImageData, open_data
+from paretonas.training.data import ImageData, Split, open_data
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Latency, Metrics
 
@@ -69,7 +69,7 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         TrainingError: It diverged.
     """
     data, device, spec = _open_data(job.data), torch_device(job.torch_device), spec_from_json(job.spec)
-    recipe = Recipe(**{**asdict(job.recipe), "epochs": job.epochs})
+    recipe = replace(job.recipe, epochs=job.epochs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = build(spec, len(data.classes), data.channels, recipe.dropout)
@@ -184,6 +184,23 @@ class Evaluator:
         """The training of `spec` on the search's training split."""
         epochs = self.recipe.epochs * fidelity
         return TrainingJob(spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device)
+
+    def estimate(self, spec: Spec) -> float:
+        """Seconds that training and scoring `spec` would take one thread, from three steps of it."""
+        images = 3 * self.recipe.batch_size
+        data = self.data
+        few = Split(data.train.images[:images], data.train.labels[:images])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model = build(spec, len(data.classes), data.channels)
+                device = torch_device(self._torch_device)
+                seconds = train(model, few, replace(self.recipe, epochs=1), len(data.classes), 0, device=device).seconds
+        finally:
+            torch.set_num_threads(threads)
+        passes = self.recipe.epochs * len(data.train) + len(data.val) / 3  # scoring is the forward third of a step
+        return seconds / len(few) * passes
 
     def _accuracy_key(self, spec: Spec, fidelity: float) -> dict[str, Any]:
         return {

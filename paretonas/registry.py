@@ -76,8 +76,8 @@ class Registry:
             UsageError: An option that does not exist, or a value of the wrong type.
 
         Returns:
-            The plugin's dataclass, filled and checked by its own `__post_init__`. Where a filled dataclass is registered
-            (a recipe), a copy with the options replaced.
+            The plugin's dataclass, filled and checked by its own `__post_init__`. Where a filled dataclass is
+            registered (a recipe), a copy with the options replaced.
         """
         name, _, written = text.partition(":")
         plugin = self.load(name.strip())

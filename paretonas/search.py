@@ -159,7 +159,7 @@ class Search:
         UsageError: Whatever of the configuration cannot be.
     """
 
-    def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()):  # noqa: B008
+    def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()):
         self.config, self.store, self.home, self._listener = config, store, home, listener
         self.device: Device = parse_device(config.device)
         self.recipe: Recipe = recipes.create(config.recipe)
@@ -375,7 +375,7 @@ class _Loop:
         )
 
 
-def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()) -> Search:  # noqa: B008
+def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = Listener()) -> Search:
     """Check a configuration and record it.
 
     Raises:
@@ -389,7 +389,7 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
     return search
 
 
-def open_search(name: str, store: Store, home: Path, listener: Listener = Listener()) -> Search:  # noqa: B008
+def open_search(name: str, store: Store, home: Path, listener: Listener = Listener()) -> Search:
     """A recorded search.
 
     Raises:

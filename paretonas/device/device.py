@@ -74,6 +74,14 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    def input_shape(self, path: Path) -> tuple[int, ...]:
+        """Shape (1, C, H, W) of the images that a file takes.
+
+        Raises:
+            MeasureError: The engine does not take it, or its input is not one batch of images.
+        """
+
+    @abstractmethod
     def conditions(self) -> Mapping[str, Any]:
         """Options that the latency depends on; `threads` among them."""
 
@@ -164,18 +172,13 @@ class Device:
         Raises:
             MeasureError: It could not be done.
         """
-        best: tuple[tuple[str, ...], Samples] | None = None
+        found: list[tuple[tuple[str, ...], Samples]] = []
         reference = self.reference(folder)
         conditions = {**self.transport.conditions(), **self.runtime.conditions()}
-        for attempt in range(1, protocol.attempts + 1):
+        while not found or (found[-1][0] and len(found) < protocol.attempts):
             samples = self.transport.measure(self.runtime, candidate, reference, protocol)
-            flags = headline_flags(samples, self.runtime.clock, protocol)
-            if best is None or len(flags) < len(best[0]):
-                best = flags, samples
-            if not flags:
-                break
-        assert best is not None
-        flags, samples = best
+            found.append((headline_flags(samples, self.runtime.clock, protocol), samples))
+        flags, samples = min(found, key=lambda attempt: len(attempt[0]))
         return Latency(
             candidate_wall=samples.candidate_wall,
             candidate_cpu=samples.candidate_cpu,
@@ -185,7 +188,7 @@ class Device:
             clock=self.runtime.clock,
             conditions={"device": self.name, "version": self.runtime.version(), **conditions},
             flags=flags,
-            attempts=attempt,
+            attempts=len(found),
         )
 
     def verify(self, model: nn.Module, file: ModelFile, tolerance: float = 1e-3) -> float:

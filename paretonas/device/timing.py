@@ -1,8 +1,8 @@
 """The timing protocol: every run of the candidate alternates with one of a fixed reference network.
 
-The headline is the median over pairs of candidate time / reference time, on the CPU clock for one thread and on the wall
-clock otherwise. What disturbs the machine disturbs both runs of a pair, and the CPU clock does not count the time that
-others were given. The clocks are arguments, so that tests can give their own.
+The headline is the median over pairs of candidate time / reference time, on the CPU clock for one thread and on the
+wall clock otherwise. What disturbs the machine disturbs both runs of a pair, and the CPU clock does not count the time
+that others were given. The clocks are arguments, so that tests can give their own.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Samples:
     is_settled: bool = True
 
 
-def time_pairs(candidate: Run, reference: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> Samples:  # noqa: B008
+def time_pairs(candidate: Run, reference: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> Samples:
     """Warm both up, then run them in turn."""
     with _NoGarbageCollection():
         timers = [_timer(run, protocol, clocks) for run in (candidate, reference)]
@@ -82,7 +82,7 @@ def time_pairs(candidate: Run, reference: Run, protocol: Protocol, clocks: Clock
     return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, all(settled))
 
 
-def time_alone(run: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> list[tuple[float, float]]:  # noqa: B008
+def time_alone(run: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> list[tuple[float, float]]:
     """Wall and CPU seconds of three times as many runs as the protocol has pairs."""
     with _NoGarbageCollection():
         timer = _timer(run, protocol, clocks)

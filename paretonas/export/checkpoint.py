@@ -67,6 +67,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         shape = tuple(int(n) for n in header["input_shape"])
         model = build(spec, int(header["classes"]), shape[1])
         model.load_state_dict(tensors)
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError, IndexError, RuntimeError, ParetonasError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        RuntimeError,
+        ParetonasError,
+    ) as error:
         raise ExportError(f"A checkpoint is a file that paretonas wrote, but {path} cannot be read: {error}") from error
     return Checkpoint(model.eval(), spec, shape, header.get("info", {}))

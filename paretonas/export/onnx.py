@@ -138,7 +138,9 @@ def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
 
 def _normalization_after(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     users = list(node.users)
-    return len(users) == 1 and users[0].op == "call_module" and isinstance(modules[str(users[0].target)], nn.BatchNorm2d)
+    return (
+        len(users) == 1 and users[0].op == "call_module" and isinstance(modules[str(users[0].target)], nn.BatchNorm2d)
+    )
 
 
 def _fold(norm: nn.BatchNorm2d) -> Affine:
@@ -225,7 +227,7 @@ def _binary(op: str) -> Callable[[_Graph, dict[fx.Node, str], fx.Node], str]:
 
 def _slice_channels(graph: _Graph, values: dict[fx.Node, str], node: fx.Node) -> str:
     """`x[:, start:stop]`."""
-    source, index = node.args
+    index = node.args[1]
     if not (isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], slice)):
         raise ExportError(f"The direct ONNX writer slices channels only, but got {index}.")
     bounds = (index[1].start or 0, np.iinfo(np.int64).max if index[1].stop is None else index[1].stop)

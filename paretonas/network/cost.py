@@ -31,18 +31,18 @@ class Cost:
         weight_bytes: Size of the parameters.
         peak_memory_bytes: Largest sum of the activations that are alive at once, input included. A tensor lives until
             it is last read; normalization and elementwise operations overwrite an input that nothing else reads.
-        macs_by_module: MACs by dotted module name, for every module that has any; a module includes its children.
+        by_module: Parameters and MACs by dotted module name; a module includes its children.
     """
 
     params: int
     macs: int
     weight_bytes: int
     peak_memory_bytes: int
-    macs_by_module: dict[str, int]
+    by_module: dict[str, tuple[int, int]]
 
     def metrics(self) -> dict[str, float]:
         """The four totals by metric name."""
-        return {name: float(value) for name, value in asdict(self).items() if name != "macs_by_module"}
+        return {name: float(value) for name, value in asdict(self).items() if name != "by_module"}
 
 
 def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
@@ -54,15 +54,17 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         with counter, recorder:
             shapes(x)
     counts = counter.get_flop_counts()
-    prefix = type(shapes).__name__ + "."
-    by_module = {name.removeprefix(prefix): sum(ops.values()) // 2 for name, ops in counts.items() if prefix in name}
+    macs = {
+        name.partition(".")[2]: sum(ops.values()) // 2 for name, ops in counts.items()
+    }  # names begin with the class
+    by_module = {n: (sum(p.numel() for p in m.parameters()), macs.get(n, 0)) for n, m in model.named_modules() if n}
     parameters = list(model.parameters())
     return Cost(
         params=sum(p.numel() for p in parameters),
         macs=counter.get_total_flops() // 2,
         weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
         peak_memory_bytes=recorder.peak_memory(),
-        macs_by_module=by_module,
+        by_module=by_module,
     )
 
 

@@ -77,9 +77,7 @@ def skip_connection(skip: str, c_in: int, c_out: int, stride: int) -> nn.Module 
 class ConvLayer(nn.Module):
     """Convolution, BN, activation, and what is asked of squeeze-and-excitation and skip connection."""
 
-    def __init__(
-        self, c_in: int, c_out: int, kernel: int, stride: int, se_ratio: float, skip: str, activation: str
-    ):
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, se_ratio: float, skip: str, activation: str):
         super().__init__()
         parts = [*conv_bn(c_in, c_out, kernel, stride), ACTIVATIONS[activation]()]
         if se_ratio:

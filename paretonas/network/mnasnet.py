@@ -55,19 +55,21 @@ def _block(c_in: int, block: BlockSpec, activation: str) -> nn.Sequential:
 def _layer(c_in: int, stride: int, block: BlockSpec, activation: str) -> nn.Module:
     if block.op == "conv":
         return ConvLayer(c_in, block.filters, block.kernel, stride, block.se_ratio, block.skip, activation)
-    return MBConv(
-        c_in, block.filters, block.kernel, stride, block.expansion, block.se_ratio, block.skip, activation
-    )
+    return MBConv(c_in, block.filters, block.kernel, stride, block.expansion, block.se_ratio, block.skip, activation)
 
 
 def _initialize(module: nn.Module) -> None:
-    """Convolutions normal with variance 2 / fan-out (k * k for depthwise), the classifier uniform in +-1 / sqrt(classes)."""
+    """Convolutions normal with variance 2 / fan-out; the classifier uniform in +-1 / sqrt(inputs).
+
+    The released code has +-1 / sqrt(classes), which is nearly the same for 1000 classes, but for ten gives logits so
+    large that the first epochs are spent on shrinking them.
+    """
     if isinstance(module, nn.Conv2d):
         fan_out = module.out_channels // module.groups * math.prod(module.kernel_size)
         nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
-        bound = 1 / math.sqrt(module.out_features)
+        bound = 1 / math.sqrt(module.in_features)
         nn.init.uniform_(module.weight, -bound, bound)
         nn.init.zeros_(module.bias)

@@ -64,7 +64,9 @@ class Limit:
         except ValueError:
             value = math.nan
         if not found or not metric.strip() or not value > 0:
-            raise UsageError(f"A limit is written metric<=bound with a positive bound ('params<=2e6'), but got {text!r}.")
+            raise UsageError(
+                f"A limit is written metric<=bound with a positive bound ('params<=2e6'), but got {text!r}."
+            )
         return cls(metric.strip(), value)
 
     def is_kept(self, metrics: Metrics) -> bool:

@@ -2,7 +2,7 @@
 
 from paretonas.registry import Registry
 from paretonas.space.space import Architecture, Decision, SearchSpace
-from paretonas.space.spec import ForeignSpec, Spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.spec import ForeignSpec, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
 
 spaces = Registry("space", {"mnasnet": "paretonas.space.mnasnet:MnasNetSpace"})
 
@@ -12,6 +12,7 @@ __all__ = [
     "ForeignSpec",
     "SearchSpace",
     "Spec",
+    "load_spec",
     "read_json",
     "spaces",
     "spec_from_json",

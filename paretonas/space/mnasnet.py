@@ -205,7 +205,9 @@ class MnasNetSpace:
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
-            raise SpecError(f"A variant of the MnasNet space is one of {', '.join(VARIANTS)}, but got {self.variant!r}.")
+            raise SpecError(
+                f"A variant of the MnasNet space is one of {', '.join(VARIANTS)}, but got {self.variant!r}."
+            )
         if self.reference not in REFERENCES:
             raise SpecError(f"A reference is one of {', '.join(REFERENCES)}, but got {self.reference!r}.")
 

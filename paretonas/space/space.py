@@ -86,7 +86,7 @@ class SearchSpace:
     def mutate(self, architecture: Architecture, rng: Random) -> Architecture:
         """A copy with one decision changed, drawn until the spec changes too.
 
-        After 100 draws that leave the spec as it was, the last one is returned; in a space of one architecture, that one.
+        After 100 draws that leave the spec as it was, the last one is returned; in a space of one architecture, that.
         """
         self.validate(architecture)
         open_decisions = [i for i, d in enumerate(self.decisions) if len(d.choices) > 1]

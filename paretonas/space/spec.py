@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -74,6 +75,19 @@ def spec_from_json(data: object) -> Spec:
         raise SpecError(str(error)) from None
     spec: Spec = read_json(plugin, {k: v for k, v in data.items() if k != "kind"}, data["kind"])
     return spec
+
+
+def load_spec(path: Path) -> Spec:
+    """The checked spec in a JSON file.
+
+    Raises:
+        SpecError: No such file, not JSON, or not a spec.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpecError(f"A spec is a JSON file, but {path} cannot be read: {error}") from None
+    return spec_from_json(data)
 
 
 def spec_hash(spec: Spec) -> str:

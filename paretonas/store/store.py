@@ -101,7 +101,9 @@ class Store:
                     connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
         except (SQLAlchemyError, ImportError) as error:
             reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-            raise StoreError(f"A store is an SQLite file or a database URL, but {location} cannot be opened: {reason}") from error
+            raise StoreError(
+                f"A store is an SQLite file or a database URL, but {location} cannot be opened: {reason}"
+            ) from error
         if version not in (None, SCHEMA_VERSION):
             raise StoreError(f"This version reads stores of schema {SCHEMA_VERSION}, but {location} has {version}.")
 
@@ -137,13 +139,17 @@ class Store:
         assert isinstance(config, dict)
         return config
 
+    def set_config(self, name: str, config: Mapping[str, Any]) -> None:
+        """Replace the configuration of a search, when its budget is raised."""
+        with self._engine.begin() as connection:
+            connection.execute(_searches.update().where(_searches.c.name == name).values(config=json.dumps(config)))
+
     def searches(self) -> list[SearchSummary]:
         """All searches, oldest first."""
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(_searches).order_by(_searches.c.id)).all()
-            counts = connection.execute(
-                sa.select(_trials.c.search, _trials.c.state, sa.func.count()).group_by(_trials.c.search, _trials.c.state)
-            ).all()
+            groups = (_trials.c.search, _trials.c.state)
+            counts = connection.execute(sa.select(*groups, sa.func.count()).group_by(*groups)).all()
             distinct = sa.func.count(_trials.c.spec_hash.distinct())
             rows_unique = connection.execute(sa.select(_trials.c.search, distinct).group_by(_trials.c.search)).all()
         unique = {search: n for search, n in rows_unique}
@@ -236,7 +242,13 @@ class Store:
 
     def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
         """Store `value` under `key`, replacing what was there."""
-        row = {"id": _id(kind, key), "kind": kind, "key": _canonical(key), "value": json.dumps(value), "created": _now()}
+        row = {
+            "id": _id(kind, key),
+            "kind": kind,
+            "key": _canonical(key),
+            "value": json.dumps(value),
+            "created": _now(),
+        }
         with self._engine.begin() as connection:
             connection.execute(_evaluations.delete().where(_evaluations.c.id == row["id"]))
             connection.execute(_evaluations.insert().values(row))

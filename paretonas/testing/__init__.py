@@ -1,1 +1,1 @@
-"""testing"""
+"""Contract suites and fakes for authors of plugins. Needs pytest."""

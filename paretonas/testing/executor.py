@@ -1,4 +1,3 @@
-# ruff: noqa: D102  (the name of a test says what it checks)
 """What every executor must do, as a suite of tests to subclass with a fixture."""
 
 from __future__ import annotations

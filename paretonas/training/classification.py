@@ -1,7 +1,7 @@
 """Training and scoring of image classifiers whose data fit in memory.
 
-Batches are drawn as uint8, augmented all at once and only then become floats, in the channels-last layout, which on CPUs
-is the faster one for mobile networks. Optimizers, schedule, mixup and averaging of weights are timm's.
+Batches are drawn as uint8, augmented all at once and only then become floats, in the channels-last layout, which on
+CPUs is the faster one for mobile networks. Optimizers, schedule, mixup and averaging of weights are timm's.
 """
 
 from __future__ import annotations

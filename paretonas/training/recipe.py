@@ -68,8 +68,8 @@ class Recipe:
         for name, holds in rules.items():
             if not holds:
                 raise UsageError(
-                    "A recipe has positive epochs, lr and bn_momentum, 2 or more images a batch, and warmup, crop, ema, "
-                    f"dropout and label_smoothing in [0, 1), but got {name}={getattr(self, name)}."
+                    "A recipe has positive epochs, lr and bn_momentum, 2 or more images a batch, and warmup, crop, "
+                    f"ema, dropout and label_smoothing in [0, 1), but got {name}={getattr(self, name)}."
                 )
 
 

@@ -37,17 +37,16 @@ class OnnxRuntime(Runtime):
     def conditions(self) -> Mapping[str, Any]:
         return {"threads": self.threads}
 
-    def open(self, path: Path) -> LoadedModel:
-        import onnxruntime
+    def input_shape(self, path: Path) -> tuple[int, ...]:
+        inputs = self._session(path).get_inputs()
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        if len(shape) != 4 or not all(isinstance(side, int) for side in shape[1:]):
+            found = [(value.name, value.shape) for value in inputs]
+            raise MeasureError(f"A model takes one batch of images (N, C, H, W), but {path} takes {found}.")
+        return (1, *shape[1:])
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions share no public base class
-            raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error
+    def open(self, path: Path) -> LoadedModel:
+        session = self._session(path)
         name = session.get_inputs()[0].name
 
         def run(x: Images) -> Images:
@@ -55,3 +54,15 @@ class OnnxRuntime(Runtime):
             return output
 
         return run
+
+    def _session(self, path: Path) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no public base class
+            raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error

@@ -11,7 +11,7 @@ import torch
 
 from paretonas.device.device import Images, LoadedModel, Runtime
 from paretonas.errors import DeviceError, ExportError, MeasureError
-from paretonas.export.checkpoint import load_checkpoint
+from paretonas.export.checkpoint import Checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class TorchRuntime(Runtime):
     def conditions(self) -> Mapping[str, Any]:
         return {"threads": self.threads}
 
+    def input_shape(self, path: Path) -> tuple[int, ...]:
+        return (1, *_load(path).input_shape[1:])
+
     def open(self, path: Path) -> LoadedModel:
-        try:
-            model = load_checkpoint(path).model.to(memory_format=torch.channels_last)
-        except ExportError as error:
-            raise MeasureError(str(error)) from error
+        model = _load(path).model.to(memory_format=torch.channels_last)
 
         def run(x: Images) -> Images:
             torch.set_num_threads(self.threads)
@@ -51,3 +51,10 @@ class TorchRuntime(Runtime):
             return output
 
         return run
+
+
+def _load(path: Path) -> Checkpoint:
+    try:
+        return load_checkpoint(path)
+    except ExportError as error:
+        raise MeasureError(str(error)) from error

@@ -1,0 +1,237 @@
+"""From a searched architecture to a trained, exported, re-scored and re-timed network.
+
+The final training uses all training images; the test images are scored once for each finalist, and never for a choice.
+The exported file is scored on them too, through ONNX Runtime, and must agree with the model it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from paretonas.device import ModelFile, parse_device
+from paretonas.errors import ExportError, UsageError
+from paretonas.evaluate import RECORD, TrainingJob, run_training, time_model
+from paretonas.executor import executors
+from paretonas.export import exporters
+from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.search import Search
+from paretonas.space import spec_hash, spec_to_json
+from paretonas.training import recipes
+from paretonas.training.classification import accuracy, predict, scoring_batches
+from paretonas.training.data import Split
+from paretonas.training.recipe import Recipe
+from paretonas.trial import State, Trial
+
+ACCURACY_TOLERANCE = 0.002
+"""Largest difference in accuracy between a model and its exported file: ties that rounding breaks, no more."""
+
+OUTPUT_TOLERANCE = 1e-3
+"""Largest difference of any output on the test images, relative to the largest output."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """What became of one finalist; in `info.json` beside its files.
+
+    Args:
+        trial: Its number in the search.
+        metrics: `test_accuracy`, `exported_accuracy`, `latency_ms`, `latency_spread`, costs, training time.
+        checkpoint: Weights and spec.
+        onnx: The exported file.
+        flags: Of the timing.
+    """
+
+    trial: int
+    metrics: dict[str, float]
+    checkpoint: Path
+    onnx: Path
+    flags: tuple[str, ...]
+
+
+def choose(trials: Sequence[Trial], numbers: Sequence[int] = (), top: int = 1) -> list[Trial]:
+    """The trials to train: the given ones, or the `top` by reward with specs that differ.
+
+    Raises:
+        UsageError: A trial that does not exist or is not complete, or no complete trial at all.
+    """
+    complete = {trial.number: trial for trial in trials if trial.state is State.COMPLETE}
+    if not complete:
+        raise UsageError("A finalist is a complete trial, but this search has none yet.")
+    missing = [number for number in numbers if number not in complete]
+    if missing:
+        raise UsageError(f"A finalist is a complete trial of the search, but {missing[0]} is not one.")
+    if numbers:
+        return [complete[number] for number in numbers]
+    best: dict[str, Trial] = {}
+    for trial in sorted(complete.values(), key=lambda t: -(t.reward or 0.0)):
+        best.setdefault(trial.spec_hash, trial)
+    return list(best.values())[:top]
+
+
+def train_trials(
+    search: Search,
+    trials: Sequence[Trial],
+    recipe: Recipe | None = None,
+    *,
+    is_final: bool = True,
+    on_progress: Callable[[dict[int, float]], None] = lambda shares: None,
+) -> list[Finalist]:
+    """Train, score, export, re-score and re-time trials of a search.
+
+    Args:
+        search: Theirs.
+        trials: Complete ones.
+        recipe: How; `small-image` if None.
+        is_final: Train on all training images and score the test images; else the search's own splits.
+        on_progress: Told every second which share of its training each trial has done.
+
+    Raises:
+        ExportError: An exported file disagrees with its model.
+        TrainingError: Training diverged.
+        WorkerError: A worker died.
+    """
+    recipe = recipe or recipes.create("small-image")
+    folder = search.home / search.config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = {trial.number: _job(search, trial, recipe, folder, is_final) for trial in trials}
+    scores = _train(search, jobs, on_progress)
+    return [_finish(search, trial, jobs[trial.number], scores[trial.number], is_final) for trial in trials]
+
+
+def export_trial(search: Search, number: int, format: str, path: Path | None = None) -> Path:
+    """Write a trained trial in another format.
+
+    Raises:
+        UsageError: It has not been trained by `train` yet.
+        ExportError: It could not be exported.
+    """
+    checkpoint = search.home / search.config.name / f"trial-{number}.safetensors"
+    if not checkpoint.exists():
+        raise UsageError(
+            f"Only a trained network is exported, but trial {number} has no weights yet: "
+            f"`paretonas train {search.config.name} --trial {number} --final` first."
+        )
+    trained = load_checkpoint(checkpoint)
+    path = path or checkpoint.with_suffix(f".{format}")
+    if path.resolve() != checkpoint.resolve():
+        exporters.load(format)(trained.model, trained.spec, trained.input_shape, path)
+    return path
+
+
+def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: bool) -> TrainingJob:
+    stem = folder / f"trial-{trial.number}"
+    return TrainingJob(
+        spec_to_json(search.space.decode(trial.architecture)),
+        search.data.folder,
+        recipe,
+        recipe.epochs,
+        search.config.seed,
+        search.config.torch_device,
+        is_final,
+        checkpoint=stem.with_suffix(".safetensors"),
+        progress=stem.with_suffix(".progress"),
+    )
+
+
+def _train(
+    search: Search, jobs: dict[int, TrainingJob], on_progress: Callable[[dict[int, float]], None]
+) -> dict[int, dict[str, float]]:
+    """Train in parallel, but for what the store knows and whose weights are still there."""
+    scores: dict[int, dict[str, float]] = {}
+    with executors.create(search.config.executor).start() as executor:
+        for number, job in jobs.items():
+            known = search.store.get("final", _key(search, job))
+            if known is not None and job.checkpoint is not None and job.checkpoint.exists():
+                scores[number] = known
+            else:
+                executor.submit(str(number), run_training, job)
+        while len(scores) < len(jobs):
+            for done in executor.wait(timeout=1.0):
+                number = int(done.key)
+                scores[number] = done.result()
+                search.store.put("final", _key(search, jobs[number]), scores[number])
+            on_progress({n: 1.0 if n in scores else _share(job.progress) for n, job in jobs.items()})
+    for job in jobs.values():
+        if job.progress is not None:
+            job.progress.unlink(missing_ok=True)
+    return scores
+
+
+def _key(search: Search, job: TrainingJob) -> dict[str, object]:
+    return {
+        "search": search.config.name,
+        "spec": dict(job.spec),
+        "data": search.data.digest,
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "is_final": job.is_final,
+    }
+
+
+def _share(progress: Path | None) -> float:
+    try:
+        return float(json.loads(progress.read_text())["share"]) if progress is not None else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], is_final: bool) -> Finalist:
+    """Export, compare, time and record."""
+    assert job.checkpoint is not None
+    trained = load_checkpoint(job.checkpoint)
+    onnx = job.checkpoint.with_suffix(".onnx")
+    exporters.load("onnx")(trained.model, trained.spec, trained.input_shape, onnx)
+    split, name = (search.data.test, "test_accuracy") if is_final else (search.data.val, "accuracy")
+    exported = score_exported(onnx, trained, split, score[name])
+    cache = search.home / "cache"
+    latency = time_model(search.device, trained.model, trained.spec, trained.input_shape, cache, search.store, RECORD)
+    metrics = {
+        **score,
+        "exported_accuracy": exported,
+        "latency_ms": latency.latency_ms,
+        "latency_spread": latency.spread,
+        **search.evaluator.cost(trained.spec),
+    }
+    finalist = Finalist(trial.number, metrics, job.checkpoint, onnx, latency.flags)
+    info = {
+        "trial": trial.number,
+        "spec_hash": spec_hash(trained.spec),
+        "spec": spec_to_json(trained.spec),
+        "metrics": metrics,
+        "latency": asdict(latency),
+        "input": {"shape": trained.input_shape, "mean": trained.info["mean"], "std": trained.info["std"]},
+        "classes": trained.info["classes"],
+        "recipe": asdict(job.recipe),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    onnx.with_suffix(".json").write_text(json.dumps(info, indent=1))
+    if is_final:
+        final = {f"final_{k}" if k in trial.metrics else k: v for k, v in metrics.items()}
+        search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **final}))
+    return finalist
+
+
+def score_exported(onnx: Path, trained: Checkpoint, split: Split, expected: float) -> float:
+    """Accuracy of the exported file on `split`, through ONNX Runtime.
+
+    Raises:
+        ExportError: Its outputs or its accuracy disagree with the model's.
+    """
+    run = parse_device("onnxruntime").runtime.open(ModelFile(onnx, trained.input_shape).path)
+    found = np.concatenate([run(np.ascontiguousarray(x.numpy())) for x in scoring_batches(split)])
+    outputs = predict(trained.model, split)
+    difference = float(np.abs(found - outputs).max() / np.abs(outputs).max())
+    scored = accuracy(found, split.labels)
+    if difference > OUTPUT_TOLERANCE or abs(scored - expected) > ACCURACY_TOLERANCE:
+        raise ExportError(
+            f"An exported file agrees with its model within {OUTPUT_TOLERANCE:g} of the largest output and "
+            f"{ACCURACY_TOLERANCE:g} in accuracy, but {onnx.name} differs by {difference:.2g} and scores {scored:.4f} "
+            f"instead of {expected:.4f}. Please report this with the spec in {onnx.with_suffix('.json').name}."
+        )
+    return scored
