@@ -73,7 +73,14 @@ class Recipe:
                 )
 
 
-SEARCH = Recipe(about="Short proxy for the search: few epochs, cosine with warm-up, no regularization to speak of")
+SEARCH = Recipe(
+    about="Short proxy for the search: few epochs, cosine with warm-up, no regularization to speak of",
+    epochs=2,
+    batch_size=64,
+    lr=0.3,
+    warmup=0.2,
+    crop=0.0,
+)
 
 SMALL_IMAGE = Recipe(
     about="Final training of images of 32 to 96 pixels",
