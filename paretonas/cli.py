@@ -81,7 +81,9 @@ def search(
     target_ms: Annotated[
         float | None, typer.Option(help="Latency to aim at, in ms. Default: what MobileNetV2 takes on the device.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="runtime[:options][@transport:address]; `onnxruntime`.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="runtime\\[:options]\\[@transport:address]; `onnxruntime`.")
+    ] = None,
     space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
     width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
     strategy: Annotated[str | None, typer.Option(help="What to try next: `ppo`, `ppo:batch=10`, …")] = None,
@@ -163,7 +165,8 @@ def _run(search: Any, as_json: bool) -> None:
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         console.out.print(f"\n{len(trials)} trials ({counts}), {unique} different networks.")
         _print_front(name, trials)
-        console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
+        if State.COMPLETE in states:
+            console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
 
 
 def _print_plan(search: Any) -> None:
@@ -366,7 +369,7 @@ def export(
 def measure(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="An .onnx or .safetensors file, a spec (.json), or a name of the zoo.")],
-    device: Annotated[str, typer.Option(help="runtime[:options][@transport:address].")] = "onnxruntime",
+    device: Annotated[str, typer.Option(help="runtime\\[:options]\\[@transport:address].")] = "onnxruntime",
     width: Width = 1.0,
     resolution: Resolution = None,
     classes: Classes = 1000,

@@ -1,6 +1,6 @@
 """One architecture becomes one trial's metrics: cost, latency on the device, accuracy after training.
 
-What was paid for is kept in the store and never computed twice: a latency under the spec, the images' shape and the
+What was paid for is cached and never computed twice: a latency under the spec, the images' shape and the
 device; an accuracy under the spec, the data, the recipe, the fidelity and the seed.
 """
 
@@ -12,24 +12,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from paretonas.device import Device
-from paretonas.device.timing import Protocol
+from paretonas.device.timing import Protocol as TimingProtocol
 from paretonas.errors import SpecError, StoreError
 from paretonas.export.checkpoint import save_checkpoint
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.space import Spec, read_json, spec_from_json, spec_hash, spec_to_json
-from paretonas.store import Store
 from paretonas.training.classification import MEAN, STD, accuracy, predict, torch_device, train
 from paretonas.training.data import ImageData, Split, open_data
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Latency, Metrics
 
-SCREEN, RECORD = Protocol(pairs=10), Protocol(pairs=20)
+SCREEN, RECORD = TimingProtocol(pairs=10), TimingProtocol(pairs=20)
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,17 @@ class TrainingJob:
     is_final: bool = False
     checkpoint: Path | None = None
     progress: Path | None = None
+
+
+def job_identity(job: TrainingJob) -> dict[str, Any]:
+    """What decides the outcome of a training; JSON data."""
+    return {
+        "spec": dict(job.spec),
+        "data": _open_data(job.data).digest,
+        "recipe": asdict(replace(job.recipe, epochs=job.epochs)),
+        "seed": job.seed,
+        "is_final": job.is_final,
+    }
 
 
 def run_training(job: TrainingJob) -> dict[str, float]:
@@ -93,8 +103,8 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     }
     if job.checkpoint is not None:
         shape = (1, data.channels, data.resolution, data.resolution)
-        info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "recipe": asdict(recipe)}
-        save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, {**info, "seed": job.seed})
+        info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "job": job_identity(job)}
+        save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, info)
     return metrics
 
 
@@ -117,11 +127,23 @@ class _ProgressFile:
             draft.replace(self._path)
 
 
+class Cache(Protocol):
+    """Where evaluations are kept; a store is one."""
+
+    def get(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What was put under `key`, or None."""
+        ...
+
+    def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+        """Keep `value` under `key`."""
+        ...
+
+
 class Evaluator:
-    """Measures and trains for one search, through the store.
+    """Measures and trains for one search, through a cache.
 
     Args:
-        store: Where evaluations are kept.
+        cache: Where evaluations are kept.
         device: Where latency is measured.
         folder: For the reference network's file; may be emptied at any time.
         data: What is learned.
@@ -132,7 +154,7 @@ class Evaluator:
 
     def __init__(
         self,
-        store: Store,
+        cache: Cache,
         device: Device,
         folder: Path,
         data: ImageData,
@@ -141,15 +163,15 @@ class Evaluator:
         torch_device: str = "auto",
     ):
         self.data, self.device, self.recipe = data, device, recipe
-        self._store, self._folder, self._seed, self._torch_device = store, folder, seed, torch_device
+        self._cache, self._folder, self._seed, self._torch_device = cache, folder, seed, torch_device
         self.input_shape = (1, data.channels, data.resolution, data.resolution)
 
     def cost(self, spec: Spec) -> Metrics:
         """Params, MACs, weight bytes and peak memory."""
         return spec_cost(spec, self.data.resolution, len(self.data.classes), self.data.channels).metrics()
 
-    def latency(self, spec: Spec, protocol: Protocol = SCREEN) -> Latency:
-        """The latency of one image through a network of `spec`; measured if the store does not know it.
+    def latency(self, spec: Spec, protocol: TimingProtocol = SCREEN) -> Latency:
+        """The latency of one image through a network of `spec`; measured if the cache does not know it.
 
         Raises:
             ExportError: The network could not be exported, or its file disagrees with it.
@@ -162,23 +184,23 @@ class Evaluator:
             "pairs": protocol.pairs,
             **self.device.identity,
         }
-        known = self._store.get("latency", key)
+        known = self._cache.get("latency", key)
         if known is not None:
             return latency_from_json(known)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             model = build(spec, len(self.data.classes), self.data.channels)
-        latency = time_model(self.device, model, spec, self.input_shape, self._folder, self._store, protocol)
-        self._store.put("latency", key, asdict(latency))
+        latency = time_model(self.device, model, spec, self.input_shape, self._folder, self._cache, protocol)
+        self._cache.put("latency", key, asdict(latency))
         return latency
 
     def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
         """What training of `spec` gave, if it was paid for before."""
-        return self._store.get("accuracy", self._accuracy_key(spec, fidelity))
+        return self._cache.get("accuracy", self._accuracy_key(spec, fidelity))
 
     def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
         """Keep what training of `spec` gave."""
-        self._store.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
+        self._cache.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
 
     def job(self, spec: Spec, fidelity: float) -> TrainingJob:
         """The training of `spec` on the search's training split."""
@@ -186,7 +208,7 @@ class Evaluator:
         return TrainingJob(spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device)
 
     def estimate(self, spec: Spec) -> float:
-        """Seconds that training and scoring `spec` would take one thread, from three steps of it."""
+        """Seconds that training and scoring `spec` would take one thread, from three steps of it once it is warm."""
         images = 3 * self.recipe.batch_size
         data = self.data
         few = Split(data.train.images[:images], data.train.labels[:images])
@@ -196,7 +218,8 @@ class Evaluator:
             with torch.random.fork_rng(devices=[]):
                 model = build(spec, len(data.classes), data.channels)
                 device = torch_device(self._torch_device)
-                seconds = train(model, few, replace(self.recipe, epochs=1), len(data.classes), 0, device=device).seconds
+                epoch = replace(self.recipe, epochs=1)
+                seconds = min(train(model, few, epoch, len(data.classes), 0, device=device).seconds for _ in range(2))
         finally:
             torch.set_num_threads(threads)
         passes = self.recipe.epochs * len(data.train) + len(data.val) / 3  # scoring is the forward third of a step
@@ -212,13 +235,13 @@ class Evaluator:
         }
 
 
-def calibration(device: Device, folder: Path, store: Store) -> float:
-    """Seconds of the device's reference network: measured once, then the store's."""
-    known = store.get("calibration", device.identity)
+def calibration(device: Device, folder: Path, cache: Cache) -> float:
+    """Seconds of the device's reference network: measured once, then the cache's."""
+    known = cache.get("calibration", device.identity)
     if known is not None and isinstance(known.get("seconds"), float):
         return float(known["seconds"])
     seconds = device.calibrate(folder, RECORD)
-    store.put("calibration", device.identity, {"seconds": seconds})
+    cache.put("calibration", device.identity, {"seconds": seconds})
     return seconds
 
 
@@ -228,8 +251,8 @@ def time_model(
     spec: Spec,
     input_shape: tuple[int, ...],
     folder: Path,
-    store: Store,
-    protocol: Protocol,
+    cache: Cache,
+    protocol: TimingProtocol,
 ) -> Latency:
     """Export `model` to a passing file, check the file against it, and time it.
 
@@ -240,7 +263,7 @@ def time_model(
     with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
         file = device.export(model, spec, input_shape, Path(passing, "candidate"))
         device.verify(model, file)
-        return device.measure(file, folder, calibration(device, folder, store), protocol)
+        return device.measure(file, folder, calibration(device, folder, cache), protocol)
 
 
 def latency_from_json(data: object) -> Latency:

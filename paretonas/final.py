@@ -16,7 +16,7 @@ import numpy as np
 
 from paretonas.device import ModelFile, parse_device
 from paretonas.errors import ExportError, UsageError
-from paretonas.evaluate import RECORD, TrainingJob, run_training, time_model
+from paretonas.evaluate import RECORD, TrainingJob, job_identity, run_training, time_model
 from paretonas.executor import executors
 from paretonas.export import exporters
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
@@ -30,6 +30,9 @@ from paretonas.trial import State, Trial
 
 ACCURACY_TOLERANCE = 0.002
 """Largest difference in accuracy between a model and its exported file: ties that rounding breaks, no more."""
+
+FINAL_NAMES = {name: f"final_{name}" for name in ("latency_ms", "latency_spread", "train_loss", "train_seconds")}
+"""Metrics of a trial that keep the search's value beside the final training's."""
 
 OUTPUT_TOLERANCE = 1e-3
 """Largest difference of any output on the test images, relative to the largest output."""
@@ -105,10 +108,10 @@ def train_trials(
 
 
 def export_trial(search: Search, number: int, format: str, path: Path | None = None) -> Path:
-    """Write a trained trial in another format.
+    """Write a finalist in another format.
 
     Raises:
-        UsageError: It has not been trained by `train` yet.
+        UsageError: It has not been trained by `train --final` yet.
         ExportError: It could not be exported.
     """
     checkpoint = search.home / search.config.name / f"trial-{number}.safetensors"
@@ -125,7 +128,7 @@ def export_trial(search: Search, number: int, format: str, path: Path | None = N
 
 
 def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: bool) -> TrainingJob:
-    stem = folder / f"trial-{trial.number}"
+    stem = folder / (f"trial-{trial.number}" if is_final else f"trial-{trial.number}-val")
     return TrainingJob(
         spec_to_json(search.space.decode(trial.architecture)),
         search.data.folder,
@@ -142,12 +145,12 @@ def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: b
 def _train(
     search: Search, jobs: dict[int, TrainingJob], on_progress: Callable[[dict[int, float]], None]
 ) -> dict[int, dict[str, float]]:
-    """Train in parallel, but for what the store knows and whose weights are still there."""
+    """Train in parallel what was not trained before."""
     scores: dict[int, dict[str, float]] = {}
     with executors.create(search.config.executor).start() as executor:
         for number, job in jobs.items():
-            known = search.store.get("final", _key(search, job))
-            if known is not None and job.checkpoint is not None and job.checkpoint.exists():
+            known = _scores_of(job)
+            if known is not None:
                 scores[number] = known
             else:
                 executor.submit(str(number), run_training, job)
@@ -155,7 +158,6 @@ def _train(
             for done in executor.wait(timeout=1.0):
                 number = int(done.key)
                 scores[number] = done.result()
-                search.store.put("final", _key(search, jobs[number]), scores[number])
             on_progress({n: 1.0 if n in scores else _share(job.progress) for n, job in jobs.items()})
     for job in jobs.values():
         if job.progress is not None:
@@ -163,15 +165,12 @@ def _train(
     return scores
 
 
-def _key(search: Search, job: TrainingJob) -> dict[str, object]:
-    return {
-        "search": search.config.name,
-        "spec": dict(job.spec),
-        "data": search.data.digest,
-        "recipe": asdict(job.recipe),
-        "seed": job.seed,
-        "is_final": job.is_final,
-    }
+def _scores_of(job: TrainingJob) -> dict[str, float] | None:
+    """What this very training gave, if its weights are still there."""
+    if job.checkpoint is None or not job.checkpoint.exists():
+        return None
+    info = load_checkpoint(job.checkpoint).info
+    return dict(info["metrics"]) if info.get("job") == job_identity(job) else None
 
 
 def _share(progress: Path | None) -> float:
@@ -212,7 +211,7 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
     }
     onnx.with_suffix(".json").write_text(json.dumps(info, indent=1))
     if is_final:
-        final = {f"final_{k}" if k in trial.metrics else k: v for k, v in metrics.items()}
+        final = {FINAL_NAMES.get(name, name): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **final}))
     return finalist
 

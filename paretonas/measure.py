@@ -9,18 +9,17 @@ from typing import Any
 from paretonas.device import Device, ModelFile, parse_device
 from paretonas.device.device import REFERENCE_NAME, REFERENCE_SHAPE, REFERENCE_WIDTH
 from paretonas.errors import UsageError
-from paretonas.evaluate import RECORD, calibration, time_model
+from paretonas.evaluate import RECORD, Cache, calibration, time_model
 from paretonas.network import build
 from paretonas.network.zoo import ZOO, zoo_entry, zoo_spec
 from paretonas.space import Spec, load_spec
-from paretonas.store import Store
 from paretonas.trial import Latency
 
 
 def measure_model(
     model: str,
     device: str,
-    store: Store,
+    cache: Cache,
     folder: Path,
     width: float = 1.0,
     resolution: int | None = None,
@@ -32,7 +31,7 @@ def measure_model(
     Args:
         model: Path of an exported file or of a spec (`.json`), or a name of the zoo.
         device: As users write it.
-        store: Keeps the device's calibration.
+        cache: Keeps the device's calibration.
         folder: For the reference network's file.
         width: Multiplier of a zoo network's filters.
         resolution: Side of the images; a file knows its own, a zoo network has a default.
@@ -50,11 +49,11 @@ def measure_model(
     path = Path(model)
     if path.suffix in (".onnx", ".safetensors"):
         file = _model_file(path, chosen)
-        latency = chosen.measure(file, folder, calibration(chosen, folder, store), RECORD)
+        latency = chosen.measure(file, folder, calibration(chosen, folder, cache), RECORD)
     else:
         spec, side = _spec(model, width, resolution)
         shape = (1, channels, side, side)
-        latency = time_model(chosen, build(spec, classes, channels), spec, shape, folder, store, RECORD)
+        latency = time_model(chosen, build(spec, classes, channels), spec, shape, folder, cache, RECORD)
     return _result(model, latency)
 
 

@@ -1,7 +1,7 @@
 """Names of plugins and how they are loaded.
 
 A registry maps a short name to `"module:attribute"` and imports the module on first use, so that listing the
-strategies does not import torch. A plugin's options are the fields of its frozen dataclass; users write them after the
+strategies does not import torch. Other packages add theirs as entry points (`paretonas.strategy`). A plugin's options are the fields of its frozen dataclass; users write them after the
 name: `regularized-evolution:population=50,tournament=10`.
 """
 
@@ -12,6 +12,7 @@ import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from importlib.metadata import entry_points
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -29,6 +30,7 @@ class Registry:
     def __init__(self, kind: str, entries: Mapping[str, str] | None = None):
         self.kind = kind
         self._entries: dict[str, str] = {}
+        self._knows_packages = False
         for name, target in (entries or {}).items():
             self.register(name, target)
 
@@ -45,10 +47,19 @@ class Registry:
         self._entries[name] = target
 
     def __iter__(self) -> Iterator[str]:
+        self._look_for_packages()
         return iter(sorted(self._entries))
 
     def __contains__(self, name: object) -> bool:
+        self._look_for_packages()
         return name in self._entries
+
+    def _look_for_packages(self) -> None:
+        """Add what installed packages declare as entry points of the group `paretonas.KIND`; ours go first."""
+        if not self._knows_packages:
+            self._knows_packages = True
+            for entry in entry_points(group=f"paretonas.{self.kind.replace(' ', '-')}"):
+                self._entries.setdefault(entry.name, entry.value)
 
     def load(self, name: str) -> Any:
         """The plugin called `name`.
@@ -56,7 +67,7 @@ class Registry:
         Raises:
             UnknownNameError: No such name; the message suggests the nearest.
         """
-        if name not in self._entries:
+        if name not in self:
             near = difflib.get_close_matches(name, self._entries, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(self) or "none"

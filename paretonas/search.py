@@ -32,6 +32,9 @@ from paretonas.training.data import DataSource, ImageData, prepare_data
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Proposal, State, Trial
 
+LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
+"""Metrics that are known before an architecture is trained."""
+
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
 
@@ -165,7 +168,7 @@ class Search:
         self.recipe: Recipe = recipes.create(config.recipe)
         self._strategy_options: StrategyOptions = strategies.create(config.strategy)
         self._executor_options = executors.create(config.executor)
-        limits = tuple(map(Limit.parse, config.limits))
+        limits = tuple(map(_limit, config.limits))
         spaces.create(config.space)
         source = DataSource(
             config.data,
@@ -248,32 +251,31 @@ class _Loop:
         self._measure(waiting)
         while True:
             self._out_of_time = self._config.seconds is not None and self._seconds >= self._config.seconds
-            self._refill()
-            self._dispatch()
-            if not self._running:
-                if not self._queue or self._out_of_time:
-                    break
-                continue
+            is_moving = self._refill() + self._dispatch()
             for job in self._executor.wait():
                 self._collect(job)
+                is_moving += 1
+            if not is_moving:
+                break
         self._store.set_seconds(self._name, self._seconds)
         return list(self._trials.values())
 
     # Asking and measuring
 
-    def _refill(self) -> None:
-        """Measure new proposals, but on this machine only while nothing trains."""
+    def _refill(self) -> int:
+        """Measure new proposals, but on this machine only while nothing trains; how many there were."""
         is_here = self._search.device.transport.is_here
         is_wanted = not self._running and not self._queue if is_here else len(self._queue) < self._executor.workers
         left = self._config.trials - len(self._trials)
         if not is_wanted or left <= 0 or self._out_of_time or self._strategy.is_finished:
-            return
+            return 0
         proposals = self._strategy.ask(min(left, self._executor.workers * (4 if is_here else 1)))
         trials = [self._new_trial(proposal) for proposal in proposals]
         if trials:
             self._store.add_trials(self._name, trials)
             self._trials |= {trial.number: trial for trial in trials}
             self._measure(trials)
+        return len(trials)
 
     def _new_trial(self, proposal: Proposal) -> Trial:
         return Trial(
@@ -308,8 +310,9 @@ class _Loop:
 
     # Training
 
-    def _dispatch(self) -> None:
-        """Give free workers something to do; what an earlier trial has paid for ends at once."""
+    def _dispatch(self) -> int:
+        """Give free workers something to do; what an earlier trial has paid for ends at once. How many trials moved."""
+        before = len(self._queue)
         for trial in list(self._queue):
             if trial.spec_hash in {t.spec_hash for t in self._running.values()}:
                 continue  # its twin is training; the result will serve both
@@ -325,6 +328,7 @@ class _Loop:
                 limit = self._config.trial_seconds
                 submitted = self._executor.submit(f"{trial.number}", run_training, job, timeout=limit)
                 self._running[submitted.key] = trial
+        return before - len(self._queue)
 
     def _collect(self, job: Job[Any]) -> None:
         trial = self._running.pop(job.key)
@@ -402,7 +406,8 @@ def open_search(name: str, store: Store, home: Path, listener: Listener = Listen
 def config_to_json(config: SearchConfig) -> dict[str, Any]:
     """Plain data, without what is at its default."""
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
-    return {k: v for k, v in plain.items() if k in ("name", "data") or v != getattr(SearchConfig("x", "x"), k)}
+    defaults = vars(SearchConfig("x", "x"))
+    return {k: plain[k] for k, v in vars(config).items() if k in ("name", "data") or v != defaults[k]}
 
 
 def config_from_json(data: object) -> SearchConfig:
@@ -413,6 +418,13 @@ def config_from_json(data: object) -> SearchConfig:
     """
     config: SearchConfig = read_json(SearchConfig, data, "search")
     return config
+
+
+def _limit(text: str) -> Limit:
+    limit = Limit.parse(text)
+    if limit.metric not in LIMITABLE:
+        raise UsageError(f"A limit bounds one of {', '.join(LIMITABLE)}, but got {limit.metric!r}.")
+    return limit
 
 
 def _absolute(data: str) -> str:

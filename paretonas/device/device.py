@@ -135,7 +135,8 @@ class Device:
     def identity(self) -> dict[str, Any]:
         """What a stored latency or calibration is valid for."""
         machine = {k: v for k, v in self.transport.conditions().items() if k in ("cpu", "machine")}
-        return {"device": self.name, "version": self.runtime.version(), **self.runtime.conditions(), **machine}
+        parts = {"runtime": repr(self.runtime), "transport": repr(self.transport)}
+        return {**parts, "version": self.runtime.version(), **self.runtime.conditions(), **machine}
 
     def export(self, model: nn.Module, spec: Spec, input_shape: tuple[int, ...], stem: Path) -> ModelFile:
         """Write `model` in the format of the runtime, at `stem` plus the format's suffix."""

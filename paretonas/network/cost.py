@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class Cost:
 
     def metrics(self) -> dict[str, float]:
         """The four totals by metric name."""
-        return {name: float(value) for name, value in asdict(self).items() if name != "by_module"}
+        return {name: value for name, value in vars(self).items() if name != "by_module"}
 
 
 def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
@@ -68,6 +69,7 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     )
 
 
+@lru_cache(maxsize=4096)
 def spec_cost(spec: Spec, resolution: int, classes: int, channels: int = 3) -> Cost:
     """The cost of one image through the network of `spec`."""
     with torch.device("meta"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from paretonas.network.cost import Cost
 from paretonas.space import Spec
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+
+if TYPE_CHECKING:
+    from paretonas.network.cost import Cost
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ the whole batch as the minibatch, the ratio clipped decision by decision, Adam, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +78,8 @@ class _PPO(Strategy):
 
     def _propose(self, number: int) -> Proposal:
         rng = torch.Generator().manual_seed(generator(self._seed, number).getrandbits(63))
-        choices, log_probs = self._controller.sample(rng)
+        with _one_thread():
+            choices, log_probs = self._controller.sample(rng)
         return Proposal(number, self._space.architecture(choices), {"log_probs": log_probs})
 
     def tell(self, trials: Sequence[Trial]) -> None:
@@ -86,7 +88,8 @@ class _PPO(Strategy):
             if trial.usable_reward is not None and "log_probs" in trial.context:
                 self._batch.append(trial)
             if len(self._batch) == self._options.batch:
-                self._update()
+                with _one_thread():
+                    self._update()
                 self._batch = []
 
     def _update(self) -> None:
@@ -107,6 +110,17 @@ class _PPO(Strategy):
         before = reward if self._baseline is None else self._baseline
         self._baseline = decay * before + (1 - decay) * reward
         return reward - before
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The controller is too small to share; threads that wait for each other beside busy workers cost seconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def ppo_loss(log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor, clip: float) -> Tensor:

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# A whole search on real images with nothing from elsewhere: scikit-learn's handwritten digits, MnasNet's space on a
+# small skeleton, latency on ONNX Runtime on this machine.
+set -euo pipefail
+paretonas=${1:-paretonas}
+export PARETONAS_HOME=${PARETONAS_HOME:-demo-runs}
+rm -rf "$PARETONAS_HOME"
+
+"$paretonas" search demo --data digits --width 0.25 --trials 24 \
+  --strategy ppo:batch=4,lr=0.005 --recipe search:epochs=6,batch_size=32,lr=0.8
+"$paretonas" train demo --final --top 1 --recipe small-image:epochs=25,batch_size=32
+"$paretonas" front demo --plot "$PARETONAS_HOME/front.png"

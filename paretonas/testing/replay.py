@@ -1,0 +1,24 @@
+"""Does a search propose what its own history says it should?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paretonas.search import Search
+from paretonas.space import Architecture
+from paretonas.trial import Trial
+
+
+def replayed_proposals(search: Search, trials: Sequence[Trial], batch: int) -> list[Architecture]:
+    """What a fresh strategy proposes if it is told the stored trials in the stored order, asked `batch` at a time.
+
+    For a finished search whose queue was refilled in batches of that size, as it is where this machine both measures
+    and trains. It equals what was stored however often the search was killed and resumed.
+    """
+    strategy = search.start_strategy()
+    proposed: list[Architecture] = []
+    for begin in range(0, len(trials), batch):
+        part = trials[begin : begin + batch]
+        proposed += [proposal.architecture for proposal in strategy.ask(len(part))]
+        strategy.tell(sorted(part, key=lambda trial: trial.told or 0))
+    return proposed

@@ -1,0 +1,177 @@
+"""What every search space must do, as a suite of tests to subclass with a fixture."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paretonas.errors import SpecError
+from paretonas.space import Architecture, ForeignSpec, SearchSpace, Spec, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.space import MUTATION_TRIES, Choice
+
+# A space is not changed by its tests, so that all examples may share the fixture.
+examples = settings(
+    max_examples=20,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def differences(a: Architecture, b: Architecture) -> list[int]:
+    """Positions of the decisions in which two architectures differ."""
+    return [i for i, (x, y) in enumerate(zip(a.choices, b.choices, strict=True)) if x != y]
+
+
+class SpaceContract:
+    """Tests of a search space.
+
+    ```python
+    class TestMySpace(SpaceContract):
+        @pytest.fixture
+        def space(self):
+            return MySpace().build()
+    ```
+    """
+
+    def test_size_is_the_product_of_the_choices(self, space: SearchSpace) -> None:
+        product = 1
+        for decision in space.decisions:
+            product *= len(decision.choices)
+        assert space.size == product
+
+    @examples
+    @given(seed=seeds)
+    def test_sample_is_valid_and_repeats_for_its_seed(self, space: SearchSpace, seed: int) -> None:
+        architecture = space.sample(Random(seed))
+        space.validate(architecture)
+        assert architecture == space.sample(Random(seed))
+
+    def test_sample_reaches_every_choice(self, space: SearchSpace) -> None:
+        rng = Random(0)
+        drawn = [space.sample(rng).choices for _ in range(400)]
+        for i, decision in enumerate(space.decisions):
+            assert {choices[i] for choices in drawn} == set(range(len(decision.choices)))
+
+    @examples
+    @given(seed=seeds)
+    def test_decode_gives_the_same_readable_spec_every_time(self, space: SearchSpace, seed: int) -> None:
+        architecture = space.sample(Random(seed))
+        spec = space.decode(architecture)
+        assert spec == space.decode(pickle.loads(pickle.dumps(architecture)))
+        read = spec_from_json(json.loads(json.dumps(spec_to_json(spec))))
+        assert read == spec
+        assert type(read) is type(spec)
+        assert spec_hash(read) == spec_hash(spec)
+
+    @examples
+    @given(seed=seeds)
+    def test_values_are_the_chosen_ones_by_name(self, space: SearchSpace, seed: int) -> None:
+        architecture = space.sample(Random(seed))
+        values = space.values(architecture)
+        assert list(values) == [decision.name for decision in space.decisions]
+        for decision, choice in zip(space.decisions, architecture.choices, strict=True):
+            assert values[decision.name] == decision.choices[choice]
+
+    @examples
+    @given(seed=seeds)
+    def test_mutate_changes_one_decision_and_the_spec(self, space: SearchSpace, seed: int) -> None:
+        rng = Random(seed)
+        parent = space.sample(rng)
+        child = space.mutate(parent, rng)
+        space.validate(child)
+        if space.size == 1:
+            assert child == parent
+            return
+        assert len(differences(parent, child)) == 1
+        spec = space.decode(parent)
+        if space.decode(child) == spec:  # only where nothing else was to be had
+            assert all(space.decode(other) == spec for other in space.neighbours(parent))
+
+    def test_mutate_gives_up_where_every_spec_is_the_same(self, space: SearchSpace) -> None:
+        decoded: list[Mapping[str, Choice]] = []
+
+        def decode(values: Mapping[str, Choice]) -> Spec:
+            decoded.append(values)
+            return ForeignSpec("toy:same")
+
+        same = replace(space, decoder=decode)
+        parent = same.sample(Random(0))
+        assert len(differences(parent, same.mutate(parent, Random(1)))) == (0 if same.size == 1 else 1)
+        assert len(decoded) <= MUTATION_TRIES + 1
+
+    @examples
+    @given(seed=seeds)
+    def test_mutate_repeats_for_its_seed(self, space: SearchSpace, seed: int) -> None:
+        parent = space.sample(Random(seed))
+        assert space.mutate(parent, Random(seed)) == space.mutate(parent, Random(seed))
+
+    @examples
+    @given(seed=seeds)
+    def test_crossover_takes_every_decision_from_a_parent(self, space: SearchSpace, seed: int) -> None:
+        rng = Random(seed)
+        a, b = space.sample(rng), space.sample(rng)
+        child = space.crossover(a, b, rng)
+        space.validate(child)
+        assert all(c in pair for c, *pair in zip(child.choices, a.choices, b.choices, strict=True))
+        assert space.crossover(a, a, rng) == a
+
+    def test_crossover_takes_from_both_parents(self, space: SearchSpace) -> None:
+        first = space.architecture([0] * len(space.decisions))
+        last = space.architecture([len(d.choices) - 1 for d in space.decisions])
+        rng = Random(0)
+        children = [space.crossover(first, last, rng) for _ in range(100)]
+        for i in range(len(space.decisions)):
+            assert {child.choices[i] for child in children} == {first.choices[i], last.choices[i]}
+
+    @examples
+    @given(seed=seeds)
+    def test_neighbours_are_all_that_differ_in_one_decision(self, space: SearchSpace, seed: int) -> None:
+        centre = space.sample(Random(seed))
+        neighbours = list(space.neighbours(centre))
+        for neighbour in neighbours:
+            space.validate(neighbour)
+            assert len(differences(centre, neighbour)) == 1
+        assert len(neighbours) == sum(len(d.choices) - 1 for d in space.decisions)
+        assert len(set(neighbours)) == len(neighbours)
+
+    def test_architecture_is_data(self, space: SearchSpace) -> None:
+        architecture = space.sample(Random(0))
+        copy = pickle.loads(pickle.dumps(architecture))
+        assert copy == architecture
+        assert {copy: 1}[architecture] == 1
+        assert space.architecture(list(architecture.choices)) == architecture
+
+    @pytest.mark.parametrize("method", ["decode", "values", "validate", "mutate", "crossover", "neighbours"])
+    @pytest.mark.parametrize("fault", ["space", "few", "many", "none", "high", "negative", "text", "fraction"])
+    def test_what_is_not_of_the_space_is_refused(self, space: SearchSpace, fault: str, method: str) -> None:
+        good = space.sample(Random(0))
+        bad = {
+            "space": replace(good, space=good.space + "x"),
+            "few": replace(good, choices=good.choices[:-1]),
+            "many": replace(good, choices=(*good.choices, 0)),
+            "none": replace(good, choices=()),
+            "high": replace(good, choices=(*good.choices[:-1], len(space.decisions[-1].choices))),
+            "negative": replace(good, choices=(-1, *good.choices[1:])),
+            "text": replace(good, choices=("0", *good.choices[1:])),  # type: ignore[arg-type]
+            "fraction": replace(good, choices=(0.0, *good.choices[1:])),  # type: ignore[arg-type]
+        }[fault]
+        calls: dict[str, Callable[[], object]] = {
+            "decode": lambda: space.decode(bad),
+            "values": lambda: space.values(bad),
+            "validate": lambda: space.validate(bad),
+            "mutate": lambda: space.mutate(bad, Random(0)),
+            "crossover": lambda: (space.crossover(good, bad, Random(0)), space.crossover(bad, good, Random(0))),
+            "neighbours": lambda: list(space.neighbours(bad)),
+        }
+        with pytest.raises(SpecError, match=r"but (got|.* is not)"):
+            calls[method]()

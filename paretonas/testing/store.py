@@ -1,0 +1,110 @@
+"""The contract of a store. A subclass gives the fixture `open_store`, which opens the same fresh database each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from paretonas.errors import StoreError
+from paretonas.space import Architecture
+from paretonas.store import Store
+from paretonas.trial import State, Trial
+
+OpenStore = Callable[[], Store]
+
+
+def some_trial(number: int) -> Trial:
+    """A waiting trial."""
+    return Trial(number, Architecture("toy", (0, number)), f"{number:016x}", context={"log_probs": [-0.1, -2.5e-7]})
+
+
+class StoreContract:
+    """What every store keeps."""
+
+    def test_trials_come_back_as_they_were(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("s", {"data": "digits"})
+        store.add_trials("s", [some_trial(0), some_trial(1)])
+        ended = replace(
+            some_trial(1), state=State.COMPLETE, metrics={"accuracy": 0.1 + 0.2}, reward=1 / 3, told=0, seconds=1.5
+        )
+        store.update_trial("s", ended)
+        assert open_store().trials("s") == [some_trial(0), ended]
+
+    def test_a_search_has_one_configuration(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("s", {"seed": 1})
+        with pytest.raises(StoreError, match="resume s"):
+            store.create_search("s", {"seed": 2})
+        assert open_store().config("s") == {"seed": 1}
+        store.set_config("s", {"seed": 1, "trials": 9})
+        assert open_store().config("s")["trials"] == 9
+
+    def test_an_unknown_search_names_the_known_ones(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("known", {})
+        for call in (store.config, store.trials, store.delete_search, store.seconds):
+            with pytest.raises(StoreError, match="Known: known"):
+                call("other")
+
+    def test_adding_trials_is_all_or_nothing(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("s", {})
+        store.add_trials("s", [some_trial(1)])
+        with pytest.raises(StoreError, match="number of its own"):
+            store.add_trials("s", [some_trial(0), some_trial(1)])
+        assert [t.number for t in store.trials("s")] == [1]
+
+    def test_updating_an_unknown_trial_is_refused(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("s", {})
+        with pytest.raises(StoreError, match="no trial 3"):
+            store.update_trial("s", some_trial(3))
+
+    def test_deleting_a_search_leaves_others_and_evaluations(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for name in ("a", "b"):
+            store.create_search(name, {})
+            store.add_trials(name, [some_trial(0)])
+        store.put("accuracy", {"spec": "x"}, {"accuracy": 0.5})
+        store.delete_search("a")
+        assert [s.name for s in store.searches()] == ["b"]
+        assert len(store.trials("b")) == 1
+        assert store.get("accuracy", {"spec": "x"}) == {"accuracy": 0.5}
+        store.create_search("a", {})
+        assert store.trials("a") == []
+
+    def test_evaluations_are_found_by_kind_and_key_in_any_order(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.put("latency", {"spec": "x", "threads": 1}, {"value": 1})
+        store.put("latency", {"spec": "x", "threads": 1}, {"value": 2})
+        assert open_store().get("latency", {"threads": 1, "spec": "x"}) == {"value": 2}
+        assert store.get("accuracy", {"spec": "x", "threads": 1}) is None
+        assert store.get("latency", {"spec": "x", "threads": 2}) is None
+
+    def test_summaries_count_states_and_unique_specs(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.create_search("s", {})
+        twin = replace(some_trial(1), number=2, state=State.FAILED)
+        store.add_trials("s", [some_trial(0), some_trial(1), twin])
+        store.set_seconds("s", 12.5)
+        summary = store.searches()[0]
+        assert dict(summary.trials) == {State.WAITING: 2, State.FAILED: 1}
+        assert (summary.unique, summary.seconds) == (2, 12.5)
+
+    def test_writers_beside_each_other_lose_nothing(self, open_store: OpenStore) -> None:
+        open_store().create_search("s", {})
+
+        def write(writer: int) -> None:
+            store = open_store()
+            for i in range(10):
+                store.add_trials("s", [some_trial(100 * writer + i)])
+                store.put("kind", {"writer": writer, "i": i}, {"value": i})
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(4)))
+        assert len(open_store().trials("s")) == 40
+        assert all(open_store().get("kind", {"writer": w, "i": 9}) == {"value": 9} for w in range(4))

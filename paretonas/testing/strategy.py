@@ -1,0 +1,164 @@
+"""The contract of a strategy, and a small problem to try it on.
+
+Use it in a plugin's tests:
+
+    class TestMine(StrategyContract):
+        @pytest.fixture
+        def options(self) -> StrategyOptions:
+            return Mine()
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace, spec_hash
+from paretonas.strategy import Strategy, StrategyOptions
+from paretonas.trial import Proposal, State, Trial
+
+TOY_SPACE = SearchSpace(
+    "toy",
+    tuple(Decision(f"d{i}", tuple("abcd"[: 2 + i % 3])) for i in range(8)),
+    lambda values: ForeignSpec("toy:" + "".join(map(str, values.values()))),
+)
+"""Eight decisions of two to four choices, 5,184 architectures."""
+
+
+def toy_reward(architecture: Architecture) -> float:
+    """A fixed reward in [0, 1]: a term for each choice and one for each pair of neighbouring choices."""
+    rng = Random("toy")
+    single = [[rng.random() for _ in decision.choices] for decision in TOY_SPACE.decisions]
+    pair = [[[rng.random() for _ in range(4)] for _ in range(4)] for _ in TOY_SPACE.decisions]
+    choices = architecture.choices
+    terms = [single[i][c] for i, c in enumerate(choices)]
+    terms += [pair[i][a][b] for i, (a, b) in enumerate(zip(choices, choices[1:], strict=False))]
+    return sum(terms) / len(terms)
+
+
+def ended(proposal: Proposal, reward: float | None, told: int) -> Trial:
+    """A trial of `proposal` that ended with `reward`; without one it failed."""
+    return Trial(
+        number=proposal.number,
+        architecture=proposal.architecture,
+        spec_hash="0" * 16,
+        state=State.FAILED if reward is None else State.COMPLETE,
+        metrics={} if reward is None else {"accuracy": reward},
+        reward=reward,
+        context=proposal.context,
+        told=told,
+    )
+
+
+def run(strategy: Strategy, history: list[Trial], trials: int, batch: int = 4) -> list[Trial]:
+    """Go on from `history` to `trials` trials on the toy problem, asking for `batch` at a time."""
+    history = list(history)
+    while len(history) < trials and not strategy.is_finished:
+        proposals = strategy.ask(min(batch, trials - len(history)))
+        assert proposals, "with everything told, a strategy proposes or is finished"
+        for proposal in proposals:
+            history.append(ended(proposal, toy_reward(proposal.architecture), len(history)))
+            strategy.tell([history[-1]])
+    return history
+
+
+class StrategyContract:
+    """What every strategy keeps. A subclass gives the fixture `options`."""
+
+    def test_proposals_are_valid_and_numbered_from_zero(self, options: StrategyOptions) -> None:
+        history = run(options.start(TOY_SPACE, 0), [], 30)
+        for trial in history:
+            TOY_SPACE.validate(trial.architecture)
+        assert [trial.number for trial in history] == list(range(len(history)))
+
+    def test_ask_gives_at_most_what_was_asked_for(self, options: StrategyOptions) -> None:
+        strategy = options.start(TOY_SPACE, 0)
+        assert [len(strategy.ask(n)) <= n for n in (0, 1, 7)] == [True] * 3
+
+    def test_the_seed_decides(self, options: StrategyOptions) -> None:
+        a, b, c = (_choices(run(options.start(TOY_SPACE, seed), [], 30)) for seed in (1, 1, 2))
+        assert a == b
+        assert a != c
+
+    @pytest.mark.parametrize("cut", [1, 4, 19, 20, 21, 47])
+    def test_a_resumed_search_proposes_what_it_would_have(self, options: StrategyOptions, cut: int) -> None:
+        whole = run(options.start(TOY_SPACE, 3), [], 60, batch=1)
+        resumed = options.start(TOY_SPACE, 3)
+        resumed.tell(whole[:cut])
+        assert run(resumed, whole[:cut], 60, batch=1) == whole
+
+    def test_a_search_resumed_in_the_middle_of_a_batch_goes_on_with_the_next_number(
+        self, options: StrategyOptions
+    ) -> None:
+        first = options.start(TOY_SPACE, 4)
+        proposals = first.ask(6)
+        order = Random(0).sample(range(len(proposals)), len(proposals))
+        told = [ended(proposals[i], toy_reward(proposals[i].architecture), n) for n, i in enumerate(order)]
+        for trial in told:
+            first.tell([trial])
+        resumed = options.start(TOY_SPACE, 4)
+        resumed.tell(told)
+        assert resumed.ask(3) == first.ask(3)
+
+    def test_grouping_of_tells_makes_no_difference(self, options: StrategyOptions) -> None:
+        history = run(options.start(TOY_SPACE, 5), [], 50)
+        one_by_one, at_once = options.start(TOY_SPACE, 5), options.start(TOY_SPACE, 5)
+        for trial in history:
+            one_by_one.tell([trial])
+        at_once.tell(history)
+        assert one_by_one.ask(5) == at_once.ask(5)
+
+    def test_failed_pruned_and_nan_trials_are_survived(self, options: StrategyOptions) -> None:
+        strategy, told = options.start(TOY_SPACE, 6), 0
+        for rewards in _odd_rewards():
+            for proposal, reward in zip(strategy.ask(len(rewards)), rewards, strict=False):
+                trial = ended(proposal, reward, told)
+                strategy.tell([replace(trial, state=State.PRUNED) if reward == 0 else trial])
+                told += 1
+        assert told
+        assert all(not TOY_SPACE.validate(p.architecture) for p in strategy.ask(5))
+
+    def test_nothing_but_failures_is_survived(self, options: StrategyOptions) -> None:
+        strategy = options.start(TOY_SPACE, 7)
+        for told in range(120):
+            strategy.tell([ended(p, None, told) for p in strategy.ask(1)])
+        assert strategy.is_finished or strategy.ask(1)
+
+    def test_duplicates_are_survived(self, options: StrategyOptions) -> None:
+        strategy = options.start(TOY_SPACE, 8)
+        first = strategy.ask(1)[0]
+        strategy.tell([ended(replace(first, number=n), 0.5, n) for n in range(25)])
+        assert strategy.ask(1)[0].number == 25
+
+    def test_a_space_of_one_architecture_is_survived(self, options: StrategyOptions) -> None:
+        one = SearchSpace("one", (Decision("only", ("this",)),), lambda values: ForeignSpec("toy:one"))
+        strategy = options.start(one, 0)
+        for told in range(30):
+            strategy.tell([ended(proposal, 0.5, told) for proposal in strategy.ask(1)])
+        assert spec_hash(one.decode(Architecture("one", (0,)))) == spec_hash(ForeignSpec("toy:one"))
+
+    def test_rewards_like_accuracies_are_as_good_as_random_search(self, options: StrategyOptions) -> None:
+        """The mean reward of the second half of 160 trials, over four seeds, against the mean of the space."""
+        found = [t.reward or 0.0 for seed in range(4) for t in run(options.start(TOY_SPACE, seed), [], 160)[80:]]
+        rng = Random(0)
+        baseline = [toy_reward(TOY_SPACE.sample(rng)) for _ in range(2000)]
+        error = _deviation(baseline) / math.sqrt(len(found))
+        assert sum(found) / len(found) > sum(baseline) / len(baseline) - 3 * error
+
+
+def _choices(history: Sequence[Trial]) -> list[tuple[int, ...]]:
+    return [trial.architecture.choices for trial in history]
+
+
+def _odd_rewards() -> Iterator[list[float | None]]:
+    for _ in range(12):
+        yield [None, float("nan"), 0.0, 0.5, float("inf")]
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))

@@ -1,0 +1,218 @@
+"""The command line from the first search to the exported file, on digits."""
+
+import json
+import sys
+
+import onnxruntime
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from paretonas import cli
+
+TINY = "search:epochs=0.3,batch_size=64"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def paretonas(home, monkeypatch, capsys):
+    """Runs the command and returns (exit code, standard output, standard error)."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["paretonas", "--home", str(home), *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def searched(home, paretonas):
+    if not (home / "store.db").exists() or '"first"' not in paretonas("list", "--json")[1]:
+        code, out, err = paretonas(
+            "search", "first", "--data", "digits", "--width", "0.25", "--trials", "4", "--strategy", "random",
+            "--recipe", TINY, "--executor", "serial", "--torch-device", "cpu",
+        )  # fmt: skip
+        assert code == 0, err
+        assert "a trial costs about" in out
+        assert "Pareto front of first" in out
+        assert "paretonas train first --final" in out
+    return "first"
+
+
+def test_list_and_show_tell_what_was_searched(paretonas, searched):
+    code, out, _ = paretonas("list", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["trials"] == {"complete": 4}
+    assert "first" in paretonas("list")[1]
+    shown = json.loads(paretonas("show", "first", "--json")[1])
+    assert shown["config"]["target_ms"] > 0
+    assert [t["state"] for t in shown["trials"]] == ["complete"] * 4
+    one = json.loads(paretonas("show", "first", "--trial", "2", "--json")[1])
+    assert one["spec"]["kind"] == "mnasnet"
+    assert "accuracy" in paretonas("show", "first", "--trial", "2")[1]
+    assert paretonas("show", "first")[1].count("complete") == 4
+
+
+def test_show_writes_parquet_and_a_configuration_that_repeats_the_search(paretonas, searched, tmp_path):
+    assert paretonas("show", "first", "--parquet", tmp_path / "t.parquet")[0] == 0
+    table = pq.read_table(tmp_path / "t.parquet")
+    assert table.num_rows == 4
+    assert {"trial", "accuracy", "latency_ms", "choices", "reward"} <= set(table.column_names)
+    toml = paretonas("show", "first", "--toml")[1]
+    (tmp_path / "again.toml").write_text(toml.replace('"first"', '"again"'))
+    code, out, err = paretonas("search", "--config", tmp_path / "again.toml", "--json")
+    assert code == 0, err
+    again = [json.loads(line) for line in out.splitlines()]
+    first = json.loads(paretonas("show", "first", "--json")[1])["trials"]
+    assert all(t["is_reused"] for t in again)
+    assert [t["reward"] for t in again] == [t["reward"] for t in first]
+    assert paretonas("delete", "again", "--yes")[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "html"])
+def test_front_is_printed_and_drawn(paretonas, searched, tmp_path, suffix):
+    path = tmp_path / f"front.{suffix}"
+    code, out, _ = paretonas("front", "first", "--plot", path)
+    assert code == 0
+    assert "Pareto front of first" in out
+    if suffix == "png":
+        assert Image.open(path).size[0] > 600
+    else:
+        assert "accuracy" in path.read_text()
+    front = json.loads(paretonas("front", "first", "--json")[1])
+    accuracies = [t["accuracy"] for t in front]
+    latencies = [t["latency_ms"] for t in front]
+    assert accuracies == sorted(accuracies)
+    assert latencies == sorted(latencies)
+
+
+def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searched, home):
+    words = ("train", "first", "--final", "--top", "1", "--recipe", "small-image:epochs=1,batch_size=64", "--json")
+    code, out, err = paretonas(*words)
+    assert code == 0, err
+    found = json.loads(out)[0]
+    assert found["metrics"]["exported_accuracy"] == pytest.approx(found["metrics"]["test_accuracy"], abs=0.002)
+    session = onnxruntime.InferenceSession(found["onnx"])
+    assert session.get_inputs()[0].shape[1:] == [1, 8, 8]
+    info = json.loads((home / "first" / f"trial-{found['trial']}.json").read_text())
+    assert info["input"] == {"shape": [1, 1, 8, 8], "mean": 0.5, "std": 0.25}
+    assert len(info["latency"]["candidate_cpu"]) == 20
+    shown = json.loads(paretonas("show", "first", "--trial", found["trial"], "--json")[1])
+    assert shown["test_accuracy"] == found["metrics"]["test_accuracy"]
+    again = json.loads(paretonas(*words)[1])[0]
+    assert again["metrics"]["train_seconds"] == found["metrics"]["train_seconds"]  # paid for once
+    code, out, _ = paretonas("export", "first", "--trial", found["trial"], "--output", home / "out.onnx")
+    assert code == 0
+    measured = json.loads(paretonas("measure", home / "out.onnx", "--json")[1])
+    assert measured["latency_ms"] > 0
+    assert len(measured["samples"]["candidate_cpu"]) == 20
+    assert measured["reference"]["width"] == 0.5
+
+
+def test_resume_raises_the_budget(paretonas, searched):
+    code, out, err = paretonas("resume", "first", "--trials", "5")
+    assert code == 0, err
+    assert "1 of them" in out
+    assert len(json.loads(paretonas("show", "first", "--json")[1])["trials"]) == 5
+
+
+def test_measure_takes_names_specs_and_devices(paretonas, tmp_path):
+    found = json.loads(paretonas("measure", "mnasnet-small", "--resolution", "32", "--json")[1])
+    assert found["conditions"]["threads"] == 1
+    assert found["latency_ms"] == pytest.approx(found["ratio"] * found["reference"]["latency_ms"])
+    spec = json.loads(paretonas("zoo", "mnasnet-small", "--json")[1])["spec"]
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    code, out, _ = paretonas("measure", tmp_path / "spec.json", "--resolution", "32", "--device", "torch")
+    assert code == 0
+    assert " ms" in out
+
+
+def test_zoo_lists_and_describes(paretonas):
+    names = {row["name"] for row in json.loads(paretonas("zoo", "--json")[1])}
+    assert {"mnasnet-a1", "mobilenet-v2", "efficientnet-b0"} <= names
+    found = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--resolution", "160", "--json")[1])
+    assert found["params"] == 2_082_006
+    half = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--json")[1])
+    assert half["macs"] == 103_162_992
+    assert half["macs"] == sum(block["macs"] for block in half["blocks"])
+    assert "mbconv6 3x3" in paretonas("zoo", "mnasnet-a1")[1]
+
+
+def test_describe_takes_a_spec_or_a_point_of_a_space(paretonas, tmp_path):
+    a1 = json.loads(paretonas("zoo", "mnasnet-a1", "--json")[1])
+    (tmp_path / "a1.json").write_text(json.dumps(a1["spec"]))
+    again = json.loads(paretonas("describe", tmp_path / "a1.json", "--json")[1])
+    assert (again["params"], again["macs"], again["spec_hash"]) == (3_887_038, 311_579_072, a1["spec_hash"])
+    choices = ",".join(["0"] * 42)
+    point = json.loads(paretonas("describe", "--space", "mnasnet", "--choices", choices, "--json")[1])
+    assert point["spec"]["blocks"][0]["op"] == "conv"
+    assert point["params"] > 0
+    assert "block7" in paretonas("describe", "--space", "mnasnet", "--choices", choices)[1]
+
+
+@pytest.mark.parametrize("command", ["spaces", "strategies", "devices", "recipes"])
+def test_plugins_are_listed_with_their_options(paretonas, command):
+    assert json.loads(paretonas(command, "--json")[1])
+    assert "=" in paretonas(command)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["search", "x"], "needs a data"),
+        (["search", "--data", "digits"], "needs a name"),
+        (["search", "x", "--data", "no/such/folder"], "digits"),
+        (["search", "x", "--data", "digits", "--strategy", "pop"], "Did you mean 'ppo'?"),
+        (["search", "x", "--data", "digits", "--time", "soon"], "1h30m"),
+        (["search", "x", "--data", "digits", "--device", "onnxruntime@"], "runtime[:options]"),
+        (["search", "x", "--config", "missing.toml"], "TOML"),
+        (["resume", "nobody"], "No search is called 'nobody'"),
+        (["show", "nobody"], "No search"),
+        (["front", "nobody"], "No search"),
+        (["train", "nobody"], "No search"),
+        (["delete", "nobody", "--yes"], "No search"),
+        (["zoo", "mobilenet-v3"], "Did you mean"),
+        (["zoo", "mobilenet-v3-small", "--width", "0.6"], "comes in widths"),
+        (["zoo", "mnasnet-a1", "--width", "-1"], "width multiplier"),
+        (["measure", "missing.onnx"], "there is no missing.onnx"),
+        (["measure", "mnasnet-a1", "--device", "tflite"], "No runtime is called"),
+        (["describe"], "SPEC.json"),
+        (["describe", "missing.json"], "cannot be read"),
+        (["describe", "--space", "mnasnet", "--choices", "0,1"], "42 decisions"),
+        (["describe", "--space", "mnasnet", "--choices", "0,x"], "whole numbers"),
+        (["describe", "--space", "mnasnet", "--choices", ",".join(["9"] * 42)], "index from 0 to 3"),
+    ],
+)
+def test_bad_usage_says_the_rule_and_exits_with_2(paretonas, words, says):
+    code, _, err = paretonas(*words)
+    assert code == 2
+    assert says in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_unknown_command_and_option_exit_with_2(paretonas):
+    assert paretonas("serch")[0] == 2
+    assert paretonas("list", "--jsn")[0] == 2
+
+
+def test_untrained_trial_is_not_exported(paretonas, searched):
+    trained = {
+        t["trial"] for t in json.loads(paretonas("show", "first", "--json")[1])["trials"] if "test_accuracy" in t
+    }
+    untrained = next(n for n in range(4) if n not in trained)
+    code, _, err = paretonas("export", "first", "--trial", untrained)
+    assert code == 2
+    assert "train first --trial" in err
+
+
+def test_figure_of_an_unknown_kind_is_refused(paretonas, searched, tmp_path):
+    code, _, err = paretonas("front", "first", "--plot", tmp_path / "front.bmp")
+    assert code == 2
+    assert ".png, .svg, .html" in err

@@ -1,0 +1,87 @@
+"""Kill -9 in the middle of a real search with worker processes; resuming loses nothing that was finished."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from paretonas.search import open_search
+from paretonas.store import Store
+from paretonas.testing.replay import replayed_proposals
+from paretonas.trial import State
+
+TRIALS = 10
+
+
+def _command(home, *words):
+    return [sys.executable, "-m", "paretonas.cli", "--home", str(home), *words]
+
+
+def _states(home):
+    try:
+        with sqlite3.connect(home / "store.db") as connection:
+            return [state for (state,) in connection.execute("SELECT state FROM trials")]
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+
+
+def _wait_for(claim, what, seconds=200):
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.1)
+
+
+def _children(pid):
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(child) for child in found.stdout.split()]
+
+
+def _is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_search_resumes_without_loss(tmp_path, sent):
+    process = subprocess.Popen(
+        _command(
+            tmp_path, "search", "s", "--data", "digits", "--width", "0.25", "--trials", str(TRIALS), "--target-ms", "1",
+            "--strategy", "regularized-evolution:population=3,tournament=2",
+            "--recipe", "search:epochs=1,batch_size=64", "--executor", "process:workers=2",
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    _wait_for(lambda: _states(tmp_path).count("complete") >= 2 or process.poll() is not None, "two complete trials")
+    assert process.poll() is None, process.stderr.read()
+    workers = _children(process.pid)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    if sent == signal.SIGTERM:
+        assert process.returncode == 130
+        assert "paretonas resume s" in err
+    _wait_for(lambda: not any(map(_is_alive, workers)), "the workers to end")
+    before = {t.number: t for t in Store(tmp_path / "store.db").trials("s") if t.state is State.COMPLETE}
+    assert len(before) >= 2
+
+    done = subprocess.run(_command(tmp_path, "resume", "s"), capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr
+    store = Store(tmp_path / "store.db")
+    trials = store.trials("s")
+    assert [t.number for t in trials] == list(range(TRIALS))
+    assert {t.state for t in trials} == {State.COMPLETE}
+    assert {t.number: t for t in trials if t.number in before} == before
+    assert sorted(t.told for t in trials) == list(range(TRIALS))
+    search = open_search("s", store, tmp_path)
+    assert replayed_proposals(search, trials, batch=8) == [t.architecture for t in trials]

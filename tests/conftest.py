@@ -1,0 +1,18 @@
+"""One thread a process, real data where it is, and a home of its own for every test that searches."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytest-xdist already uses every core
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets, if this machine has it."""
+    folder = Path(os.environ.get("PARETONAS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.exists():
+        pytest.skip(f"no real data at {folder}; set PARETONAS_DATA")
+    return folder

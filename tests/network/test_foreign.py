@@ -1,0 +1,80 @@
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from paretonas.errors import SpecError
+from paretonas.network import build
+from paretonas.network.cost import spec_cost
+from paretonas.space import ForeignSpec
+
+FACTORIES = """
+from torch import nn
+
+def linear(num_classes, in_chans):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * in_chans, num_classes))
+
+def text(num_classes, in_chans):
+    return "not a module"
+
+def greedy(num_classes):
+    return nn.Linear(1, num_classes)
+
+constant = 3
+"""
+
+
+@pytest.fixture
+def factories(tmp_path, monkeypatch):
+    name = "factories_of_a_user"
+    (tmp_path / f"{name}.py").write_text(FACTORIES, encoding="utf-8")
+    (tmp_path / "broken_module_of_a_user.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield name
+    sys.modules.pop(name, None)
+
+
+def test_timm_source_gives_timms_model():
+    model = build(ForeignSpec("timm:resnet18"), 10, channels=1, dropout=0.3).eval()
+    # timm's 11,689,512 parameters, with 990 classes and two input channels less
+    assert sum(p.numel() for p in model.parameters()) == 11_689_512 - 990 * 513 - 2 * 49 * 64
+    assert model.drop_rate == 0.3
+    with torch.no_grad():
+        assert model(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("resnet18", 11_689_512), ("convnext_tiny", 28_589_128), ("deit_tiny_patch16_224", 5_717_416)]
+)
+def test_cost_of_foreign_models(name, params):
+    assert spec_cost(ForeignSpec(f"timm:{name}"), 224, 1000).params == params
+
+
+def test_macs_of_resnet18_are_the_published_ones():
+    assert spec_cost(ForeignSpec("timm:resnet18"), 224, 1000).macs == 1_814_073_344
+
+
+def test_factory_of_the_users_is_called(factories):
+    model = build(ForeignSpec(f"{factories}:linear"), 7, channels=4)
+    assert isinstance(model, nn.Sequential)
+    assert model(torch.zeros(2, 4, 8, 8)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("timm:resnet18x", "'resnet18x'"),
+        ("timm:hf-hub:timm/resnet18", "timm.list_models"),  # nothing is downloaded
+        ("a_module_that_nobody_has:factory", "'a_module_that_nobody_has:factory'"),
+        ("{}:nothing", "nothing"),
+        ("broken_module_of_a_user:factory", "a_module_that_nobody_has"),
+        ("{}:text", "torch.nn.Module, but got str"),
+        ("{}:constant", "constant"),
+        ("{}:greedy", "greedy"),
+        (".relative:factory", "relative"),
+    ],
+)
+def test_source_that_gives_no_model_is_refused(factories, source, message):
+    with pytest.raises(SpecError, match=message):
+        build(ForeignSpec(source.format(factories)), 10)

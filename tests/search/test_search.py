@@ -1,0 +1,247 @@
+"""The loop with real digits, a real store and real networks, but latencies and accuracies computed from the spec."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+import paretonas.search as module
+from paretonas.errors import DataError, ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
+from paretonas.evaluate import Evaluator
+from paretonas.search import Listener, SearchConfig, config_from_json, config_to_json, new_search, open_search
+from paretonas.space import spec_from_json, spec_hash
+from paretonas.store import Store
+from paretonas.testing.replay import replayed_proposals
+from paretonas.trial import Latency, State
+
+CONFIG = SearchConfig(
+    "s", "digits", target_ms=1.0, width=0.25, strategy="random", trials=12, executor="serial", torch_device="cpu"
+)
+
+
+def _number(spec):
+    return Random(spec_hash(spec)).random()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Hashes of the specs that were trained, in order."""
+    hashes = []
+
+    def train(job):
+        spec = spec_from_json(job.spec)
+        hashes.append(spec_hash(spec))
+        return {"accuracy": _number(spec), "train_seconds": 1.0}
+
+    monkeypatch.setattr(module, "run_training", train)
+    return hashes
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Hashes of the specs that were timed, in order."""
+    hashes = []
+
+    def latency(self, spec):
+        hashes.append(spec_hash(spec))
+        ratio = 0.5 + _number(spec)
+        return Latency((ratio,) * 3, (ratio,) * 3, (1.0,) * 3, (1.0,) * 3, calibrated=1e-3)
+
+    monkeypatch.setattr(Evaluator, "latency", latency)
+    return hashes
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store.db")
+
+
+def _run(config, store, tmp_path, listener=Listener()):  # noqa: B008
+    return new_search(config, store, tmp_path, listener).run()
+
+
+def test_every_proposal_becomes_a_complete_trial(trained, timed, store, tmp_path):
+    seen = []
+    trials = _run(CONFIG, store, tmp_path, Listener(progress=seen.append))
+    assert trials == store.trials("s")
+    assert [t.number for t in trials] == list(range(12))
+    assert {t.state for t in trials} == {State.COMPLETE}
+    assert [p.ended for p in seen] == list(range(1, 13))
+    for trial in trials:
+        accuracy, latency = trial.metrics["accuracy"], trial.metrics["latency_ms"]
+        assert trial.reward == pytest.approx(accuracy * latency**-0.07)
+        assert {"params", "macs", "peak_memory_bytes", "weight_bytes"} <= trial.metrics.keys()
+    assert seen[-1].best.reward == max(t.reward for t in trials)
+
+
+def test_a_broken_limit_prunes_before_anything_is_paid_for(trained, timed, store, tmp_path):
+    params = sorted(t.metrics["params"] for t in _run(CONFIG, store, tmp_path))
+    before = len(timed)
+    trials = _run(replace(CONFIG, name="limited", limits=(f"params<={params[5]}", "latency_ms<=1.2")), store, tmp_path)
+    pruned = [t for t in trials if t.state is State.PRUNED]
+    for trial in pruned:
+        assert trial.reward == 0
+        assert trial.metrics["params"] > params[5] or trial.metrics["latency_ms"] > 1.2
+        assert "over the limit" in trial.error
+        assert "accuracy" not in trial.metrics
+    too_large = [t for t in pruned if t.metrics["params"] > params[5]]
+    assert len(too_large) == 6
+    assert all("latency_ms" not in t.metrics for t in too_large)
+    assert len(timed) - before == 6
+
+
+def test_a_failed_training_is_a_failed_trial(trained, timed, store, tmp_path, monkeypatch):
+    train = module.run_training
+
+    def train_or_diverge(job):
+        if len(trained) == 3:
+            trained.append("diverged")
+            raise TrainingError("Training diverged: the loss of step 3 of 9 is nan.")
+        return train(job)
+
+    monkeypatch.setattr(module, "run_training", train_or_diverge)
+    trials = _run(CONFIG, store, tmp_path)
+    failed = [t for t in trials if t.state is State.FAILED]
+    assert [(t.number, t.reward) for t in failed] == [(3, None)]
+    assert "the loss of step 3 of 9 is nan" in failed[0].error
+    assert sum(t.state is State.COMPLETE for t in trials) == 11
+
+
+def test_a_failed_export_is_a_failed_trial(trained, timed, store, tmp_path, monkeypatch):
+    latency = Evaluator.latency
+
+    def latency_or_error(self, spec):
+        if len(timed) == 2:
+            timed.append("failed")
+            raise ExportError("the file differs")
+        return latency(self, spec)
+
+    monkeypatch.setattr(Evaluator, "latency", latency_or_error)
+    failed = [t for t in _run(CONFIG, store, tmp_path) if t.state is State.FAILED]
+    assert [t.number for t in failed] == [2]
+    assert "ExportError: the file differs" in failed[0].error
+
+
+def test_nothing_is_trained_twice(trained, timed, store, tmp_path):
+    config = replace(CONFIG, space="mnasnet:variant=cell", trials=60, seed=3)
+    trials = _run(config, store, tmp_path)
+    unique = {t.spec_hash for t in trials}
+    assert len(unique) < len(trials)
+    assert len(trained) == len(set(trained)) == len(unique)
+    assert sum(t.is_reused for t in trials) == len(trials) - len(unique)
+    again = _run(replace(config, name="again"), store, tmp_path)
+    assert len(trained) == len(unique)
+    assert all(t.is_reused for t in again)
+    assert [t.reward for t in again] == [t.reward for t in trials]
+
+
+def test_a_search_in_which_all_fails_is_stopped(timed, store, tmp_path, monkeypatch):
+    def fail(job):
+        raise TrainingError("no")
+
+    monkeypatch.setattr(module, "run_training", fail)
+    with pytest.raises(WorkError, match="first 8 trials all failed"):
+        _run(CONFIG, store, tmp_path)
+    assert [t.state for t in store.trials("s")] == [State.FAILED] * 8 + [State.WAITING] * 0
+
+
+@pytest.mark.parametrize(
+    "strategy", ["random", "ppo:batch=3,lr=0.01", "regularized-evolution:population=4,tournament=2"]
+)
+def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(
+    trained, timed, store, tmp_path, monkeypatch, strategy
+):
+    config = replace(CONFIG, strategy=strategy)
+    whole = _run(replace(config, name="whole"), Store(tmp_path / "other.db"), tmp_path)
+    train, calls = module.run_training, []
+
+    def train_or_stop(job):
+        calls.append(job)
+        if len(calls) in (1, 4, 7):
+            raise KeyboardInterrupt
+        return train(job)
+
+    monkeypatch.setattr(module, "run_training", train_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        _run(config, store, tmp_path)
+    complete = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            open_search("s", store, tmp_path).run()
+        now = [t for t in store.trials("s") if t.state is State.COMPLETE]
+        assert [t for t in now if t.number in {c.number for c in complete}] == complete
+        complete = now
+    search = open_search("s", store, tmp_path)
+    trials = search.run()
+    assert [t.architecture for t in trials] == [t.architecture for t in whole]
+    assert [t.reward for t in trials] == [t.reward for t in whole]
+    assert replayed_proposals(search, trials, batch=4) == [t.architecture for t in trials]
+
+
+def test_time_budget_stops_and_resuming_with_more_goes_on(trained, timed, store, tmp_path):
+    trials = _run(replace(CONFIG, seconds=1e-6), store, tmp_path)
+    assert not any(t.state is State.COMPLETE for t in trials)
+    search = open_search("s", store, tmp_path)
+    search.config = replace(search.config, seconds=None)
+    assert {t.state for t in search.run()} == {State.COMPLETE}
+
+
+def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
+    search = new_search(CONFIG, store, tmp_path)
+    with module._sole_runner(tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
+        search.run()
+    assert len(search.run()) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"data": "nowhere"}, DataError),
+        ({"strategy": "randon"}, UnknownNameError),
+        ({"device": "onnxruntime:thread=1"}, UsageError),
+        ({"space": "mnasnet:variant=papers"}, UsageError),
+        ({"limits": ("params>3",)}, UsageError),
+        ({"recipe": "search:epochs=0"}, UsageError),
+        ({"executor": "process:workers=none-of-it"}, UsageError),
+        ({"target_ms": -1.0}, UsageError),
+        ({"resolution": 3}, DataError),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_stored(change, error, store, tmp_path):
+    with pytest.raises(error):
+        new_search(replace(CONFIG, **change), store, tmp_path)
+    assert store.searches() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": "../x"}, {"name": ""}, {"trials": 0}, {"seconds": 0.0}, {"reward": "softish"}, {"reward": "1,2,3"}],
+)
+def test_a_wrong_configuration_is_refused(wrong):
+    with pytest.raises(UsageError):
+        replace(CONFIG, **wrong)
+
+
+def test_a_name_that_is_taken_is_refused_before_data_are_read(trained, timed, store, tmp_path):
+    store.create_search("s", {})
+    with pytest.raises(StoreError, match="resume s"):
+        new_search(replace(CONFIG, data="nowhere"), store, tmp_path)
+
+
+def test_configuration_survives_json_without_its_defaults():
+    plain = config_to_json(replace(CONFIG, limits=("params<=2e6",)))
+    assert "seed" not in plain
+    assert config_from_json(plain) == replace(CONFIG, limits=("params<=2e6",))
+    with pytest.raises(UsageError, match="has the fields"):
+        config_from_json({**plain, "trails": 3})
+
+
+def test_rewards_are_soft_hard_accuracy_or_exponents():
+    assert replace(CONFIG, reward="soft").exponents() == (-0.07, -0.07)
+    assert replace(CONFIG, reward="hard").exponents() == (0.0, -1.0)
+    assert replace(CONFIG, reward="-0.1,-2").exponents() == (-0.1, -2.0)
+
+
+def test_reward_accuracy_ignores_latency(trained, timed, store, tmp_path):
+    trials = _run(replace(CONFIG, reward="accuracy", target_ms=None), store, tmp_path)
+    assert all(t.reward == t.metrics["accuracy"] for t in trials)

@@ -1,0 +1,108 @@
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paretonas.errors import StoreError
+from paretonas.evaluate import latency_from_json
+from paretonas.store import Store
+from paretonas.testing.store import some_trial
+
+
+@pytest.fixture
+def path(tmp_path):
+    store = Store(tmp_path / "store.db")
+    store.create_search("s", {"name": "s", "data": "digits"})
+    store.add_trials("s", [some_trial(0)])
+    store.put("kind", {"a": 1}, {"b": 2})
+    store.close()
+    return tmp_path / "store.db"
+
+
+def _set(path, table, column, value):
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("choices", "[0,"),
+        ("choices", '{"a": 1}'),
+        ("choices", '["x"]'),
+        ("metrics", "[]"),
+        ("metrics", '{"accuracy": "high"}'),
+        ("metrics", "\x00"),
+        ("state", "sleeping"),
+        ("context", "7"),
+    ],
+)
+def test_damaged_trial_is_named(path, column, value):
+    _set(path, "trials", column, value)
+    with pytest.raises(StoreError, match="trial 0"):
+        Store(path).trials("s")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(column=st.sampled_from(["choices", "metrics", "context", "state"]), value=st.text(max_size=20))
+def test_any_text_in_a_row_gives_our_error_or_a_trial(path, column, value):
+    _set(path, "trials", column, value)
+    try:
+        trials = Store(path).trials("s")
+    except StoreError:
+        return
+    assert len(trials) == 1
+
+
+def test_damaged_configuration_and_evaluation_are_named(path):
+    _set(path, "searches", "config", "nonsense")
+    _set(path, "evaluations", "value", "[1]")
+    with pytest.raises(StoreError, match="configuration of search 's'"):
+        Store(path).config("s")
+    with pytest.raises(StoreError, match="kind 'kind'"):
+        Store(path).get("kind", {"a": 1})
+
+
+def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "store.db"
+    path.write_text("dear diary " * 500)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(path)
+    assert path.read_text().startswith("dear diary")
+
+
+def test_url_of_an_unknown_database_is_refused():
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store("nonsense://here")
+
+
+def test_store_of_another_version_is_refused(path):
+    _set(path, "schema", "version", 99)
+    with pytest.raises(StoreError, match="has 99"):
+        Store(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"candidate_wall": [1.0]},
+        {"candidate_wall": [], "candidate_cpu": [], "reference_wall": [], "reference_cpu": [], "calibrated": 1.0},
+        {
+            "candidate_wall": [1],
+            "candidate_cpu": [1, 2],
+            "reference_wall": [1],
+            "reference_cpu": [1],
+            "calibrated": 1.0,
+        },
+        {"candidate_wall": [1], "candidate_cpu": [1], "reference_wall": [1], "reference_cpu": [0], "calibrated": 1.0},
+        {"candidate_wall": "x", "candidate_cpu": [1], "reference_wall": [1], "reference_cpu": [1], "calibrated": 1.0},
+    ],
+)
+def test_damaged_latency_is_refused(data):
+    with pytest.raises(StoreError, match="raw samples"):
+        latency_from_json(data)

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+
+from paretonas.errors import UsageError
+from paretonas.strategy.reinforce import PPO, Controller, ppo_loss
+from paretonas.testing.strategy import TOY_SPACE, ended
+
+
+def test_ppo_loss_is_the_clipped_surrogate():
+    # ratios 1.5 and 0.5; advantages 2 and -1; clip 0.2: min(3, 2.4) = 2.4 and min(-0.5, -0.8) = -0.8
+    log_probs = torch.tensor([[math.log(1.5)], [math.log(0.5)]])
+    loss = ppo_loss(log_probs, torch.zeros(2, 1), torch.tensor([[2.0], [-1.0]]), clip=0.2)
+    assert float(loss) == pytest.approx(-(2.4 - 0.8) / 2)
+
+
+def test_controller_reproduces_the_log_probabilities_it_sampled_with():
+    torch.manual_seed(0)
+    controller = Controller([2, 3, 4], hidden=8)
+    choices, log_probs = controller.sample(torch.Generator().manual_seed(1))
+    again, entropies = controller(torch.tensor([choices]))
+    assert again[0].tolist() == pytest.approx(log_probs, abs=1e-6)
+    assert entropies[0].tolist() == pytest.approx([math.log(2), math.log(3), math.log(4)], abs=0.05)
+
+
+def test_controller_has_the_published_initial_weights():
+    weights = torch.cat([p.detach().flatten() for p in Controller([4] * 10, hidden=100).parameters()])
+    assert float(weights.abs().max()) <= 0.1
+    assert float(weights.std()) == pytest.approx(0.2 / math.sqrt(12), rel=0.02)
+
+
+def test_options_are_the_published_ones():
+    options = PPO()
+    assert (options.lr, options.hidden, options.batch) == (3.5e-4, 100, 20)
+    assert (options.entropy, options.baseline_decay) == (1e-5, 0.95)
+
+
+def test_update_happens_after_every_batch_of_usable_trials():
+    strategy = PPO(batch=3, lr=0.1).start(TOY_SPACE, 0)
+    proposals = strategy.ask(8)
+    rewards = [0.5, None, 0.9, float("nan"), 0.1, 0.9, 0.2]
+    log_probs = []
+    for told, (proposal, reward) in enumerate(zip(proposals, rewards, strict=False)):
+        strategy.tell([ended(proposal, reward, told)])
+        log_probs.append(strategy._controller(torch.tensor([proposals[0].architecture.choices]))[0].sum().item())
+    changes = [a != b for a, b in zip(log_probs, log_probs[1:], strict=False)]
+    assert changes == [False, False, False, True, False, False]  # only the fifth tell completes a batch of three
+
+
+def test_advantage_is_the_reward_minus_the_moving_average_before_it():
+    strategy = PPO(baseline_decay=0.5).start(TOY_SPACE, 0)
+    trials = [ended(p, r, n) for n, (p, r) in enumerate(zip(strategy.ask(3), (0.4, 0.8, 0.2), strict=True))]
+    assert [strategy._advantage(t) for t in trials] == pytest.approx([0.0, 0.4, -0.4])  # baselines 0.4, 0.4, 0.6
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"clip": 1.0}, {"lr": 0.0}, {"baseline_decay": 1.0}])
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(UsageError):
+        PPO(**wrong)
