@@ -1,8 +1,8 @@
 """Names of plugins and how they are loaded.
 
 A registry maps a short name to `"module:attribute"` and imports the module on first use, so that listing the
-strategies does not import torch. Other packages add theirs as entry points (`paretonas.strategy`). A plugin's options are the fields of its frozen dataclass; users write them after the
-name: `regularized-evolution:population=50,tournament=10`.
+strategies does not import torch. Other packages add theirs as entry points (`paretonas.strategy`). A plugin's options
+are the fields of its frozen dataclass; users write them after the name: `regularized-evolution:population=50`.
 """
 
 from __future__ import annotations

@@ -201,6 +201,7 @@ def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
         ({"device": "onnxruntime:thread=1"}, UsageError),
         ({"space": "mnasnet:variant=papers"}, UsageError),
         ({"limits": ("params>3",)}, UsageError),
+        ({"limits": ("flops<=3",)}, UsageError),
         ({"recipe": "search:epochs=0"}, UsageError),
         ({"executor": "process:workers=none-of-it"}, UsageError),
         ({"target_ms": -1.0}, UsageError),

@@ -84,25 +84,31 @@ def test_store_of_another_version_is_refused(path):
         Store(path)
 
 
+SOUND = {name: [1.0, 1.0] for name in ("candidate_wall", "candidate_cpu", "reference_wall", "reference_cpu")}
+
+
+def test_sound_latency_is_read():
+    assert latency_from_json({**SOUND, "calibrated": 2e-3}).latency_ms == 2.0
+
+
 @pytest.mark.parametrize(
-    "data",
+    "damage",
     [
-        None,
-        [],
-        {},
-        {"candidate_wall": [1.0]},
-        {"candidate_wall": [], "candidate_cpu": [], "reference_wall": [], "reference_cpu": [], "calibrated": 1.0},
-        {
-            "candidate_wall": [1],
-            "candidate_cpu": [1, 2],
-            "reference_wall": [1],
-            "reference_cpu": [1],
-            "calibrated": 1.0,
-        },
-        {"candidate_wall": [1], "candidate_cpu": [1], "reference_wall": [1], "reference_cpu": [0], "calibrated": 1.0},
-        {"candidate_wall": "x", "candidate_cpu": [1], "reference_wall": [1], "reference_cpu": [1], "calibrated": 1.0},
+        {"candidate_wall": "x"},
+        {"candidate_cpu": [1.0, 2.0, 3.0]},
+        {"reference_cpu": [0.0, 0.0]},
+        {"candidate_cpu": [], "reference_cpu": []},
+        {"flags": 7},
+        {"colour": "red"},
+        {"calibrated": None},
     ],
 )
-def test_damaged_latency_is_refused(data):
+def test_damaged_latency_is_refused(damage):
+    with pytest.raises(StoreError, match="raw samples"):
+        latency_from_json({**SOUND, "calibrated": 2e-3, **damage})
+
+
+@pytest.mark.parametrize("data", [None, [], {}, "latency"])
+def test_what_is_no_latency_at_all_is_refused(data):
     with pytest.raises(StoreError, match="raw samples"):
         latency_from_json(data)

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def test_update_happens_after_every_batch_of_usable_trials():
     for told, (proposal, reward) in enumerate(zip(proposals, rewards, strict=False)):
         strategy.tell([ended(proposal, reward, told)])
         log_probs.append(strategy._controller(torch.tensor([proposals[0].architecture.choices]))[0].sum().item())
-    changes = [a != b for a, b in zip(log_probs, log_probs[1:], strict=False)]
+    changes = [a != b for a, b in pairwise(log_probs)]
     assert changes == [False, False, False, True, False, False]  # only the fifth tell completes a batch of three
 
 
