@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -22,9 +22,11 @@ from rich.progress import (
 from rich.table import Table
 
 from paretonas.report.table import trial_row
-from paretonas.search import Listener, Search
-from paretonas.search import Progress as SearchProgress
 from paretonas.trial import State, Trial
+
+if TYPE_CHECKING:
+    from paretonas.search import Listener, Search
+    from paretonas.search import Progress as SearchProgress
 
 WIDTH_OF_FILES = 140
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
@@ -110,6 +112,8 @@ def plan(search: Search, trials_left: int, workers: int, seconds: float) -> None
 @contextmanager
 def search_listener(is_json: bool) -> Iterator[Listener]:
     """Shows a search as it goes on: a line for every trial and a bar, or JSON lines."""
+    from paretonas.search import Listener
+
     if is_json:
         yield Listener(
             lambda text: err.print(text), lambda progress: print_json(trial_row(progress.trial)), decoding=None

@@ -102,7 +102,13 @@ class Registry:
                 options = ", ".join(describe_options(plugin)) or "none"
                 raise UsageError(f"{self.kind} {name!r} takes options as name=value; got {part!r}. Options: {options}.")
             values[key] = _convert(value.strip(), types[key], f"option {key!r} of {self.kind} {name!r}")
-        return plugin(**values) if isinstance(plugin, type) else replace(plugin, **values)
+        if not isinstance(plugin, type):
+            return replace(plugin, **values)
+        needed = [f.name for f in (fields(plugin) if known else ()) if f.default is f.default_factory is MISSING]
+        missing = [key for key in needed if key not in values]
+        if missing:
+            raise UsageError(f"{self.kind} {name!r} needs the options {', '.join(missing)}.")
+        return plugin(**values)
 
     def summary(self, name: str) -> str:
         """First line of the plugin's docstring."""
@@ -111,14 +117,14 @@ class Registry:
 
 def describe_options(plugin: Any) -> list[str]:
     """The options of a plugin's dataclass as `name=default`."""
-    return [f.name + _default(f) for f in fields(plugin) if f.init] if is_dataclass(plugin) else []
+    return [f.name + _default(plugin, f) for f in fields(plugin) if f.init] if is_dataclass(plugin) else []
 
 
-def _default(field: Field[Any]) -> str:
-    if field.default is not MISSING:
-        value = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-        return f"={value}"
-    return ""
+def _default(plugin: Any, field: Field[Any]) -> str:
+    default = field.default if isinstance(plugin, type) else getattr(plugin, field.name)
+    if default is MISSING:
+        return ""
+    return f"={str(default).lower() if isinstance(default, bool) else default}"
 
 
 def _convert(text: str, to: Any, what: str) -> object:

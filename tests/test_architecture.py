@@ -34,7 +34,7 @@ FREE = {"__init__", "testing", "cli", "console"}
 NOBODY_IMPORTS = {"cli", "console", "testing"}
 WITHOUT_TORCH = ("space", "trial", "objective", "store", "strategy", "executor", "report", "errors", "registry")
 TORCH_ALLOWED = {"paretonas.strategy.reinforce"}
-EXPECTED_LONG = {"cli.py", "data.py", "images.py", "process.py", "search.py", "store.py"}
+EXPECTED_LONG = {"cli.py", "onnx.py", "mnasnet.py", "data.py", "images.py", "process.py", "search.py", "store.py"}
 
 
 def _modules():
@@ -124,7 +124,11 @@ def test_functions_are_short():
                 assert length <= 45, f"{module}.{node.name} has {length} lines"
 
 
-def test_no_function_takes_any_keywords():
-    for module, path in _modules():
-        for node in ast.walk(ast.parse(path.read_text())):
-            assert not (isinstance(node, ast.FunctionDef) and node.args.kwarg), f"{module}: {node.name}"
+def test_functions_name_their_arguments():
+    takes_any = {
+        f"{module}.{node.name}"
+        for module, path in _modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.args.kwarg
+    }
+    assert takes_any == {"paretonas.export.onnx.add"}  # attributes of an ONNX node

@@ -31,6 +31,9 @@ class Clocks:
     cpu: Callable[[], float] = time.thread_time
 
 
+SYSTEM_CLOCKS = Clocks()
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How a latency is measured.
@@ -72,21 +75,29 @@ class Samples:
     is_settled: bool = True
 
 
-def time_pairs(candidate: Run, reference: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> Samples:
-    """Warm both up, then run them in turn."""
+def time_pairs(
+    candidate: Run,
+    reference: Run,
+    protocol: Protocol,
+    clocks: Clocks = SYSTEM_CLOCKS,
+    clock: str = "cpu",
+) -> Samples:
+    """Warm both up until they settle on the headline's `clock` ("cpu" or "wall"), then run them in turn."""
     with _NoGarbageCollection():
         timers = [_timer(run, protocol, clocks) for run in (candidate, reference)]
-        settled = [_warm_up(timer, protocol) for timer in timers]
+        settled = [_warm_up(timer, protocol, clock) for timer in timers]
         rows = [(*timers[0](), *timers[1]()) for _ in range(protocol.pairs)]
     candidate_wall, candidate_cpu, reference_wall, reference_cpu = zip(*rows, strict=True)
     return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, all(settled))
 
 
-def time_alone(run: Run, protocol: Protocol, clocks: Clocks = Clocks()) -> list[tuple[float, float]]:
+def time_alone(
+    run: Run, protocol: Protocol, clocks: Clocks = SYSTEM_CLOCKS, clock: str = "cpu"
+) -> list[tuple[float, float]]:
     """Wall and CPU seconds of three times as many runs as the protocol has pairs."""
     with _NoGarbageCollection():
         timer = _timer(run, protocol, clocks)
-        _warm_up(timer, protocol)
+        _warm_up(timer, protocol, clock)
         return [timer() for _ in range(3 * protocol.pairs)]
 
 
@@ -126,11 +137,11 @@ def _timer(run: Run, protocol: Protocol, clocks: Clocks) -> Callable[[], tuple[f
     return lambda: timed(repeats)
 
 
-def _warm_up(timer: Callable[[], tuple[float, float]], protocol: Protocol) -> bool:
+def _warm_up(timer: Callable[[], tuple[float, float]], protocol: Protocol, clock: str) -> bool:
     """Run until three times in a row are alike; whether that happened."""
     last: list[float] = []
     for _ in range(protocol.warmup):
-        last = [*last[-2:], timer()[1]]
+        last = [*last[-2:], timer()[1 if clock == "cpu" else 0]]
         if len(last) == 3 and max(last) <= (1 + protocol.settled) * min(last):
             return True
     return False

@@ -44,8 +44,10 @@ def save_checkpoint(
     model: nn.Module, spec: Spec, input_shape: Sequence[int], path: Path, info: Mapping[str, Any]
 ) -> None:
     """Write the weights, the spec and `info`, replacing `path` in one step."""
+    was_training = model.training
     with torch.no_grad():
         classes = model.eval()(torch.zeros(1, *input_shape[1:], device=next(model.parameters()).device)).shape[1]
+    model.train(was_training)
     header = {"spec": spec_to_json(spec), "input_shape": list(input_shape), "classes": classes, "info": dict(info)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     draft = path.with_name(path.name + ".part")

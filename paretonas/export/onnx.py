@@ -73,7 +73,13 @@ def export_with_torch(model: nn.Module, input_shape: Sequence[int], path: Path) 
 
 def export_directly(model: nn.Module, input_shape: Sequence[int], path: Path) -> None:
     """Write a model made of the layers in `MODULES` and the functions in `FUNCTIONS`."""
-    traced = fx.symbolic_trace(model)
+    try:
+        traced = fx.symbolic_trace(model)
+    except Exception as error:  # the model's own code ran on symbols
+        raise ExportError(f"The direct ONNX writer cannot trace {type(model).__name__}: {error}") from error
+    traced.graph.eliminate_dead_code()  # so that the last operation gives the output
+    if len(traced.graph.find_nodes(op="placeholder")) != 1:
+        raise ExportError(f"The direct ONNX writer takes a model of one input, but got {type(model).__name__}.")
     modules = dict(traced.named_modules())
     graph = _Graph()
     values: dict[fx.Node, str] = {}
@@ -82,7 +88,7 @@ def export_directly(model: nn.Module, input_shape: Sequence[int], path: Path) ->
         if node.op == "placeholder":
             values[node] = "images"
         elif node.op == "output":
-            graph.nodes[-1].output[0] = "logits"
+            graph.name_output(node.args[0])
         elif node.op == "call_function" and node.target in FUNCTIONS:
             values[node] = FUNCTIONS[node.target](graph, values, node)
         elif node.op == "call_module":
@@ -118,6 +124,11 @@ class _Graph:
         self._weights.append(numpy_helper.from_array(array, name))
         return name
 
+    def name_output(self, output: object) -> None:
+        if not isinstance(output, fx.Node) or not self.nodes:
+            raise ExportError(f"The direct ONNX writer takes a model with one computed output, but got {output}.")
+        self.nodes[-1].output[0] = "logits"
+
     def model(self, input_shape: Sequence[int]) -> onnx.ModelProto:
         images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *input_shape[1:]])
         logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", None])
@@ -143,8 +154,14 @@ def _normalization_after(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     )
 
 
+def _require(module: nn.Module, holds: bool) -> None:
+    if not holds:
+        raise ExportError(f"The direct ONNX writer does not know all options of {module}.")
+
+
 def _fold(norm: nn.BatchNorm2d) -> Affine:
     """The scale and the shift that the normalization applies to each channel."""
+    _require(norm, norm.affine and norm.track_running_stats)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + np.float32(norm.eps))
@@ -152,6 +169,7 @@ def _fold(norm: nn.BatchNorm2d) -> Affine:
 
 
 def _conv(graph: _Graph, conv: nn.Conv2d, x: str, after: Affine | None = None) -> str:
+    _require(conv, conv.padding_mode == "zeros" and not isinstance(conv.padding, str))
     weight = _array(conv.weight)
     bias = np.zeros(conv.out_channels, np.float32) if conv.bias is None else _array(conv.bias)
     if after is not None:
@@ -184,6 +202,7 @@ def _linear(graph: _Graph, linear: nn.Linear, x: str) -> str:
 
 
 def _avg_pool(graph: _Graph, pool: nn.AvgPool2d, x: str) -> str:
+    _require(pool, not pool.ceil_mode and pool.divisor_override is None)
     kernel, stride, padding = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
     includes = int(pool.count_include_pad)
     return graph.add(
@@ -195,6 +214,11 @@ def _global_pool(graph: _Graph, pool: nn.AdaptiveAvgPool2d, x: str) -> str:
     if pool.output_size not in (1, (1, 1)):
         raise ExportError(f"The direct ONNX writer pools to 1 x 1, but got {pool.output_size}.")
     return graph.add("GlobalAveragePool", x)
+
+
+def _flatten(graph: _Graph, module: nn.Flatten, x: str) -> str:
+    _require(module, (module.start_dim, module.end_dim) == (1, -1))
+    return graph.add("Flatten", x, axis=1)
 
 
 def _relu6(graph: _Graph, module: nn.ReLU6, x: str) -> str:
@@ -212,7 +236,7 @@ MODULES: dict[type[nn.Module], Callable[[_Graph, Any, str], str]] = {
     nn.BatchNorm2d: _batch_norm,
     nn.Conv2d: _conv,
     nn.Dropout: lambda graph, module, x: x,
-    nn.Flatten: lambda graph, module, x: graph.add("Flatten", x, axis=1),
+    nn.Flatten: _flatten,
     nn.Identity: lambda graph, module, x: x,
     nn.Linear: _linear,
     nn.ReLU: lambda graph, module, x: graph.add("Relu", x),
@@ -222,13 +246,25 @@ MODULES: dict[type[nn.Module], Callable[[_Graph, Any, str], str]] = {
 
 
 def _binary(op: str) -> Callable[[_Graph, dict[fx.Node, str], fx.Node], str]:
-    return lambda graph, values, node: graph.add(op, *(values[x] for x in node.all_input_nodes))
+    def write(graph: _Graph, values: dict[fx.Node, str], node: fx.Node) -> str:
+        operands = [x for x in node.args if isinstance(x, fx.Node)]  # all_input_nodes lists x + x once
+        if len(operands) != 2:
+            raise ExportError(f"The direct ONNX writer combines two tensors, but got {node.args}.")
+        return graph.add(op, *(values[x] for x in operands))
+
+    return write
 
 
 def _slice_channels(graph: _Graph, values: dict[fx.Node, str], node: fx.Node) -> str:
     """`x[:, start:stop]`."""
     index = node.args[1]
-    if not (isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], slice)):
+    if not (
+        isinstance(index, tuple)
+        and len(index) == 2
+        and index[0] == slice(None)
+        and isinstance(index[1], slice)
+        and index[1].step in (None, 1)
+    ):
         raise ExportError(f"The direct ONNX writer slices channels only, but got {index}.")
     bounds = (index[1].start or 0, np.iinfo(np.int64).max if index[1].stop is None else index[1].stop)
     start, stop = (graph.weight(np.array([bound], np.int64)) for bound in bounds)
@@ -238,7 +274,7 @@ def _slice_channels(graph: _Graph, values: dict[fx.Node, str], node: fx.Node) ->
 def _pad_channels(graph: _Graph, values: dict[fx.Node, str], node: fx.Node) -> str:
     """`F.pad(x, (0, 0, 0, 0, before, after))` with zeros."""
     pad: Any = node.args[1]
-    if len(pad) != 6 or any(pad[:4]):
+    if len(pad) != 6 or any(pad[:4]) or node.kwargs.get("mode") != "constant" or node.kwargs.get("value"):
         raise ExportError(f"The direct ONNX writer pads channels only, but got {pad}.")
     pads = np.array([0, pad[4], 0, 0, 0, pad[5], 0, 0], np.int64)
     return graph.add("Pad", values[node.all_input_nodes[0]], graph.weight(pads))

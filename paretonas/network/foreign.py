@@ -31,9 +31,14 @@ def ForeignNetwork(spec: ForeignSpec, classes: int, channels: int = 3, dropout: 
         return timm.create_model(name, num_classes=classes, in_chans=channels, drop_rate=dropout)
     try:
         factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a relative name
         raise SpecError(f"A foreign model is an importable 'module:factory', but {spec.source!r}: {error}.") from None
-    model = factory(num_classes=classes, in_chans=channels)
+    try:
+        model = factory(num_classes=classes, in_chans=channels)
+    except TypeError as error:
+        raise SpecError(
+            f"A factory is called with `num_classes` and `in_chans`, but {spec.source!r} does not take them: {error}."
+        ) from error
     if not isinstance(model, nn.Module):
         raise SpecError(f"The factory {spec.source!r} returns a torch.nn.Module, but got {type(model).__name__}.")
     return model

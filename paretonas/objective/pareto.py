@@ -28,10 +28,9 @@ def front(points: Sequence[Sequence[float]]) -> list[int]:
     [0, 1]
     """
     best: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: tuple(-x for x in points[i])):
+    known = [i for i, p in enumerate(points) if not any(x != x for x in p)]  # a NaN would upset the sorting
+    for i in sorted(known, key=lambda i: tuple(-x for x in points[i])):
         p = points[i]
-        if any(x != x for x in p):
-            continue
         if not any(all(q >= x for q, x in zip(points[j], p, strict=True)) for j in best):
             best.append(i)
     return sorted(best)

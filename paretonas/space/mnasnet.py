@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
 from paretonas.space.space import Choice, Decision, SearchSpace
@@ -118,6 +118,8 @@ class MnasNetSpec(Spec):
     def __post_init__(self) -> None:
         if not 1 <= len(self.blocks) <= 64:
             raise SpecError(f"A network has 1 to 64 blocks, but got {len(self.blocks)}.")
+        if self.activation not in get_args(Activation):
+            raise SpecError(f"An activation is one of {', '.join(get_args(Activation))}, but got {self.activation!r}.")
         if self.stem_stride not in (1, 2):
             raise SpecError(f"The stem's stride is 1 or 2, but got {self.stem_stride}.")
         if not (1 <= self.stem_filters <= 65536 and 1 <= self.head_filters <= 65536):
@@ -210,6 +212,8 @@ class MnasNetSpace:
             )
         if self.reference not in REFERENCES:
             raise SpecError(f"A reference is one of {', '.join(REFERENCES)}, but got {self.reference!r}.")
+        strides_for(self.resolution)
+        MnasNetSpec((BlockSpec("conv", 3, STEM_FILTERS),), head_filters=self.head_filters).scaled(self.width)
 
     def build(self) -> SearchSpace:
         """The space that these options describe."""

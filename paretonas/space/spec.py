@@ -131,10 +131,17 @@ def read_json(to: Any, data: Any, where: str) -> Any:
             raise SpecError(f"{where} is an object, but got {_short(data)}.")
         return dict(data)
     if to is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        return _float(data, where)
     if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
         raise SpecError(f"{where} is of type {to.__name__}, but got {_short(data)}.")
     return data
+
+
+def _float(whole: int, where: str) -> float:
+    try:
+        return float(whole)
+    except OverflowError:
+        raise SpecError(f"{where} is of type float, but got {_short(whole)}.") from None
 
 
 def _read_dataclass(to: type, data: Any, where: str) -> Any:

@@ -146,7 +146,8 @@ def test_latency_knows_how_it_came_about(folder):
 def test_identity_leaves_out_what_changes_from_day_to_day():
     device = Device("fake", FakeRuntime(), FakeTransport())
     identity = {
-        "device": "fake",
+        "runtime": repr(FakeRuntime()),
+        "transport": repr(device.transport),
         "version": "1.2.3",
         "threads": 1,
         "mode": "fake",
@@ -154,6 +155,11 @@ def test_identity_leaves_out_what_changes_from_day_to_day():
         "machine": "wood",
     }
     assert device.identity == device.identity == identity
+
+
+def test_identity_does_not_depend_on_how_a_device_is_written():
+    identities = [parse_device(t).identity for t in ("onnxruntime", "onnxruntime@local", "onnxruntime:threads=1")]
+    assert identities[0] == identities[1] == identities[2] != parse_device("onnxruntime:threads=2").identity
 
 
 def test_calibrate_times_the_reference(folder):

@@ -84,7 +84,7 @@ def test_measure_times_a_real_network(tmp_path, text, clock):
     assert set(latency.conditions) == {"device", "version", "threads", "cpu", "machine", "core", "load", "date"}
     assert latency.conditions["device"] == text
     assert latency.conditions["version"] == device.runtime.version()
-    assert set(device.identity) == {"device", "version", "threads", "cpu", "machine"}
+    assert set(device.identity) == {"runtime", "transport", "version", "threads", "cpu", "machine"}
 
 
 def test_missing_file_is_a_measure_error(tmp_path):

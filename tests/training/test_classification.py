@@ -33,7 +33,7 @@ def _model(classes=2, dropout=0.0, seed=0):
     return build(zoo_spec("mobilenet-v2", 0.25, 8), classes, channels=1, dropout=dropout)
 
 
-RECIPE = Recipe(epochs=3, batch_size=16, lr=0.5, crop=0.0)
+RECIPE = Recipe(epochs=3, batch_size=16, lr=0.5, crop=0.0, bn_momentum=0.5)
 
 
 def test_augment_shifts_by_at_most_the_padding_and_mirrors_half():
@@ -64,7 +64,7 @@ def test_training_learns_what_is_visible():
     split = _split()
     trained = train(_model(), split, RECIPE, 2, seed=0)
     assert accuracy(predict(trained.model, split), split.labels) > 0.9
-    assert trained.losses[-1] < trained.losses[0]
+    assert trained.losses[-1] < trained.losses[0] / 2
     assert len(trained.losses) == 3
     assert trained.images == 3 * 64
     assert not trained.model.training

@@ -28,11 +28,11 @@ class LocalTransport(Transport):
 
     def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
         with _quiet_core(is_pinned=runtime.clock == "cpu"):
-            return time_pairs(_run(runtime, candidate), _run(runtime, reference), protocol)
+            return time_pairs(_run(runtime, candidate), _run(runtime, reference), protocol, clock=runtime.clock)
 
     def calibrate(self, runtime: Runtime, reference: ModelFile, protocol: Protocol) -> float:
         with _quiet_core(is_pinned=runtime.clock == "cpu"):
-            times = time_alone(_run(runtime, reference), protocol)
+            times = time_alone(_run(runtime, reference), protocol, clock=runtime.clock)
         clock = [cpu if runtime.clock == "cpu" else wall for wall, cpu in times]
         return float(np.median(clock))
 
