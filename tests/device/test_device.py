@@ -46,9 +46,9 @@ class FakeTransport(Transport):
 
     is_here: ClassVar[bool] = True
     address: str = "somewhere"
-    answers: tuple = ()
-    calls: list = field(default_factory=list)
-    clock: object = field(default_factory=lambda: itertools.count(1))
+    answers: tuple = field(default=(), repr=False)
+    calls: list = field(default_factory=list, repr=False)
+    clock: object = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def measure(self, runtime, candidate, reference, protocol):
         self.calls.append((runtime, candidate, reference, protocol))
