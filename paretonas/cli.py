@@ -42,6 +42,10 @@ Classes = Annotated[int, typer.Option(help="Outputs of the classifier.", min=1)]
 Channels = Annotated[int, typer.Option(help="Channels of the images.", min=1)]
 Resolution = Annotated[int | None, typer.Option(help="Side of the images in pixels.", min=4)]
 
+SmallImage = Annotated[
+    bool, typer.Option("--small-image", help="Drop the first strides where images are below 128 px, as searches do.")
+]
+
 
 @dataclass
 class _Place:
@@ -87,7 +91,7 @@ def search(
     space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
     width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
     strategy: Annotated[str | None, typer.Option(help="What to try next: `ppo`, `ppo:batch=10`, …")] = None,
-    trials: Annotated[int | None, typer.Option(help="Budget: number of trials (100).")] = None,
+    trials: Annotated[int | None, typer.Option(help="Budget: number of trials; 100 if no --time is given.")] = None,
     time: Annotated[str | None, typer.Option(help="Budget: wall time, such as 90s, 45m, 3h or 1h30m.")] = None,
     reward: Annotated[str | None, typer.Option(help="soft, hard, accuracy, or exponents ALPHA,BETA.")] = None,
     limit: Annotated[
@@ -152,9 +156,9 @@ def resume(
 def _run(search: Any, as_json: bool) -> None:
     """Run a search with its first lines and its end."""
     name = search.config.name
-    if not as_json:
-        _print_plan(search)
     try:
+        if not as_json:
+            _print_plan(search)
         trials = search.run()
     except KeyboardInterrupt:
         console.err.print(f"Stopped; nothing that was finished is lost. Go on with: paretonas resume {name}")
@@ -173,7 +177,8 @@ def _print_plan(search: Any) -> None:
     from paretonas.executor import executors
 
     trials = search.store.trials(search.config.name)
-    left = search.config.trials - sum(trial.state.is_final for trial in trials)
+    budget = search.config.budget
+    left = None if budget is None else budget - sum(trial.state.is_final for trial in trials)
     paid = [trial.seconds for trial in trials if trial.state is State.COMPLETE and not trial.is_reused]
     seconds = sum(paid) / len(paid) if paid else search.evaluator.estimate(search.typical_spec())
     with executors.create(search.config.executor).start() as executor:
@@ -372,6 +377,7 @@ def measure(
     device: Annotated[str, typer.Option(help="runtime\\[:options]\\[@transport:address].")] = "onnxruntime",
     width: Width = 1.0,
     resolution: Resolution = None,
+    small_image: SmallImage = False,
     classes: Classes = 1000,
     channels: Channels = 3,
     as_json: AsJson = False,
@@ -380,7 +386,9 @@ def measure(
     from paretonas.measure import measure_model
 
     here = context.obj
-    found = measure_model(model, device, here.store(), here.home / "cache", width, resolution, classes, channels)
+    found = measure_model(
+        model, device, here.store(), here.home / "cache", width, resolution, classes, channels, small_image
+    )
     if as_json:
         console.print_json(found)
         return
@@ -404,6 +412,7 @@ def zoo(
     name: Annotated[str | None, typer.Argument(help="A published network; none lists them.")] = None,
     width: Width = 1.0,
     resolution: Resolution = None,
+    small_image: SmallImage = False,
     classes: Classes = 1000,
     as_json: AsJson = False,
 ) -> None:
@@ -413,7 +422,8 @@ def zoo(
 
     if name is not None:
         side = resolution or zoo_entry(name).resolution
-        _print_network(zoo_spec(name, width, side), side, classes, 3, as_json, {"name": name, "width": width})
+        spec = zoo_spec(name, width, side if small_image else None)
+        _print_network(spec, side, classes, 3, as_json, {"name": name, "width": width})
         return
     costs = {key: spec_cost(entry.spec, entry.resolution, 1000) for key, entry in ZOO.items()}
     if as_json:

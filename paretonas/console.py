@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def plan(search: Search, trials_left: int, workers: int, seconds: float) -> None:
+def plan(search: Search, trials_left: int | None, workers: int, seconds: float) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, data = search.config, search.data
     goal = f"aiming at {config.target_ms:.3g} ms" if config.target_ms else "for accuracy alone"
@@ -99,12 +99,14 @@ def plan(search: Search, trials_left: int, workers: int, seconds: float) -> None
         f"  data {config.data}: {len(data.train):,} training, {len(data.val):,} validation, {len(data.test):,} test "
         f"images, {data.channels} x {data.resolution} x {data.resolution}, {len(data.classes)} classes"
     )
-    total = seconds * trials_left / workers
+    totals = [] if trials_left is None else [seconds * trials_left / workers]
     if config.seconds is not None:
-        total = min(total, max(0.0, config.seconds - search.store.seconds(config.name)))
+        totals.append(max(0.0, config.seconds - search.store.seconds(config.name)))
+    total = min(totals)
+    count = int(total * workers / seconds) if trials_left is None else trials_left
     at = (datetime.now() + timedelta(seconds=total)).strftime("%H:%M")
     out.print(
-        f"  a trial costs about {duration(seconds)} ({search.recipe.epochs:g} epochs); {trials_left} of them on "
+        f"  a trial costs about {duration(seconds)} ({search.recipe.epochs:g} epochs); {count} of them on "
         f"{workers} worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
     )
 

@@ -25,6 +25,7 @@ def measure_model(
     resolution: int | None = None,
     classes: int = 1000,
     channels: int = 3,
+    is_small_image: bool = False,
 ) -> dict[str, Any]:
     """Time `model` on `device`, one image at a time.
 
@@ -37,6 +38,7 @@ def measure_model(
         resolution: Side of the images; a file knows its own, a zoo network has a default.
         classes: Outputs of a spec or zoo network.
         channels: Of the images; a file knows its own.
+        is_small_image: Give a zoo network the strides that searches use for small images.
 
     Returns:
         `latency_ms`, `ratio`, `spread`, `clock`, `pairs`, `flags`, `attempts`, `reference`, `conditions`, `samples`.
@@ -51,18 +53,18 @@ def measure_model(
         file = _model_file(path, chosen)
         latency = chosen.measure(file, folder, calibration(chosen, folder, cache), RECORD)
     else:
-        spec, side = _spec(model, width, resolution)
+        spec, side = _spec(model, width, resolution, is_small_image)
         shape = (1, channels, side, side)
         latency = time_model(chosen, build(spec, classes, channels), spec, shape, folder, cache, RECORD)
     return _result(model, latency)
 
 
-def _spec(model: str, width: float, resolution: int | None) -> tuple[Spec, int]:
+def _spec(model: str, width: float, resolution: int | None, is_small_image: bool) -> tuple[Spec, int]:
     path = Path(model)
     if model not in ZOO and path.suffix == ".json":
         return load_spec(path), resolution or 224
     side = resolution or zoo_entry(model).resolution
-    return zoo_spec(model, width, side), side
+    return zoo_spec(model, width, side if is_small_image else None), side
 
 
 def _model_file(path: Path, device: Device) -> ModelFile:

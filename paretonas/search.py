@@ -35,6 +35,8 @@ from paretonas.trial import Proposal, State, Trial
 LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
 """Metrics that are known before an architecture is trained."""
 
+DEFAULT_TRIALS = 100
+
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
 
@@ -54,8 +56,8 @@ class SearchConfig:
         reward: `soft` or `hard` as in the MnasNet paper, `accuracy`, or two exponents `ALPHA,BETA`.
         limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
         recipe: How a candidate is trained.
-        trials: Budget: proposals.
-        seconds: Budget: wall time; None: none.
+        trials: Budget: proposals. None: 100, or as many as fit where `seconds` are given.
+        seconds: Budget: wall time of all sessions; None: none.
         trial_seconds: Longest training of one candidate; None: no limit.
         executor: Where training runs.
         seed: Of the strategy and the training.
@@ -79,7 +81,7 @@ class SearchConfig:
     reward: str = "soft"
     limits: tuple[str, ...] = ()
     recipe: str = "search"
-    trials: int = 100
+    trials: int | None = None
     seconds: float | None = None
     trial_seconds: float | None = None
     executor: str = "process"
@@ -93,13 +95,18 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
             raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
-        if self.trials < 1:
+        if self.trials is not None and self.trials < 1:
             raise UsageError(f"`trials >= 1` must hold, but got (trials={self.trials}).")
         for name in ("seconds", "trial_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
         self.exponents()
+
+    @property
+    def budget(self) -> int | None:
+        """How many trials there may be; None: as many as fit the time."""
+        return DEFAULT_TRIALS if self.trials is None and self.seconds is None else self.trials
 
     def exponents(self) -> tuple[float, float]:
         """Alpha and beta of the reward."""
@@ -120,7 +127,7 @@ class Progress:
     Args:
         trial: The one that ended.
         ended: How many have ended.
-        budget: How many there may be.
+        budget: How many there may be; None: as many as fit the time.
         best: The one with the highest reward so far.
         seconds: Wall time of all sessions so far.
         seconds_left: Estimate; None if it cannot be told yet.
@@ -128,7 +135,7 @@ class Progress:
 
     trial: Trial
     ended: int
-    budget: int
+    budget: int | None
     best: Trial | None
     seconds: float
     seconds_left: float | None
@@ -224,7 +231,7 @@ class _Loop:
 
     def __init__(self, search: Search, executor: Executor, listener: Listener):
         self._search, self._executor, self._listener = search, executor, listener
-        self._store, self._name, self._config = search.store, search.config.name, search.config
+        self._store, self._name = search.store, search.config.name
         self._strategy = search.start_strategy()
         self._begin, self._before = time.monotonic(), self._store.seconds(self._name)
         self._ended_before = 0
@@ -232,6 +239,10 @@ class _Loop:
         self._queue: list[Trial] = []
         self._running: dict[str, Trial] = {}
         self._out_of_time = False
+
+    @property
+    def _config(self) -> SearchConfig:
+        return self._search.config
 
     @property
     def _seconds(self) -> float:
@@ -266,10 +277,12 @@ class _Loop:
         """Measure new proposals, but on this machine only while nothing trains; how many there were."""
         is_here = self._search.device.transport.is_here
         is_wanted = not self._running and not self._queue if is_here else len(self._queue) < self._executor.workers
-        left = self._config.trials - len(self._trials)
-        if not is_wanted or left <= 0 or self._out_of_time or self._strategy.is_finished:
+        wanted = self._executor.workers * (4 if is_here else 1)
+        if self._config.budget is not None:
+            wanted = min(wanted, self._config.budget - len(self._trials))
+        if not is_wanted or wanted <= 0 or self._out_of_time or self._strategy.is_finished:
             return 0
-        proposals = self._strategy.ask(min(left, self._executor.workers * (4 if is_here else 1)))
+        proposals = self._strategy.ask(wanted)
         trials = [self._new_trial(proposal) for proposal in proposals]
         if trials:
             self._store.add_trials(self._name, trials)
@@ -365,17 +378,18 @@ class _Loop:
     def _progress(self, trial: Trial) -> Progress:
         ended = [t for t in self._trials.values() if t.state.is_final]
         complete = [t for t in ended if t.state is State.COMPLETE]
-        here, left = len(ended) - self._ended_before, self._config.trials - len(ended)
-        seconds_left = (time.monotonic() - self._begin) / here * left if here >= 2 else None
-        if seconds_left is not None and self._config.seconds is not None:
-            seconds_left = min(seconds_left, max(0.0, self._config.seconds - self._seconds))
+        here, estimates = len(ended) - self._ended_before, []
+        if self._config.budget is not None and here >= 2:
+            estimates.append((time.monotonic() - self._begin) / here * (self._config.budget - len(ended)))
+        if self._config.seconds is not None:
+            estimates.append(max(0.0, self._config.seconds - self._seconds))
         return Progress(
             trial,
             len(ended),
-            self._config.trials,
+            self._config.budget,
             max(complete, key=lambda t: t.reward or 0.0, default=None),
             self._seconds,
-            seconds_left,
+            min(estimates, default=None),
         )
 
 

@@ -144,8 +144,8 @@ def zoo_spec(name: str, width: float = 1.0, resolution: int | None = None) -> Sp
     Args:
         name: A key of `ZOO`.
         width: Multiplier of the filters.
-        resolution: Side of the images that it will see; below 128 pixels the first strides are dropped, as in the
-            MnasNet space. None, or 128 and more: as published.
+        resolution: Give it the strides that the MnasNet space has for images of this side: below 128 pixels the first
+            ones are dropped. None: as published.
 
     Raises:
         UnknownNameError: No such network.

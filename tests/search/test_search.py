@@ -186,6 +186,26 @@ def test_time_budget_stops_and_resuming_with_more_goes_on(trained, timed, store,
     assert {t.state for t in search.run()} == {State.COMPLETE}
 
 
+def test_time_alone_as_the_budget_has_no_largest_number_of_trials(trained, timed, store, tmp_path, monkeypatch):
+    config = replace(CONFIG, trials=None, seconds=3600.0)
+    assert config.budget is None
+    assert replace(config, seconds=None).budget == 100
+    assert replace(config, trials=7).budget == 7
+    train, seen = module.run_training, []
+    search = new_search(config, store, tmp_path, Listener(progress=seen.append))
+
+    def train_until_late(job):
+        if len(trained) == 9:
+            search.config = replace(search.config, seconds=1e-9)
+        return train(job)
+
+    monkeypatch.setattr(module, "run_training", train_until_late)
+    trials = search.run()
+    assert sum(t.state is State.COMPLETE for t in trials) == 10
+    assert seen[0].budget is None
+    assert seen[0].seconds_left > 3000
+
+
 def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
     search = new_search(CONFIG, store, tmp_path)
     with module._sole_runner(tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
