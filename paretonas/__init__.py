@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paretonas.config import SearchConfig
     from paretonas.device import parse_device
     from paretonas.errors import ParetonasError
     from paretonas.final import train_trials
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from paretonas.network.zoo import zoo_spec
     from paretonas.objective import Objective, front, hypervolume, mnasnet_reward
     from paretonas.report import front_trials
-    from paretonas.search import Search, SearchConfig, new_search, open_search
+    from paretonas.search import Search, new_search, open_search
     from paretonas.space import Architecture, Decision, SearchSpace
     from paretonas.store import Store
     from paretonas.strategy import strategies
@@ -26,7 +27,7 @@ _HOMES = {
     "Objective": "paretonas.objective",
     "ParetonasError": "paretonas.errors",
     "Search": "paretonas.search",
-    "SearchConfig": "paretonas.search",
+    "SearchConfig": "paretonas.config",
     "SearchSpace": "paretonas.space",
     "Store": "paretonas.store",
     "build": "paretonas.network",

@@ -125,7 +125,8 @@ def search(
     for needed in ("name", "data"):
         if needed not in settings:
             raise UsageError(f"A search needs a {needed}: paretonas search NAME --data DATA.")
-    from paretonas.search import config_from_json, new_search
+    from paretonas.config import config_from_json
+    from paretonas.search import new_search
 
     checked, here = config_from_json(settings), context.obj
     with console.search_listener(as_json) as listener:
@@ -142,7 +143,8 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
-    from paretonas.search import config_to_json, open_search
+    from paretonas.config import config_to_json
+    from paretonas.search import open_search
 
     here = context.obj
     with console.search_listener(as_json) as listener:

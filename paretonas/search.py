@@ -1,4 +1,4 @@
-"""A search: its configuration, its loop, and how it is stopped and resumed.
+"""A search: its loop, and how it is stopped and resumed.
 
 The loop asks the strategy for a few proposals, measures them, and trains those that break no limit. On the machine that
 both measures and trains, the two never overlap: a batch is measured first, then trained in parallel. Every step is in
@@ -8,7 +8,6 @@ the store before the next begins.
 from __future__ import annotations
 
 import fcntl
-import re
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,14 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from paretonas.config import SearchConfig, config_from_json, config_to_json, parse_limit
 from paretonas.device import Device, parse_device
-from paretonas.errors import ParetonasError, StoreError, UsageError, WorkError
+from paretonas.errors import ParetonasError, StoreError, WorkError
 from paretonas.evaluate import Evaluator, run_training
 from paretonas.executor import Executor, Job, executors
 from paretonas.network.zoo import zoo_spec
-from paretonas.objective import Limit, Objective
-from paretonas.objective.reward import HARD, SOFT
-from paretonas.space import SearchSpace, Spec, read_json, spaces, spec_hash
+from paretonas.objective import Objective
+from paretonas.space import SearchSpace, Spec, spaces, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.training import recipes
@@ -32,92 +31,8 @@ from paretonas.training.data import DataSource, ImageData, prepare_data
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Proposal, State, Trial
 
-LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
-"""Metrics that are known before an architecture is trained."""
-
-DEFAULT_TRIALS = 100
-
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Everything needed to run a search, and to run it again. Names of plugins may carry options: `ppo:batch=10`.
-
-    Args:
-        name: Of the search: letters, digits, `.`, `_` and `-`.
-        data: `digits`, a Parquet file or folder, or a tree of image folders.
-        target_ms: Latency to aim at; None: that of MobileNetV2 at the same width, measured at the start.
-        device: Where latency is measured.
-        space: What can be built.
-        width: Multiplier of the space's filters.
-        strategy: What to try next.
-        reward: `soft` or `hard` as in the MnasNet paper, `accuracy`, or two exponents `ALPHA,BETA`.
-        limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
-        recipe: How a candidate is trained.
-        trials: Budget: proposals. None: 100, or as many as fit where `seconds` are given.
-        seconds: Budget: wall time of all sessions; None: none.
-        trial_seconds: Longest training of one candidate; None: no limit.
-        executor: Where training runs.
-        seed: Of the strategy and the training.
-        torch_device: `auto`, `cpu`, `cuda` or `mps`.
-        resolution: Side of the images; None: inferred.
-        train_images: Size of the class-balanced part to train on; None: all.
-        val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
-        skip_corrupt: Leave corrupt images out instead of stopping.
-
-    Raises:
-        UsageError: A value out of range.
-    """
-
-    name: str
-    data: str
-    target_ms: float | None = None
-    device: str = "onnxruntime"
-    space: str = "mnasnet"
-    width: float = 1.0
-    strategy: str = "ppo"
-    reward: str = "soft"
-    limits: tuple[str, ...] = ()
-    recipe: str = "search"
-    trials: int | None = None
-    seconds: float | None = None
-    trial_seconds: float | None = None
-    executor: str = "process"
-    seed: int = 0
-    torch_device: str = "auto"
-    resolution: int | None = None
-    train_images: int | None = None
-    val_images: int | None = None
-    skip_corrupt: bool = False
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
-            raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
-        if self.trials is not None and self.trials < 1:
-            raise UsageError(f"`trials >= 1` must hold, but got (trials={self.trials}).")
-        for name in ("seconds", "trial_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
-        self.exponents()
-
-    @property
-    def budget(self) -> int | None:
-        """How many trials there may be; None: as many as fit the time."""
-        return DEFAULT_TRIALS if self.trials is None and self.seconds is None else self.trials
-
-    def exponents(self) -> tuple[float, float]:
-        """Alpha and beta of the reward."""
-        named = {"soft": SOFT, "hard": HARD, "accuracy": (0.0, 0.0)}
-        if self.reward in named:
-            return named[self.reward]
-        try:
-            alpha, beta = map(float, self.reward.split(","))
-        except ValueError:
-            raise UsageError(f"A reward is soft, hard, accuracy or ALPHA,BETA, but got {self.reward!r}.") from None
-        return alpha, beta
 
 
 @dataclass(frozen=True)
@@ -175,7 +90,7 @@ class Search:
         self.recipe: Recipe = recipes.create(config.recipe)
         self._strategy_options: StrategyOptions = strategies.create(config.strategy)
         self._executor_options = executors.create(config.executor)
-        limits = tuple(map(_limit, config.limits))
+        limits = tuple(map(parse_limit, config.limits))
         spaces.create(config.space)
         source = DataSource(
             config.data,
@@ -415,30 +330,6 @@ def open_search(name: str, store: Store, home: Path, listener: Listener = Listen
         UsageError: Its data or device are no longer there.
     """
     return Search(config_from_json(store.config(name)), store, home, listener)
-
-
-def config_to_json(config: SearchConfig) -> dict[str, Any]:
-    """Plain data, without what is at its default."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
-    defaults = vars(SearchConfig("x", "x"))
-    return {k: plain[k] for k, v in vars(config).items() if k in ("name", "data") or v != defaults[k]}
-
-
-def config_from_json(data: object) -> SearchConfig:
-    """A configuration from plain data, checked.
-
-    Raises:
-        SpecError: An unknown field, or a value that cannot be.
-    """
-    config: SearchConfig = read_json(SearchConfig, data, "search")
-    return config
-
-
-def _limit(text: str) -> Limit:
-    limit = Limit.parse(text)
-    if limit.metric not in LIMITABLE:
-        raise UsageError(f"A limit bounds one of {', '.join(LIMITABLE)}, but got {limit.metric!r}.")
-    return limit
 
 
 def _absolute(data: str) -> str:

@@ -26,6 +26,7 @@ LAYERS = {
     "training": {"trial", "space", "network"},
     "report": {"trial", "space", "network", "objective", "store"},
 }
+LAYERS["config"] = {"space", "trial", "objective"}
 LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training", "objective"}
 LAYERS["measure"] = LAYERS["evaluate"] | {"evaluate"}
 LAYERS["search"] = set(LAYERS) - {"measure"}

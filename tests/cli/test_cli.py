@@ -83,7 +83,8 @@ def test_front_is_printed_and_drawn(paretonas, searched, tmp_path, suffix):
     assert code == 0
     assert "Pareto front of first" in out
     if suffix == "png":
-        assert Image.open(path).size[0] > 600
+        with Image.open(path) as image:
+            assert image.size[0] > 600
     else:
         assert "accuracy" in path.read_text()
     front = json.loads(paretonas("front", "first", "--json")[1])

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import paretonas.final as module
+from paretonas.config import SearchConfig
 from paretonas.errors import ExportError, UsageError
 from paretonas.evaluate import TrainingJob, run_training
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.export.onnx import export_onnx
 from paretonas.final import choose, export_trial, score_exported, train_trials
-from paretonas.search import SearchConfig, new_search
+from paretonas.search import new_search
 from paretonas.space import Architecture
 from paretonas.store import Store
 from paretonas.training.recipe import Recipe

@@ -6,9 +6,10 @@ from random import Random
 import pytest
 
 import paretonas.search as module
+from paretonas.config import SearchConfig, config_from_json, config_to_json
 from paretonas.errors import DataError, ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
 from paretonas.evaluate import Evaluator
-from paretonas.search import Listener, SearchConfig, config_from_json, config_to_json, new_search, open_search
+from paretonas.search import Listener, new_search, open_search
 from paretonas.space import spec_from_json, spec_hash
 from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals

@@ -1,0 +1,125 @@
+"""The configuration of a search: everything needed to run it, and to run it again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from paretonas.errors import UsageError
+from paretonas.objective import Limit
+from paretonas.objective.reward import HARD, SOFT
+from paretonas.space import read_json
+
+LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
+"""Metrics that are known before an architecture is trained."""
+
+DEFAULT_TRIALS = 100
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Everything needed to run a search, and to run it again. Names of plugins may carry options: `ppo:batch=10`.
+
+    Args:
+        name: Of the search: letters, digits, `.`, `_` and `-`.
+        data: `digits`, a Parquet file or folder, or a tree of image folders.
+        target_ms: Latency to aim at; None: that of MobileNetV2 at the same width, measured at the start.
+        device: Where latency is measured.
+        space: What can be built.
+        width: Multiplier of the space's filters.
+        strategy: What to try next.
+        reward: `soft` or `hard` as in the MnasNet paper, `accuracy`, or two exponents `ALPHA,BETA`.
+        limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
+        recipe: How a candidate is trained.
+        trials: Budget: proposals. None: 100, or as many as fit where `seconds` are given.
+        seconds: Budget: wall time of all sessions; None: none.
+        trial_seconds: Longest training of one candidate; None: no limit.
+        executor: Where training runs.
+        seed: Of the strategy and the training.
+        torch_device: `auto`, `cpu`, `cuda` or `mps`.
+        resolution: Side of the images; None: inferred.
+        train_images: Size of the class-balanced part to train on; None: all.
+        val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
+        skip_corrupt: Leave corrupt images out instead of stopping.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    name: str
+    data: str
+    target_ms: float | None = None
+    device: str = "onnxruntime"
+    space: str = "mnasnet"
+    width: float = 1.0
+    strategy: str = "ppo"
+    reward: str = "soft"
+    limits: tuple[str, ...] = ()
+    recipe: str = "search"
+    trials: int | None = None
+    seconds: float | None = None
+    trial_seconds: float | None = None
+    executor: str = "process"
+    seed: int = 0
+    torch_device: str = "auto"
+    resolution: int | None = None
+    train_images: int | None = None
+    val_images: int | None = None
+    skip_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
+            raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
+        if self.trials is not None and self.trials < 1:
+            raise UsageError(f"`trials >= 1` must hold, but got (trials={self.trials}).")
+        for name in ("seconds", "trial_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
+        self.exponents()
+
+    @property
+    def budget(self) -> int | None:
+        """How many trials there may be; None: as many as fit the time."""
+        return DEFAULT_TRIALS if self.trials is None and self.seconds is None else self.trials
+
+    def exponents(self) -> tuple[float, float]:
+        """Alpha and beta of the reward."""
+        named = {"soft": SOFT, "hard": HARD, "accuracy": (0.0, 0.0)}
+        if self.reward in named:
+            return named[self.reward]
+        try:
+            alpha, beta = map(float, self.reward.split(","))
+        except ValueError:
+            raise UsageError(f"A reward is soft, hard, accuracy or ALPHA,BETA, but got {self.reward!r}.") from None
+        return alpha, beta
+
+
+def config_to_json(config: SearchConfig) -> dict[str, Any]:
+    """Plain data, without what is at its default."""
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
+    defaults = vars(SearchConfig("x", "x"))
+    return {k: plain[k] for k, v in vars(config).items() if k in ("name", "data") or v != defaults[k]}
+
+
+def config_from_json(data: object) -> SearchConfig:
+    """A configuration from plain data, checked.
+
+    Raises:
+        SpecError: An unknown field, or a value that cannot be.
+    """
+    config: SearchConfig = read_json(SearchConfig, data, "search")
+    return config
+
+
+def parse_limit(text: str) -> Limit:
+    """A limit on a metric that is known before training.
+
+    Raises:
+        UsageError: Not of the form `metric<=bound`, or another metric.
+    """
+    limit = Limit.parse(text)
+    if limit.metric not in LIMITABLE:
+        raise UsageError(f"A limit bounds one of {', '.join(LIMITABLE)}, but got {limit.metric!r}.")
+    return limit
