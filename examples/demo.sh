@@ -3,10 +3,11 @@
 # small skeleton, latency on ONNX Runtime on this machine.
 set -euo pipefail
 paretonas=${1:-paretonas}
-export PARETONAS_HOME=${PARETONAS_HOME:-demo-runs}
-rm -rf "$PARETONAS_HOME"
+unset PARETONAS_STORE
+export PARETONAS_HOME=demo-runs
+rm -rf demo-runs
 
-"$paretonas" search demo --data digits --width 0.25 --trials 24 \
-  --strategy ppo:batch=4,lr=0.005 --recipe search:epochs=6,batch_size=32,lr=0.8
-"$paretonas" train demo --final --top 1 --recipe small-image:epochs=25,batch_size=32
-"$paretonas" front demo --plot "$PARETONAS_HOME/front.png"
+"$paretonas" search demo --data digits --width 0.25 --trials 20 \
+  --strategy ppo:batch=4,lr=0.005 --recipe search:epochs=5,batch_size=32,lr=0.8
+"$paretonas" train demo --final --top 1 --recipe small-image:epochs=20,batch_size=32
+"$paretonas" front demo --plot demo-runs/front.png

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import sys
 import tomllib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +19,7 @@ from rich.text import Text
 
 from paretonas import console
 from paretonas.console import duration
-from paretonas.errors import ParetonasError, UsageError
+from paretonas.errors import ParetonasError, TrainingError, UsageError
 from paretonas.registry import Registry, describe_options
 from paretonas.space import Spec, load_spec, spaces, spec_hash, spec_to_json
 from paretonas.store import Store
@@ -143,15 +142,11 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
-    from paretonas.config import config_to_json
     from paretonas.search import open_search
 
     here = context.obj
     with console.search_listener(as_json) as listener:
-        found = open_search(name, here.store(), here.home, listener)
-        changes: dict[str, Any] = {"trials": trials, "seconds": _seconds(time)}
-        found.config = replace(found.config, **{k: v for k, v in changes.items() if v is not None})
-        found.store.set_config(name, config_to_json(found.config))
+        found = open_search(name, here.store(), here.home, listener, trials, _seconds(time))
         _run(found, as_json)
 
 
@@ -171,6 +166,9 @@ def _run(search: Any, as_json: bool) -> None:
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         console.out.print(f"\n{len(trials)} trials ({counts}), {unique} different networks.")
         _print_front(name, trials)
+        flagged = sum(trial.metrics.get("latency_flags", 0) > 0 for trial in trials)
+        if flagged:
+            console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
         if State.COMPLETE in states:
             console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
 
@@ -180,9 +178,12 @@ def _print_plan(search: Any) -> None:
 
     trials = search.store.trials(search.config.name)
     budget = search.config.budget
-    left = None if budget is None else budget - sum(trial.state.is_final for trial in trials)
+    left = None if budget is None else max(0, budget - sum(trial.state.is_final for trial in trials))
     paid = [trial.seconds for trial in trials if trial.state is State.COMPLETE and not trial.is_reused]
-    seconds = sum(paid) / len(paid) if paid else search.evaluator.estimate(search.typical_spec())
+    try:
+        seconds = sum(paid) / len(paid) if paid else search.evaluator.estimate(search.typical_spec())
+    except TrainingError:
+        seconds = None
     with executors.create(search.config.executor).start() as executor:
         workers = executor.workers
     console.plan(search, left, workers, seconds)
@@ -240,11 +241,12 @@ def show(
         if as_json:
             console.print_json(row)
         else:
-            console.out.print("\n".join(f"{key:<18} {value}" for key, value in row.items() if value is not None))
+            lines = (f"{key:<18} {value}" for key, value in row.items() if value is not None)
+            console.out.print("\n".join(lines), markup=False)
     elif as_json:
         console.print_json({"config": config, "trials": [trial_row(t) for t in trials]})
     else:
-        console.out.print("  ".join(f"{key}={value}" for key, value in config.items()))
+        console.out.print("  ".join(f"{key}={value}" for key, value in config.items()), markup=False)
         console.trial_table(trials)
 
 
@@ -288,13 +290,14 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a search with its trials and files. What was measured stays cached for other searches."""
+    from paretonas.search import delete_search
+
     here = context.obj
     store = here.store()
-    store.config(name)
+    trials = len(store.trials(name))
     if not yes:
-        typer.confirm(f"Delete search {name!r} with {len(store.trials(name))} trials and its files?", abort=True)
-    store.delete_search(name)
-    shutil.rmtree(here.home / name, ignore_errors=True)
+        typer.confirm(f"Delete search {name!r} with {trials} trials and its files?", abort=True)
+    delete_search(name, store, here.home)
 
 
 # Finalists
@@ -322,7 +325,8 @@ def train(
 
     here = context.obj
     checked = recipes.create(recipe)
-    found = open_search(name, here.store(), here.home)
+    with console.search_listener(as_json) as listener:
+        found = open_search(name, here.store(), here.home, listener)
     chosen = choose(found.store.trials(name), trial or (), top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
@@ -365,10 +369,10 @@ def export(
 ) -> None:
     """Export a trained trial to a file."""
     from paretonas.final import export_trial
-    from paretonas.search import open_search
 
     here = context.obj
-    path = export_trial(open_search(name, here.store(), here.home), trial, format, output)
+    here.store().config(name)  # says so if there is no such search
+    path = export_trial(name, here.home, trial, format, output)
     console.out.print(f"Wrote {path}.")
 
 
@@ -463,7 +467,9 @@ def describe(
         found = built.decode(built.architecture(_indices(choices)))
     else:
         assert spec is not None
-        found = _scaled(load_spec(spec), width)
+        from paretonas.network.zoo import scaled_spec
+
+        found = scaled_spec(load_spec(spec), width)
     _print_network(found, side, classes, channels, as_json, {})
 
 
@@ -607,19 +613,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"A configuration is a TOML file, but {path} cannot be read: {error}") from None
 
 
-def _scaled(spec: Spec, width: float) -> Spec:
-    from paretonas.space.mnasnet import MnasNetSpec
-
-    if width == 1:
-        return spec
-    if not isinstance(spec, MnasNetSpec):
-        raise UsageError(f"A width multiplier goes with a spec of ours, but this one is of kind {spec.kind!r}.")
-    return spec.scaled(width)
-
-
 def main() -> None:
     """Entry point of the command `paretonas`."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except ParetonasError as error:

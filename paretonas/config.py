@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ class SearchConfig:
         train_images: Size of the class-balanced part to train on; None: all.
         val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
         skip_corrupt: Leave corrupt images out instead of stopping.
+        digest: Of the data and their splits. Filled in when a search is recorded; other data are refused from then on.
+        measured_on: Engine and machine. Filled in when a search is recorded; another one is pointed out from then on.
 
     Raises:
         UsageError: A value out of range.
@@ -67,10 +70,18 @@ class SearchConfig:
     train_images: int | None = None
     val_images: int | None = None
     skip_corrupt: bool = False
+    digest: str | None = None
+    measured_on: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
             raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
+        if self.name == "cache" or self.name.startswith("store.db"):
+            raise UsageError(f"A search's name is not one of the home's own files, but got {self.name!r}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"`0 <= seed < 2**32` must hold, but got (seed={self.seed}).")
+        if self.reward == "accuracy" and self.target_ms is not None:
+            raise UsageError(f"The reward `accuracy` has no target latency, but got (target_ms={self.target_ms}).")
         if self.trials is not None and self.trials < 1:
             raise UsageError(f"`trials >= 1` must hold, but got (trials={self.trials}).")
         for name in ("seconds", "trial_seconds"):
@@ -92,15 +103,17 @@ class SearchConfig:
         try:
             alpha, beta = map(float, self.reward.split(","))
         except ValueError:
-            raise UsageError(f"A reward is soft, hard, accuracy or ALPHA,BETA, but got {self.reward!r}.") from None
+            alpha, beta = math.nan, math.nan
+        if not (-10 <= alpha <= 0 and -10 <= beta <= 0):
+            raise UsageError(
+                f"A reward is soft, hard, accuracy or ALPHA,BETA, both from -10 to 0, but got {self.reward!r}."
+            )
         return alpha, beta
 
 
 def config_to_json(config: SearchConfig) -> dict[str, Any]:
-    """Plain data, without what is at its default."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
-    defaults = vars(SearchConfig("x", "x"))
-    return {k: plain[k] for k, v in vars(config).items() if k in ("name", "data") or v != defaults[k]}
+    """Plain data. What is at its default is written too, so that a later version with other defaults reads the same."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items() if v is not None}
 
 
 def config_from_json(data: object) -> SearchConfig:

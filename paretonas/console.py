@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -67,12 +68,20 @@ def trial_table(trials: Sequence[Trial], title: str | None = None) -> None:
             trial.number,
             trial.state.value,
             None if trial.reward is None else f"{trial.reward:.4f}",
-            *(METRIC_COLUMNS[name][1](trial.metrics[name]) if name in trial.metrics else None for name in shown),
+            *(_cell(trial, name) for name in shown),
             trial.spec_hash,
         ]
         for trial in trials
     ]
     table(["trial", "state", "reward", *(METRIC_COLUMNS[name][0] for name in shown), "spec"], rows, title)
+
+
+def _cell(trial: Trial, metric: str) -> str | None:
+    """A metric as text; a latency whose timing is flagged has a star."""
+    if metric not in trial.metrics:
+        return None
+    is_flagged = metric == "latency_ms" and trial.metrics.get("latency_flags", 0) > 0
+    return METRIC_COLUMNS[metric][1](trial.metrics[metric]) + ("*" if is_flagged else "")
 
 
 def duration(seconds: float) -> str:
@@ -89,21 +98,25 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def plan(search: Search, trials_left: int | None, workers: int, seconds: float) -> None:
+def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, data = search.config, search.data
     goal = f"aiming at {config.target_ms:.3g} ms" if config.target_ms else "for accuracy alone"
     out.print(f"[bold]{config.name}[/]: {config.strategy} in {search.space.name} ({search.space.size:.2g} points)")
-    out.print(f"  {goal} on {search.device.name} ({search.device.transport.conditions()['cpu']})")
+    out.print(f"  {goal} on {escape(search.device.name)} ({search.device.transport.conditions()['cpu']})")
     out.print(
-        f"  data {config.data}: {len(data.train):,} training, {len(data.val):,} validation, {len(data.test):,} test "
-        f"images, {data.channels} x {data.resolution} x {data.resolution}, {len(data.classes)} classes"
+        f"  data {escape(config.data)}: {len(data.train):,} training, {len(data.val):,} validation, "
+        f"{len(data.test):,} test images, {data.channels} x {data.resolution} x {data.resolution}, {len(data.classes)} classes"
     )
+    if seconds is None:
+        out.print("  what a trial costs cannot be told: the recipe diverges within three steps")
+        return
     totals = [] if trials_left is None else [seconds * trials_left / workers]
     if config.seconds is not None:
         totals.append(max(0.0, config.seconds - search.store.seconds(config.name)))
     total = min(totals)
-    count = int(total * workers / seconds) if trials_left is None else trials_left
+    fitting = int(total * workers / seconds)
+    count = fitting if trials_left is None else min(trials_left, fitting)
     at = (datetime.now() + timedelta(seconds=total)).strftime("%H:%M")
     out.print(
         f"  a trial costs about {duration(seconds)} ({search.recipe.epochs:g} epochs); {count} of them on "
@@ -118,7 +131,9 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
 
     if is_json:
         yield Listener(
-            lambda text: err.print(text), lambda progress: print_json(trial_row(progress.trial)), decoding=None
+            lambda text: err.print(text, markup=False),
+            lambda progress: print_json(trial_row(progress.trial)),
+            decoding=None,
         )
         return
     with Progress(
@@ -129,7 +144,7 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         images = bar.add_task("decoding images", total=None, visible=False, left="")
 
         def progress(now: SearchProgress) -> None:
-            out.print(_trial_line(now.trial))
+            out.print(_trial_line(now.trial), markup=False)
             left = "" if now.seconds_left is None else f"about {duration(now.seconds_left)} left"
             if now.best is not None:
                 left += f"  best reward {now.best.reward:.4f} (trial {now.best.number})"
@@ -138,7 +153,7 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         def decoding(done: int, total: int) -> None:
             bar.update(images, completed=done, total=total, visible=done < total)
 
-        yield Listener(out.print, progress, decoding)
+        yield Listener(lambda text: out.print(text, markup=False), progress, decoding)
 
 
 def _trial_line(trial: Trial) -> str:

@@ -208,7 +208,11 @@ class Evaluator:
         return TrainingJob(spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device)
 
     def estimate(self, spec: Spec) -> float:
-        """Seconds that training and scoring `spec` would take one thread, from three steps of it once it is warm."""
+        """Seconds that training and scoring `spec` would take one thread, from three steps of it once it is warm.
+
+        Raises:
+            TrainingError: Three steps are enough to diverge.
+        """
         images = 3 * self.recipe.batch_size
         data = self.data
         few = Split(data.train.images[:images], data.train.labels[:images])
@@ -238,11 +242,10 @@ class Evaluator:
 def calibration(device: Device, folder: Path, cache: Cache) -> float:
     """Seconds of the device's reference network: measured once, then the cache's."""
     known = cache.get("calibration", device.identity)
-    if known is not None and isinstance(known.get("seconds"), float):
-        return float(known["seconds"])
-    seconds = device.calibrate(folder, RECORD)
-    cache.put("calibration", device.identity, {"seconds": seconds})
-    return seconds
+    if known is None:
+        cache.put("calibration", device.identity, asdict(device.calibrate(folder, RECORD)))
+        known = cache.get("calibration", device.identity)
+    return latency_from_json(known).calibrated
 
 
 def time_model(
@@ -264,6 +267,15 @@ def time_model(
         file = device.export(model, spec, input_shape, Path(passing, "candidate"))
         device.verify(model, file)
         return device.measure(file, folder, calibration(device, folder, cache), protocol)
+
+
+def latency_metrics(latency: Latency) -> dict[str, float]:
+    """What a trial says of its latency: the headline, its spread, and how many flags it has."""
+    return {
+        "latency_ms": latency.latency_ms,
+        "latency_spread": latency.spread,
+        "latency_flags": len(latency.flags),
+    }
 
 
 def latency_from_json(data: object) -> Latency:

@@ -11,7 +11,7 @@ from paretonas.device.device import REFERENCE_NAME, REFERENCE_SHAPE, REFERENCE_W
 from paretonas.errors import UsageError
 from paretonas.evaluate import RECORD, Cache, calibration, time_model
 from paretonas.network import build
-from paretonas.network.zoo import ZOO, zoo_entry, zoo_spec
+from paretonas.network.zoo import ZOO, scaled_spec, zoo_entry, zoo_spec
 from paretonas.space import Spec, load_spec
 from paretonas.trial import Latency
 
@@ -34,7 +34,7 @@ def measure_model(
         device: As users write it.
         cache: Keeps the device's calibration.
         folder: For the reference network's file.
-        width: Multiplier of a zoo network's filters.
+        width: Multiplier of the filters of a spec or zoo network.
         resolution: Side of the images; a file knows its own, a zoo network has a default.
         classes: Outputs of a spec or zoo network.
         channels: Of the images; a file knows its own.
@@ -62,7 +62,7 @@ def measure_model(
 def _spec(model: str, width: float, resolution: int | None, is_small_image: bool) -> tuple[Spec, int]:
     path = Path(model)
     if model not in ZOO and path.suffix == ".json":
-        return load_spec(path), resolution or 224
+        return scaled_spec(load_spec(path), width), resolution or 224
     side = resolution or zoo_entry(model).resolution
     return zoo_spec(model, width, side if is_small_image else None), side
 

@@ -110,6 +110,14 @@ class Registry:
             raise UsageError(f"{self.kind} {name!r} needs the options {', '.join(missing)}.")
         return plugin(**values)
 
+    def written_out(self, text: str) -> str:
+        """`text` with every option that can be written on one line, so that a change of defaults changes nothing."""
+        plugin = self.create(text)
+        values = {f.name: getattr(plugin, f.name) for f in fields(plugin)} if is_dataclass(plugin) else {}
+        parts = [f"{k}={_text(v)}" for k, v in values.items() if isinstance(v, int | float)]
+        parts += [f"{k}={v}" for k, v in values.items() if isinstance(v, str) and v.replace("-", "").isalnum()]
+        return text.partition(":")[0] + (":" + ",".join(parts) if parts else "")
+
     def summary(self, name: str) -> str:
         """First line of the plugin's docstring."""
         return (inspect.getdoc(self.load(name)) or "").partition("\n")[0]
@@ -124,7 +132,11 @@ def _default(plugin: Any, field: Field[Any]) -> str:
     default = field.default if isinstance(plugin, type) else getattr(plugin, field.name)
     if default is MISSING:
         return ""
-    return f"={str(default).lower() if isinstance(default, bool) else default}"
+    return f"={_text(default)}"
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _convert(text: str, to: Any, what: str) -> object:

@@ -8,6 +8,7 @@ the store before the next begins.
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from typing import Any
 
 from paretonas.config import SearchConfig, config_from_json, config_to_json, parse_limit
 from paretonas.device import Device, parse_device
-from paretonas.errors import ParetonasError, StoreError, WorkError
-from paretonas.evaluate import Evaluator, run_training
+from paretonas.errors import DataError, ParetonasError, StoreError, WorkError
+from paretonas.evaluate import Evaluator, latency_metrics, run_training
 from paretonas.executor import Executor, Job, executors
 from paretonas.network.zoo import zoo_spec
 from paretonas.objective import Objective
@@ -27,7 +28,9 @@ from paretonas.space import SearchSpace, Spec, spaces, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.training import recipes
+from paretonas.training.classification import check_recipe, torch_device
 from paretonas.training.data import DataSource, ImageData, prepare_data
+from paretonas.training.images import DIGITS
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Proposal, State, Trial
 
@@ -88,6 +91,8 @@ class Search:
         self.config, self.store, self.home, self._listener = config, store, home, listener
         self.device: Device = parse_device(config.device)
         self.recipe: Recipe = recipes.create(config.recipe)
+        check_recipe(self.recipe)
+        torch_device(config.torch_device)
         self._strategy_options: StrategyOptions = strategies.create(config.strategy)
         self._executor_options = executors.create(config.executor)
         limits = tuple(map(parse_limit, config.limits))
@@ -101,6 +106,7 @@ class Search:
             seed=config.seed,
         )
         self.data: ImageData = prepare_data(source, home / "cache", listener.decoding)
+        self._check_circumstances()
         defaults = {"resolution": self.data.resolution, "width": config.width}
         self.space: SearchSpace = spaces.create(config.space, defaults).build()
         self.evaluator = Evaluator(
@@ -109,6 +115,28 @@ class Search:
         alpha, beta = config.exponents()
         is_latency_free = config.reward == "accuracy"
         self.objective = Objective(None if is_latency_free else self._target_ms(), alpha, beta, limits)
+
+    def _check_circumstances(self) -> None:
+        """The data have to be those that the search began with; another device is pointed out."""
+        config, data = self.config, self.data
+        if config.digest not in (None, data.digest):
+            raise DataError(
+                f"A search goes on with the data that it began with, but {config.data} has changed since (digest "
+                f"{data.digest}, not {config.digest}): its splits would differ. Begin a new search."
+            )
+        if config.measured_on not in (None, self.measured_on):
+            self._listener.note(
+                f"This search was measured on {config.measured_on}; now it is {self.measured_on}. "
+                "Latencies of the two do not compare."
+            )
+        if data.skipped:
+            names = ", ".join(data.skipped[:3]) + (", …" if len(data.skipped) > 3 else "")
+            self._listener.note(f"{len(data.skipped)} corrupt images are left out: {names}")
+
+    @property
+    def measured_on(self) -> str:
+        """Engine and machine in words."""
+        return ", ".join(f"{key} {value}" for key, value in self.device.identity.items())
 
     def _target_ms(self) -> float:
         if self.config.target_ms is not None:
@@ -137,7 +165,7 @@ class Search:
             StoreError: Another process runs this search.
             WorkError: The first trials all failed.
         """
-        with _sole_runner(self.home, self.config.name), self._executor_options.start() as executor:
+        with _sole_runner(self.store, self.home, self.config.name), self._executor_options.start() as executor:
             return _Loop(self, executor, self._listener).run()
 
 
@@ -153,6 +181,7 @@ class _Loop:
         self._trials = {trial.number: trial for trial in self._store.trials(self._name)}
         self._queue: list[Trial] = []
         self._running: dict[str, Trial] = {}
+        self._taken_up: set[int] = set()
         self._out_of_time = False
 
     @property
@@ -173,18 +202,26 @@ class _Loop:
         self._ended_before = len(ended)
         waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
         if waiting:
+            self._taken_up = {trial.number for trial in waiting}
             self._listener.note(f"Taking up {len(waiting)} trials that had begun.")
-        self._measure(waiting)
-        while True:
-            self._out_of_time = self._config.seconds is not None and self._seconds >= self._config.seconds
-            is_moving = self._refill() + self._dispatch()
-            for job in self._executor.wait():
-                self._collect(job)
-                is_moving += 1
-            if not is_moving:
-                break
-        self._store.set_seconds(self._name, self._seconds)
+        try:
+            self._measure(waiting)
+            while self._step():
+                pass
+        finally:
+            self._store.set_seconds(self._name, self._seconds)
+        if self._out_of_time:
+            self._listener.note(f"The time budget of {self._config.seconds:g} s is used up.")
         return list(self._trials.values())
+
+    def _step(self) -> bool:
+        """Refill, dispatch, collect; whether anything moved."""
+        self._out_of_time = self._config.seconds is not None and self._seconds >= self._config.seconds
+        moved = self._refill() + self._dispatch()
+        ended = self._executor.wait()
+        for job in ended:
+            self._collect(job)
+        return bool(moved or ended)
 
     # Asking and measuring
 
@@ -195,7 +232,8 @@ class _Loop:
         wanted = self._executor.workers * (4 if is_here else 1)
         if self._config.budget is not None:
             wanted = min(wanted, self._config.budget - len(self._trials))
-        if not is_wanted or wanted <= 0 or self._out_of_time or self._strategy.is_finished:
+        is_behind = any(self._trials[number].told is None for number in self._taken_up)  # those come first
+        if not is_wanted or is_behind or wanted <= 0 or self._out_of_time or self._strategy.is_finished:
             return 0
         proposals = self._strategy.ask(wanted)
         trials = [self._new_trial(proposal) for proposal in proposals]
@@ -224,11 +262,12 @@ class _Loop:
                 broken = self._search.objective.broken_limit(trial.metrics)
                 if broken is None:
                     latency = evaluator.latency(spec)
-                    measured = {"latency_ms": latency.latency_ms, "latency_spread": latency.spread}
-                    trial = replace(trial, metrics={**trial.metrics, **measured})
+                    trial = replace(trial, metrics={**trial.metrics, **latency_metrics(latency)})
                     broken = self._search.objective.broken_limit(trial.metrics)
-            except WorkError as error:
-                self._end(trial, State.FAILED, error=_report(error))
+            except StoreError:
+                raise
+            except Exception as error:  # whatever a network of somebody's does when it is built or run
+                self._end(trial, State.FAILED, error="".join(traceback.format_exception(error)))
                 continue
             trial = replace(trial, seconds=time.monotonic() - begin)
             if broken is not None:
@@ -264,7 +303,7 @@ class _Loop:
         try:
             metrics = job.result()
         except ParetonasError as error:
-            self._end(trial, State.FAILED, error=_report(error))
+            self._end(trial, State.FAILED, error=job.traceback or "".join(traceback.format_exception(error)))
             return
         spec = self._search.space.decode(trial.architecture)
         self._search.evaluator.remember(spec, trial.fidelity, metrics)
@@ -317,34 +356,67 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
     if config.name in {summary.name for summary in store.searches()}:
         store.create_search(config.name, {})  # says how to go on
     search = Search(config, store, home, listener)
-    search.config = replace(config, target_ms=search.objective.target_ms, data=_absolute(config.data))
+    search.config = replace(
+        config,
+        target_ms=search.objective.target_ms,
+        data=config.data if config.data == DIGITS else str(Path(config.data).expanduser().resolve()),
+        strategy=strategies.written_out(config.strategy),
+        recipe=recipes.written_out(config.recipe),
+        digest=search.data.digest,
+        measured_on=search.measured_on,
+    )
     store.create_search(config.name, config_to_json(search.config))
     return search
 
 
-def open_search(name: str, store: Store, home: Path, listener: Listener = Listener()) -> Search:
-    """A recorded search.
+def open_search(
+    name: str,
+    store: Store,
+    home: Path,
+    listener: Listener = Listener(),
+    trials: int | None = None,
+    seconds: float | None = None,
+) -> Search:
+    """A recorded search, with a new budget if one is given.
+
+    Args:
+        name: Its name.
+        store: Where it is recorded.
+        home: As when it was made.
+        listener: Is told what happens.
+        trials: New budget of trials, all sessions together.
+        seconds: New budget of wall time, all sessions together.
 
     Raises:
-        StoreError: No such search, or a damaged configuration.
+        StoreError: No such search, a damaged configuration, or, with a new budget, another process runs it.
         UsageError: Its data or device are no longer there.
     """
-    return Search(config_from_json(store.config(name)), store, home, listener)
+    search = Search(config_from_json(store.config(name)), store, home, listener)
+    if trials is not None or seconds is not None:
+        search.config = replace(
+            search.config, trials=trials or search.config.trials, seconds=seconds or search.config.seconds
+        )
+        with _sole_runner(store, home, name):
+            store.set_config(name, config_to_json(search.config))
+    return search
 
 
-def _absolute(data: str) -> str:
-    path = Path(data).expanduser()
-    return str(path.resolve()) if path.exists() else data
+def delete_search(name: str, store: Store, home: Path) -> None:
+    """Forget a search, its trials and its files; what was measured stays cached.
 
-
-def _report(error: ParetonasError) -> str:
-    return getattr(error, "traceback", "") or "".join(traceback.format_exception(error))
+    Raises:
+        StoreError: No such search, or a process runs it.
+    """
+    store.config(name)
+    with _sole_runner(store, home, name):
+        store.delete_search(name)
+        shutil.rmtree(home / name, ignore_errors=True)
 
 
 @contextmanager
-def _sole_runner(home: Path, name: str) -> Iterator[None]:
-    """Nobody else runs this search meanwhile."""
-    folder = home / name
+def _sole_runner(store: Store, home: Path, name: str) -> Iterator[None]:
+    """Nobody else on this machine runs this search meanwhile; the lock lies beside an SQLite file."""
+    folder = (store.folder or home) / name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "running.lock").open("w") as lock:
         try:

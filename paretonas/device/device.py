@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,10 +110,6 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def calibrate(self, runtime: Runtime, reference: ModelFile, protocol: Protocol) -> float:
-        """Seconds of one run of the reference on the runtime's clock."""
-
-    @abstractmethod
     def conditions(self) -> Mapping[str, Any]:
         """The machine: CPU and the like, date and load."""
 
@@ -157,9 +154,18 @@ class Device:
             draft.path.replace(path)
         return ModelFile(path, REFERENCE_SHAPE)
 
-    def calibrate(self, folder: Path, protocol: Protocol) -> float:
-        """Seconds of the reference network. To be stored: one value a device, so that numbers compare over days."""
-        return self.transport.calibrate(self.runtime, self.reference(folder), protocol)
+    def calibrate(self, folder: Path, protocol: Protocol) -> Latency:
+        """The reference network timed against itself; `calibrated` is its median on the headline's clock, in seconds.
+
+        To be stored: one value a device, so that numbers compare over days.
+        """
+        reference = self.reference(folder)
+        latency = self.measure(reference, folder, 1.0, protocol)
+        if latency.clock == "cpu":
+            seconds = latency.candidate_cpu + latency.reference_cpu
+        else:
+            seconds = latency.candidate_wall + latency.reference_wall
+        return replace(latency, calibrated=statistics.median(seconds))
 
     def measure(self, candidate: ModelFile, folder: Path, calibrated: float, protocol: Protocol) -> Latency:
         """Time `candidate` against the reference; a flagged measurement is repeated and the least flagged one kept.

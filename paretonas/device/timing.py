@@ -91,16 +91,6 @@ def time_pairs(
     return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, all(settled))
 
 
-def time_alone(
-    run: Run, protocol: Protocol, clocks: Clocks = SYSTEM_CLOCKS, clock: str = "cpu"
-) -> list[tuple[float, float]]:
-    """Wall and CPU seconds of three times as many runs as the protocol has pairs."""
-    with _NoGarbageCollection():
-        timer = _timer(run, protocol, clocks)
-        _warm_up(timer, protocol, clock)
-        return [timer() for _ in range(3 * protocol.pairs)]
-
-
 def headline_flags(samples: Samples, clock: str, protocol: Protocol) -> tuple[str, ...]:
     """What speaks against a measurement.
 

@@ -164,6 +164,19 @@ def zoo_spec(name: str, width: float = 1.0, resolution: int | None = None) -> Sp
     return spec if resolution is None else for_resolution(spec, resolution)
 
 
+def scaled_spec(spec: Spec, width: float) -> Spec:
+    """`spec` with `width` times the filters.
+
+    Raises:
+        SpecError: Not 1, and not a spec whose filters can be multiplied.
+    """
+    if width == 1:
+        return spec
+    if not isinstance(spec, MnasNetSpec):
+        raise SpecError(f"A width multiplier goes with a spec of ours, but this one is of kind {spec.kind!r}.")
+    return spec.scaled(width)
+
+
 def for_resolution(spec: MnasNetSpec, resolution: int) -> MnasNetSpec:
     """`spec` with the strides of the small-image skeleton where `resolution` asks for them; ours."""
     stem_stride, strides = strides_for(resolution)

@@ -3,16 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A metric with a direction."""
-
-    metric: str
-    direction: Literal["maximize", "minimize"]
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from paretonas.errors import UsageError
 from paretonas.objective import front
 from paretonas.trial import State, Trial
 
@@ -49,5 +50,11 @@ def trials_table(trials: Sequence[Trial]) -> pa.Table:
 
 
 def write_parquet(trials: Sequence[Trial], path: Path) -> None:
-    """Write all trials to a Parquet file."""
+    """Write all trials to a Parquet file.
+
+    Raises:
+        UsageError: The folder does not exist.
+    """
+    if not path.parent.exists():
+        raise UsageError(f"A table is written to a folder that exists, but there is no {path.parent}.")
     pq.write_table(trials_table(trials), path)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from paretonas.space import Architecture
 from paretonas.trial import State, Trial
 
 SCHEMA_VERSION = 1
+OPENING_TRIES = 20
 
 _metadata = sa.MetaData()
 _schema = sa.Table("schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -81,31 +84,58 @@ class Store:
     Args:
         location: Path of an SQLite file, made if it is missing, or an SQLAlchemy URL.
 
+    Attributes:
+        folder: Where an SQLite file given by its path lies; None for a URL.
+
     Raises:
         StoreError: It cannot be opened, is no database, or was made by another version.
     """
 
     def __init__(self, location: str | Path):
         url = str(location)
-        if "://" not in url:
-            Path(url).parent.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:///{url}"
+        self.folder: Path | None = None
         try:
+            if "://" not in url:
+                self.folder = Path(url).parent
+                self.folder.mkdir(parents=True, exist_ok=True)
+                url = f"sqlite:///{url}"
             self._engine = sa.create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _set_up_sqlite)
-            _metadata.create_all(self._engine)
-            with self._engine.begin() as connection:
-                version = connection.scalar(sa.select(_schema.c.version))
-                if version is None:
-                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
-        except (SQLAlchemyError, ImportError) as error:
-            reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+            version = self._create_tables()
+        except (SQLAlchemyError, ImportError, OSError) as error:
             raise StoreError(
-                f"A store is an SQLite file or a database URL, but {location} cannot be opened: {reason}"
+                f"A store is an SQLite file or a database URL, but {location} cannot be opened: {_reason(error)}"
             ) from error
-        if version not in (None, SCHEMA_VERSION):
+        if version != SCHEMA_VERSION:
             raise StoreError(f"This version reads stores of schema {SCHEMA_VERSION}, but {location} has {version}.")
+
+    def _create_tables(self) -> int:
+        """Make what is missing; another process may be doing the same. The schema's version."""
+        for attempt in range(OPENING_TRIES):
+            try:
+                _metadata.create_all(self._engine)
+                with self._engine.begin() as connection:
+                    version = connection.scalar(sa.select(_schema.c.version))
+                    if version is None:
+                        connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+                return version or SCHEMA_VERSION
+            except (sa.exc.OperationalError, sa.exc.IntegrityError):
+                if attempt == OPENING_TRIES - 1:
+                    raise
+                time.sleep(0.1 * (attempt + 1))
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """A transaction whose database errors are ours; a broken uniqueness is the caller's to explain."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except SQLAlchemyError as error:
+            raise StoreError(f"The store {self._engine.url!r} failed: {_reason(error)}") from error
 
     def close(self) -> None:
         """Let go of the database."""
@@ -121,7 +151,7 @@ class Store:
         """
         row = {"name": name, "config": json.dumps(config), "created": _now(), "seconds": 0.0}
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 connection.execute(_searches.insert().values(row))
         except sa.exc.IntegrityError:
             raise StoreError(
@@ -141,12 +171,12 @@ class Store:
 
     def set_config(self, name: str, config: Mapping[str, Any]) -> None:
         """Replace the configuration of a search, when its budget is raised."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(_searches.update().where(_searches.c.name == name).values(config=json.dumps(config)))
 
     def searches(self) -> list[SearchSummary]:
         """All searches, oldest first."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(sa.select(_searches).order_by(_searches.c.id)).all()
             groups = (_trials.c.search, _trials.c.state)
             counts = connection.execute(sa.select(*groups, sa.func.count()).group_by(*groups)).all()
@@ -170,7 +200,7 @@ class Store:
 
     def set_seconds(self, name: str, seconds: float) -> None:
         """Record the wall time that the search has run."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
 
     def delete_search(self, name: str) -> None:
@@ -180,7 +210,7 @@ class Store:
             StoreError: No such search.
         """
         search = self._search(name).id
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(_trials.delete().where(_trials.c.search == search))
             connection.execute(_searches.delete().where(_searches.c.id == search))
 
@@ -195,7 +225,7 @@ class Store:
         search = self._search(name).id
         rows = [{"search": search, **_to_row(trial)} for trial in trials]
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 connection.execute(_trials.insert(), rows)
         except sa.exc.IntegrityError:
             numbers = [row["number"] for row in rows]
@@ -209,7 +239,7 @@ class Store:
         """
         row = _to_row(trial)
         chosen = (_trials.c.search == self._search(name).id) & (_trials.c.number == row.pop("number"))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             found = connection.execute(_trials.update().where(chosen).values(row)).rowcount
         if not found:
             raise StoreError(f"Search {name!r} has no trial {trial.number}.")
@@ -221,7 +251,7 @@ class Store:
             StoreError: No such search, or a damaged row.
         """
         query = sa.select(_trials).where(_trials.c.search == self._search(name).id).order_by(_trials.c.number)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return [_from_row(row._mapping) for row in connection.execute(query)]
 
     # Evaluations
@@ -232,7 +262,7 @@ class Store:
         Raises:
             StoreError: A damaged row.
         """
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             text = connection.scalar(sa.select(_evaluations.c.value).where(_evaluations.c.id == _id(kind, key)))
         if text is None:
             return None
@@ -249,12 +279,12 @@ class Store:
             "value": json.dumps(value),
             "created": _now(),
         }
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(_evaluations.delete().where(_evaluations.c.id == row["id"]))
             connection.execute(_evaluations.insert().values(row))
 
     def _search(self, name: str) -> sa.Row[Any]:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             row = connection.execute(sa.select(_searches).where(_searches.c.name == name)).first()
             if row is None:
                 known = ", ".join(connection.scalars(sa.select(_searches.c.name).order_by(_searches.c.id))) or "none"
@@ -265,9 +295,13 @@ class Store:
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     """Readers beside a writer, patience with other writers, and foreign keys."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _reason(error: BaseException) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _to_row(trial: Trial) -> dict[str, Any]:

@@ -108,3 +108,9 @@ class StoreContract:
             list(pool.map(write, range(4)))
         assert len(open_store().trials("s")) == 40
         assert all(open_store().get("kind", {"writer": w, "i": 9}) == {"value": 9} for w in range(4))
+
+    def test_many_may_open_a_fresh_store_at_once(self, open_store: OpenStore) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            stores = list(pool.map(lambda _: open_store(), range(8)))
+        stores[0].create_search("s", {})
+        assert [s.name for s in stores[-1].searches()] == ["s"]

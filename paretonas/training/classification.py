@@ -68,6 +68,20 @@ def torch_device(name: str = "auto") -> torch.device:
     return device
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Check what only timm knows.
+
+    Raises:
+        UsageError: timm has no such optimizer.
+    """
+    try:
+        _optimizer(nn.Linear(1, 1), recipe, recipe.batch_size)
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}"
+        ) from None
+
+
 def train(
     model: nn.Module,
     split: Split,
@@ -103,13 +117,7 @@ def train(
     per_epoch = len(labels) // batch_size
     steps = max(1, round(per_epoch * recipe.epochs))
     loader = _batches(images, labels, batch_size, seed, recipe, flip)
-    optimizer = create_optimizer_v2(
-        model,
-        opt=recipe.optimizer,
-        lr=recipe.lr * batch_size / 256,
-        weight_decay=recipe.weight_decay,
-        momentum=recipe.momentum,
-    )
+    optimizer = _optimizer(model, recipe, batch_size)
     schedule = _schedule(optimizer, steps, recipe.warmup)
     mix = _Mix(recipe, classes, seed)
     average = ModelEmaV3(model, decay=recipe.ema, use_warmup=True) if recipe.ema else None
@@ -229,6 +237,16 @@ class _Mix:
         self._seed = int(np.random.randint(2**31))
         np.random.set_state(state)
         return x, y
+
+
+def _optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> torch.optim.Optimizer:
+    return create_optimizer_v2(
+        model,
+        opt=recipe.optimizer,
+        lr=recipe.lr * batch_size / 256,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+    )
 
 
 def _schedule(optimizer: Any, steps: int, warmup: float) -> CosineLRScheduler:

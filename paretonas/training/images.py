@@ -38,6 +38,9 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 BATCH = 512
 SURVEYED = 500
 
+DIGITS = "digits"
+"""Name of the built-in data set; it wins over a folder of that name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Listing:
@@ -75,7 +78,7 @@ def list_images(path: str) -> Listing:
     Raises:
         DataError: Nothing of that kind is there, or its labels cannot be used.
     """
-    if path == "digits":
+    if path == DIGITS:
         return _list_digits()
     root = Path(path).expanduser()
     if not root.exists():

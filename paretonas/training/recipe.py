@@ -64,12 +64,17 @@ class Recipe:
             "ema": 0 <= self.ema < 1,
             "dropout": 0 <= self.dropout < 1,
             "bn_momentum": 0 < self.bn_momentum <= 1,
+            "momentum": 0 <= self.momentum < 1,
+            "mixup": self.mixup >= 0,
+            "cutmix": self.cutmix >= 0,
+            "clip": self.clip >= 0,
         }
         for name, holds in rules.items():
             if not holds:
                 raise UsageError(
-                    "A recipe has positive epochs, lr and bn_momentum, 2 or more images a batch, and warmup, crop, "
-                    f"ema, dropout and label_smoothing in [0, 1), but got {name}={getattr(self, name)}."
+                    "A recipe has positive epochs, lr and bn_momentum, 2 or more images a batch, momentum, warmup, "
+                    "crop, ema, dropout and label_smoothing in [0, 1), and no negative weight_decay, mixup, cutmix or "
+                    f"clip, but got {name}={getattr(self, name)}."
                 )
 
 

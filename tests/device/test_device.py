@@ -54,10 +54,6 @@ class FakeTransport(Transport):
         self.calls.append((runtime, candidate, reference, protocol))
         return self.answers[len(self.calls) - 1]
 
-    def calibrate(self, runtime, reference, protocol):
-        self.calls.append((runtime, reference, protocol))
-        return 0.025
-
     def conditions(self):
         return {"cpu": "Abacus", "machine": "wood", "core": 7, "load": 0.5, "date": str(next(self.clock))}
 
@@ -162,11 +158,15 @@ def test_identity_does_not_depend_on_how_a_device_is_written():
     assert identities[0] == identities[1] == identities[2] != parse_device("onnxruntime:threads=2").identity
 
 
-def test_calibrate_times_the_reference(folder):
-    transport = FakeTransport()
-    assert Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(pairs=5)) == 0.025
+def test_calibration_is_the_median_of_the_reference_timed_against_itself(folder):
+    restless = samples(reference=(1.0,) * 4 + (1.2,) * 6)
+    calm = Samples((9.0,) * 10, (0.5,) * 10, (9.0,) * 10, (0.75,) * 10)
+    transport = FakeTransport(answers=(restless, calm))
+    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(pairs=5, preempted=100))
+    assert latency.calibrated == 0.625  # ten times 0.5 and ten times 0.75 on the CPU clock
+    assert (latency.flags, latency.attempts) == ((), 2)
     reference = ModelFile(folder / "reference.onnx", REFERENCE_SHAPE)
-    assert transport.calls == [(FakeRuntime(), reference, Protocol(pairs=5))]
+    assert [call[1:3] for call in transport.calls] == [(reference, reference)] * 2
 
 
 def test_reference_is_written_once_and_always_alike(tmp_path):

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from paretonas.device.timing import Clocks, Protocol, Samples, headline_flags, time_alone, time_pairs
+from paretonas.device.timing import Clocks, Protocol, Samples, headline_flags, time_pairs
 from paretonas.errors import UsageError
 
 SECOND = 1.0
@@ -102,13 +102,6 @@ def test_restless_reference_is_not_settled_either(machine):
     samples = time_pairs(machine.work("c", 1.0), reference, Protocol(pairs=2, warmup=5), machine.clocks)
     assert machine.log == "cccc" + "rrrr" + "ccc" + "rrrrr" + "crcr"
     assert not samples.is_settled
-
-
-def test_time_alone_gives_three_runs_for_each_pair(machine):
-    run = machine.work("r", *[1.0] * 7, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, others=0.5)
-    times = time_alone(run, Protocol(pairs=2), machine.clocks)
-    assert times == [(1.5, 1.0), (2.5, 2.0), (3.5, 3.0), (4.5, 4.0), (5.5, 5.0), (6.5, 6.0)]
-    assert machine.log == "r" * 13
 
 
 @pytest.mark.parametrize("is_enabled", [True, False])

@@ -7,7 +7,7 @@ import torch
 
 import paretonas.final as module
 from paretonas.config import SearchConfig
-from paretonas.errors import ExportError, UsageError
+from paretonas.errors import ExportError, TrainingError, UsageError
 from paretonas.evaluate import TrainingJob, run_training
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.export.onnx import export_onnx
@@ -74,6 +74,25 @@ def test_finalists_are_scored_once_and_stored(searched, monkeypatch):
     assert train_trials(searched, trials, RECIPE)[0].metrics["train_seconds"] == finalist.metrics["train_seconds"]
 
 
+def test_one_failing_finalist_leaves_the_others(searched, monkeypatch):
+    trials = choose(_trials(searched), top=2)
+    assert len(trials) == 2
+    recipe = replace(RECIPE, lr=0.3)
+
+    def train(job):
+        if job.checkpoint.name == f"trial-{trials[0].number}.safetensors":
+            raise TrainingError("the loss is nan")
+        return run_training(job)
+
+    monkeypatch.setattr(module, "run_training", train)
+    with pytest.raises(
+        TrainingError, match=rf"trial {trials[0].number}: the loss is nan.*finished: {trials[1].number}"
+    ):
+        train_trials(searched, trials, recipe)
+    assert "test_accuracy" in {t.number: t for t in _trials(searched)}[trials[1].number].metrics
+    assert not list(searched.home.glob("s/*.progress"))
+
+
 def test_another_recipe_is_trained_anew_and_back_again(searched):
     trials = choose(_trials(searched), top=1)
     first = train_trials(searched, trials, RECIPE)[0]
@@ -113,7 +132,7 @@ def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
 
 def test_export_gives_the_trained_weights(searched, tmp_path):
     finalist = train_trials(searched, choose(_trials(searched), top=1), RECIPE)[0]
-    path = export_trial(searched, finalist.trial, "safetensors", tmp_path / "copy.safetensors")
+    path = export_trial("s", searched.home, finalist.trial, "safetensors", tmp_path / "copy.safetensors")
     a, b = load_checkpoint(finalist.checkpoint), load_checkpoint(path)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 8, 8), np.float32))
     assert torch.equal(a.model(x), b.model(x))
@@ -121,6 +140,6 @@ def test_export_gives_the_trained_weights(searched, tmp_path):
 
 
 def test_export_of_an_untrained_trial_is_refused(searched):
-    untrained = next(t.number for t in _trials(searched) if "test_accuracy" not in t.metrics)
+    untrained = len(_trials(searched))
     with pytest.raises(UsageError, match="paretonas train s --trial"):
-        export_trial(searched, untrained, "onnx")
+        export_trial("s", searched.home, untrained, "onnx")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretonas.objective import Goal, front, hypervolume
+from paretonas.objective import front, hypervolume
 
 NAN = math.nan
 # Small whole numbers, so that points tie and repeat.
@@ -154,7 +154,3 @@ def test_points_and_reference_have_one_dimension():
         hypervolume([(1, 2, 3)], (0, 0))
     with pytest.raises(ValueError, match=r"shorter|longer"):
         front([(1, 2), (1,)])
-
-
-def test_goal_is_a_metric_with_a_direction():
-    assert Goal("latency_ms", "minimize") != Goal("latency_ms", "maximize")

@@ -4,12 +4,14 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from PIL import Image
 
 import paretonas.search as module
 from paretonas.config import SearchConfig, config_from_json, config_to_json
+from paretonas.device.transport.local import LocalTransport
 from paretonas.errors import DataError, ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
 from paretonas.evaluate import Evaluator
-from paretonas.search import Listener, new_search, open_search
+from paretonas.search import Listener, delete_search, new_search, open_search
 from paretonas.space import spec_from_json, spec_hash
 from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals
@@ -209,7 +211,7 @@ def test_time_alone_as_the_budget_has_no_largest_number_of_trials(trained, timed
 
 def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
     search = new_search(CONFIG, store, tmp_path)
-    with module._sole_runner(tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
+    with module._sole_runner(store, tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
         search.run()
     assert len(search.run()) == 12
 
@@ -224,6 +226,8 @@ def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
         ({"limits": ("params>3",)}, UsageError),
         ({"limits": ("flops<=3",)}, UsageError),
         ({"recipe": "search:epochs=0"}, UsageError),
+        ({"recipe": "search:optimizer=nonsense"}, UsageError),
+        ({"torch_device": "abacus"}, UsageError),
         ({"executor": "process:workers=none-of-it"}, UsageError),
         ({"target_ms": -1.0}, UsageError),
         ({"resolution": 3}, DataError),
@@ -237,7 +241,22 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(change, error, stor
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": "../x"}, {"name": ""}, {"trials": 0}, {"seconds": 0.0}, {"reward": "softish"}, {"reward": "1,2,3"}],
+    [
+        {"name": "../x"},
+        {"name": ""},
+        {"trials": 0},
+        {"seconds": 0.0},
+        {"reward": "softish"},
+        {"reward": "1,2,3"},
+        {"reward": "nan,nan"},
+        {"reward": "5,5"},
+        {"reward": "-inf,0"},
+        {"seed": 2**32},
+        {"seed": -1},
+        {"name": "cache"},
+        {"name": "store.db"},
+        {"reward": "accuracy"},
+    ],
 )
 def test_a_wrong_configuration_is_refused(wrong):
     with pytest.raises(UsageError):
@@ -250,9 +269,9 @@ def test_a_name_that_is_taken_is_refused_before_data_are_read(trained, timed, st
         new_search(replace(CONFIG, data="nowhere"), store, tmp_path)
 
 
-def test_configuration_survives_json_without_its_defaults():
+def test_configuration_survives_json_with_its_defaults():
     plain = config_to_json(replace(CONFIG, limits=("params<=2e6",)))
-    assert "seed" not in plain
+    assert plain["seed"] == 0  # a later version may have another default
     assert config_from_json(plain) == replace(CONFIG, limits=("params<=2e6",))
     with pytest.raises(UsageError, match="has the fields"):
         config_from_json({**plain, "trails": 3})
@@ -267,3 +286,94 @@ def test_rewards_are_soft_hard_accuracy_or_exponents():
 def test_reward_accuracy_ignores_latency(trained, timed, store, tmp_path):
     trials = _run(replace(CONFIG, reward="accuracy", target_ms=None), store, tmp_path)
     assert all(t.reward == t.metrics["accuracy"] for t in trials)
+
+
+def test_a_network_that_cannot_be_built_is_a_failed_trial(trained, timed, store, tmp_path, monkeypatch):
+    cost = Evaluator.cost
+    calls = []
+
+    def cost_or_crash(self, spec):
+        calls.append(spec)
+        if len(calls) == 2:
+            raise AssertionError("images of 224 pixels, please")
+        return cost(self, spec)
+
+    monkeypatch.setattr(Evaluator, "cost", cost_or_crash)
+    trials = _run(CONFIG, store, tmp_path)
+    assert [t.state for t in trials].count(State.FAILED) == 1
+    assert "images of 224 pixels, please" in trials[1].error
+
+
+def test_data_that_changed_are_refused_on_resume(trained, timed, store, tmp_path):
+    folder = tmp_path / "photos"
+    for name, shade in (("cat", 40), ("dog", 200)):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            Image.new("L", (8, 8), shade + i).save(folder / name / f"{i}.png")
+    config = replace(CONFIG, data=str(folder), trials=2)
+    assert len(_run(config, store, tmp_path)) == 2
+    assert len(open_search("s", store, tmp_path, trials=3).run()) == 3
+    Image.new("L", (8, 8), 0).save(folder / "cat" / "new.png")
+    with pytest.raises(DataError, match="has changed since"):
+        open_search("s", store, tmp_path)
+
+
+def test_another_device_is_pointed_out_on_resume(trained, timed, store, tmp_path):
+    search = new_search(CONFIG, store, tmp_path)
+    store.set_config("s", config_to_json(replace(search.config, measured_on="an abacus")))
+    notes = []
+    open_search("s", store, tmp_path, Listener(note=notes.append))
+    assert "measured on an abacus; now it is runtime OnnxRuntime(threads=1)" in notes[0]
+
+
+def test_recorded_configuration_writes_plugins_out(trained, timed, store, tmp_path):
+    config = new_search(replace(CONFIG, strategy="ppo:batch=3"), store, tmp_path).config
+    assert "batch=3" in config.strategy
+    assert "lr=0.00035" in config.strategy
+    assert "batch_size=64" in config.recipe
+    assert open_search("s", store, tmp_path).config == config
+
+
+def test_a_folder_called_digits_does_not_hide_the_digits(trained, timed, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert new_search(CONFIG, store, tmp_path).config.data == "digits"
+
+
+def test_deleting_a_running_search_is_refused(trained, timed, store, tmp_path):
+    new_search(CONFIG, store, tmp_path)
+    with module._sole_runner(store, tmp_path, "s"):
+        with pytest.raises(StoreError, match="one process at a time"):
+            delete_search("s", store, tmp_path)
+        with pytest.raises(StoreError, match="one process at a time"):
+            open_search("s", store, tmp_path, trials=50)
+    assert store.config("s")["trials"] == 12
+    delete_search("s", store, tmp_path)
+    assert store.searches() == []
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_device_elsewhere_is_asked_for_more_only_when_the_old_trials_are_told(
+    trained, timed, store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(LocalTransport, "is_here", False)
+    train, calls = module.run_training, []
+
+    def train_or_stop(job):
+        calls.append(job)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(job)
+
+    monkeypatch.setattr(module, "run_training", train_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        _run(CONFIG, store, tmp_path)
+    trials = open_search("s", store, tmp_path).run()
+    assert [t.number for t in trials] == list(range(12))
+    assert {t.state for t in trials} == {State.COMPLETE}
+
+
+def test_flags_of_a_timing_are_counted_in_the_trial(trained, timed, store, tmp_path, monkeypatch):
+    latency = Evaluator.latency
+    monkeypatch.setattr(Evaluator, "latency", lambda self, spec: replace(latency(self, spec), flags=("contended",)))
+    assert all(t.metrics["latency_flags"] == 1 for t in _run(replace(CONFIG, trials=2), store, tmp_path))

@@ -112,3 +112,18 @@ def test_damaged_latency_is_refused(damage):
 def test_what_is_no_latency_at_all_is_refused(data):
     with pytest.raises(StoreError, match="raw samples"):
         latency_from_json(data)
+
+
+def test_database_that_fails_later_gives_our_error(path):
+    store = Store(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE trials")
+    connection.close()
+    with pytest.raises(StoreError, match="no such table"):
+        store.trials("s")
+
+
+def test_home_that_cannot_be_made_gives_our_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path / "file" / "store.db")

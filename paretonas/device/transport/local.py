@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from paretonas.device.device import ModelFile, Runtime, Transport
-from paretonas.device.timing import Protocol, Run, Samples, time_alone, time_pairs
+from paretonas.device.timing import Protocol, Run, Samples, time_pairs
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,6 @@ class LocalTransport(Transport):
     def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
         with _quiet_core(is_pinned=runtime.clock == "cpu"):
             return time_pairs(_run(runtime, candidate), _run(runtime, reference), protocol, clock=runtime.clock)
-
-    def calibrate(self, runtime: Runtime, reference: ModelFile, protocol: Protocol) -> float:
-        with _quiet_core(is_pinned=runtime.clock == "cpu"):
-            times = time_alone(_run(runtime, reference), protocol, clock=runtime.clock)
-        clock = [cpu if runtime.clock == "cpu" else wall for wall, cpu in times]
-        return float(np.median(clock))
 
     def conditions(self) -> Mapping[str, Any]:
         return {
