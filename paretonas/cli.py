@@ -228,7 +228,8 @@ def show(
     store = context.obj.store()
     config, trials = store.config(name), store.trials(name)
     if toml:
-        sys.stdout.write("".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items()))
+        settings = {key: value for key, value in config.items() if key not in ("digest", "measured_on")}
+        sys.stdout.write("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
     elif parquet is not None:
         write_parquet(trials, parquet)
         console.out.print(f"Wrote {len(trials)} trials to {parquet}.")

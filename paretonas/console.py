@@ -106,7 +106,8 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     out.print(f"  {goal} on {escape(search.device.name)} ({search.device.transport.conditions()['cpu']})")
     out.print(
         f"  data {escape(config.data)}: {len(data.train):,} training, {len(data.val):,} validation, "
-        f"{len(data.test):,} test images, {data.channels} x {data.resolution} x {data.resolution}, {len(data.classes)} classes"
+        f"{len(data.test):,} test images, {data.channels} x {data.resolution} x {data.resolution}, "
+        f"{len(data.classes)} classes"
     )
     if seconds is None:
         out.print("  what a trial costs cannot be told: the recipe diverges within three steps")
