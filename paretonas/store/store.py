@@ -270,6 +270,18 @@ class Store:
         assert isinstance(value, dict)
         return value
 
+    def evaluations(self, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Keys and values of all evaluations of a kind, oldest first.
+
+        Raises:
+            StoreError: A damaged row.
+        """
+        query = sa.select(_evaluations.c.key, _evaluations.c.value).where(_evaluations.c.kind == kind)
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(_evaluations.c.created)).all()
+        what = f"an evaluation of kind {kind!r}"
+        return [(_load(row.key, dict, what), _load(row.value, dict, what)) for row in rows]
+
     def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
         """Store `value` under `key`, replacing what was there."""
         row = {

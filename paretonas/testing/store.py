@@ -84,6 +84,7 @@ class StoreContract:
         assert open_store().get("latency", {"threads": 1, "spec": "x"}) == {"value": 2}
         assert store.get("accuracy", {"spec": "x", "threads": 1}) is None
         assert store.get("latency", {"spec": "x", "threads": 2}) is None
+        assert store.evaluations("latency") == [({"spec": "x", "threads": 1}, {"value": 2})]
 
     def test_summaries_count_states_and_unique_specs(self, open_store: OpenStore) -> None:
         store = open_store()
