@@ -11,6 +11,7 @@ import signal
 import sys
 import tomllib
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,12 +58,21 @@ class _Place:
         return Store(self.store_url or self.home / "store.db")
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        sys.stdout.write(f"paretonas {version('paretonas')}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def place(
     context: typer.Context,
     home: Annotated[
         Path, typer.Option(envvar="PARETONAS_HOME", help="Folder of the store, of caches and of exported files.")
     ] = Path("paretonas-runs"),
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
     store: Annotated[
         str | None, typer.Option(envvar="PARETONAS_STORE", help="Database URL; HOME/store.db if none is given.")
     ] = None,

@@ -16,7 +16,15 @@ import numpy as np
 
 from paretonas.device import ModelFile, parse_device
 from paretonas.errors import ExportError, ParetonasError, UsageError, WorkError
-from paretonas.evaluate import RECORD, TrainingJob, job_identity, latency_metrics, run_training, time_model
+from paretonas.evaluate import (
+    RECORD,
+    TrainingJob,
+    calibration,
+    job_identity,
+    latency_metrics,
+    run_training,
+    time_model,
+)
 from paretonas.executor import executors
 from paretonas.export import exporters
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
@@ -26,7 +34,7 @@ from paretonas.training import recipes
 from paretonas.training.classification import check_recipe, predict, scoring_batches
 from paretonas.training.data import Split
 from paretonas.training.recipe import Recipe
-from paretonas.trial import State, Trial
+from paretonas.trial import Latency, State, Trial
 
 ACCURACY_TOLERANCE = 0.002
 """Largest difference in accuracy between a model and its exported file, but one image is always allowed to tip over."""
@@ -42,7 +50,7 @@ OUTPUT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Finalist:
-    """What became of one finalist; in `info.json` beside its files.
+    """What became of one finalist; in `trial-N.json` beside its files.
 
     Args:
         trial: Its number in the search.
@@ -97,9 +105,8 @@ def train_trials(
         on_progress: Told every second which share of its training each trial has done.
 
     Raises:
-        ExportError: An exported file disagrees with its model.
-        TrainingError: Training diverged.
-        WorkerError: A worker died.
+        UsageError: The recipe cannot be.
+        WorkError: A training failed, or an exported file disagrees with its model. The others are finished first.
     """
     recipe = recipe or recipes.create("small-image")
     folder = search.home / search.config.name
@@ -116,7 +123,7 @@ def train_trials(
     if failed:
         done = ", ".join(str(finalist.trial) for finalist in finalists) or "none"
         reasons = "; ".join(f"trial {number}: {error}" for number, error in failed.items())
-        raise next(iter(failed.values())).__class__(f"{reasons} (finished: {done})")
+        raise WorkError(f"{reasons} (finished: {done})")
     return finalists
 
 
@@ -213,8 +220,7 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
     exporters.load("onnx")(trained.model, trained.spec, trained.input_shape, onnx)
     split, name = (search.data.test, "test_accuracy") if is_final else (search.data.val, "accuracy")
     exported = score_exported(onnx, trained, split, score[name])
-    cache = search.home / "cache"
-    latency = time_model(search.device, trained.model, trained.spec, trained.input_shape, cache, search.store, RECORD)
+    latency = _time(search, trained, onnx)
     metrics = {
         **score,
         "exported_accuracy": exported,
@@ -238,6 +244,15 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
         final = {FINAL_NAMES.get(name, name): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **final}))
     return finalist
+
+
+def _time(search: Search, trained: Checkpoint, onnx: Path) -> Latency:
+    """The latency of the exported file itself, if the device runs ONNX files; else of one in the device's format."""
+    device, cache, store = search.device, search.home / "cache", search.store
+    if device.runtime.format == "onnx":
+        file = ModelFile(onnx, trained.input_shape)
+        return device.measure(file, cache, calibration(device, cache, store), RECORD)
+    return time_model(device, trained.model, trained.spec, trained.input_shape, cache, store, RECORD)
 
 
 def score_exported(onnx: Path, trained: Checkpoint, split: Split, expected: float) -> float:

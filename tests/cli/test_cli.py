@@ -198,6 +198,10 @@ def test_bad_usage_says_the_rule_and_exits_with_2(paretonas, words, says):
     assert "Traceback" not in err
 
 
+def test_version_is_printed(paretonas):
+    assert paretonas("--version")[:2] == (0, "paretonas 0.1.0\n")
+
+
 def test_unknown_command_and_option_exit_with_2(paretonas):
     assert paretonas("serch")[0] == 2
     assert paretonas("list", "--jsn")[0] == 2
