@@ -109,6 +109,9 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
         f"{len(data.test):,} test images, {data.channels} x {data.resolution} x {data.resolution}, "
         f"{len(data.classes)} classes"
     )
+    if trials_left == 0:
+        out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
+        return
     if seconds is None:
         out.print("  what a trial costs cannot be told: the recipe diverges within three steps")
         return
