@@ -6,7 +6,6 @@ device; an accuracy under the spec, the data, the recipe, the fidelity and the s
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +24,7 @@ from paretonas.network.cost import spec_cost
 from paretonas.space import Spec, read_json, spec_from_json, spec_hash, spec_to_json
 from paretonas.training.classification import MEAN, STD, accuracy, predict, torch_device, train
 from paretonas.training.data import ImageData, Split, open_data
+from paretonas.training.progress import ProgressFile
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Latency, Metrics
 
@@ -93,7 +93,7 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         job.seed,
         flip=data.flip,
         device=device,
-        on_step=None if job.progress is None else _ProgressFile(job.progress).step,
+        on_step=None if job.progress is None else ProgressFile(job.progress).step,
     )
     metrics = {
         name: accuracy(predict(trained.model, scored, device), scored.labels),
@@ -111,20 +111,6 @@ def run_training(job: TrainingJob) -> dict[str, float]:
 @lru_cache(maxsize=1)
 def _open_data(folder: Path) -> ImageData:
     return open_data(folder)
-
-
-class _ProgressFile:
-    """Writes the share that is done, at most a hundred times."""
-
-    def __init__(self, path: Path):
-        self._path, self._percent = path, -1
-
-    def step(self, done: int, steps: int) -> None:
-        if (percent := 100 * done // steps) > self._percent:
-            self._percent = percent
-            draft = self._path.with_name(self._path.name + ".part")
-            draft.write_text(json.dumps({"share": done / steps}))
-            draft.replace(self._path)
 
 
 class Cache(Protocol):
@@ -195,8 +181,17 @@ class Evaluator:
         return latency
 
     def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What training of `spec` gave, if it was paid for before."""
-        return self._cache.get("accuracy", self._accuracy_key(spec, fidelity))
+        """What training of `spec` gave, if it was paid for before.
+
+        Raises:
+            StoreError: A damaged row.
+        """
+        known = self._cache.get("accuracy", self._accuracy_key(spec, fidelity))
+        if known is not None and not ("accuracy" in known and all(isinstance(v, int | float) for v in known.values())):
+            raise StoreError(
+                f"A stored training holds numbers and an accuracy, but that of {spec_hash(spec)} is {known}."
+            )
+        return known
 
     def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
         """Keep what training of `spec` gave."""

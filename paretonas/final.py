@@ -33,6 +33,7 @@ from paretonas.space import spec_hash, spec_to_json
 from paretonas.training import recipes
 from paretonas.training.classification import check_recipe, predict, scoring_batches
 from paretonas.training.data import Split
+from paretonas.training.progress import read_share
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Latency, State, Trial
 
@@ -190,7 +191,7 @@ def _train(
                     scores[int(done.key)] = done.result()
                 except ParetonasError as error:
                     failed[int(done.key)] = error
-            on_progress({n: 1.0 if n in scores else _share(job.progress) for n, job in jobs.items()})
+            on_progress({n: 1.0 if n in scores else _share(job) for n, job in jobs.items()})
     for job in jobs.values():
         if job.progress is not None:
             job.progress.unlink(missing_ok=True)
@@ -205,11 +206,8 @@ def _scores_of(job: TrainingJob) -> dict[str, float] | None:
     return dict(info["metrics"]) if info.get("job") == job_identity(job) else None
 
 
-def _share(progress: Path | None) -> float:
-    try:
-        return float(json.loads(progress.read_text())["share"]) if progress is not None else 0.0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+def _share(job: TrainingJob) -> float:
+    return 0.0 if job.progress is None else read_share(job.progress)
 
 
 def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], is_final: bool) -> Finalist:

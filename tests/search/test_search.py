@@ -377,3 +377,11 @@ def test_flags_of_a_timing_are_counted_in_the_trial(trained, timed, store, tmp_p
     latency = Evaluator.latency
     monkeypatch.setattr(Evaluator, "latency", lambda self, spec: replace(latency(self, spec), flags=("contended",)))
     assert all(t.metrics["latency_flags"] == 1 for t in _run(replace(CONFIG, trials=2), store, tmp_path))
+
+
+def test_a_damaged_stored_training_is_named(trained, timed, store, tmp_path, monkeypatch):
+    _run(replace(CONFIG, trials=1), store, tmp_path)
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda kind, key: {"acc": "high"} if kind == "accuracy" else get(kind, key))
+    with pytest.raises(StoreError, match="numbers and an accuracy"):
+        _run(replace(CONFIG, name="again", trials=1), store, tmp_path)
