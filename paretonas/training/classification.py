@@ -1,35 +1,30 @@
-"""Training and scoring of image classifiers whose data fit in memory.
+"""Training and scoring of image classifiers.
 
-Batches are drawn as uint8, augmented all at once and only then become floats, in the channels-last layout, which on
-CPUs is the faster one for mobile networks. Optimizers, schedule, mixup and averaging of weights are timm's.
+Batches are drawn as uint8, augmented all at once where the images fit in memory, and only then become floats, by
+default in the channels-last layout, which on CPUs is the faster one for mobile networks.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from timm.data import Mixup
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from paretonas.errors import TrainingError, UsageError
+from paretonas.training.batches import scoring_batches, seed_of, to_input, training_batches
 from paretonas.training.data import Split
+from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule
 from paretonas.training.recipe import Recipe
-
-MEAN, STD = 0.5, 0.25
-"""What networks are fed: `(pixel / 255 - MEAN) / STD`, in every channel."""
-
-SCORING_BATCH = 256
+from paretonas.training.state import Begun, StateFile
 
 OnStep = Callable[[int, int], None]
 
@@ -40,13 +35,15 @@ class Trained:
 
     Args:
         model: Best state to use: the moving average if the recipe keeps one. In evaluation mode.
-        losses: Mean training loss of every epoch.
-        seconds: Wall time.
+        losses: Training loss of every step.
+        train_loss: Their mean over the last epoch.
+        seconds: Wall time, also of earlier processes if it was taken up again.
         images: How many went through.
     """
 
     model: nn.Module
     losses: tuple[float, ...]
+    train_loss: float
     seconds: float
     images: int
 
@@ -68,20 +65,6 @@ def torch_device(name: str = "auto") -> torch.device:
     return device
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Check what only timm knows.
-
-    Raises:
-        UsageError: timm has no such optimizer.
-    """
-    try:
-        _optimizer(nn.Linear(1, 1), recipe, recipe.batch_size)
-    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}"
-        ) from None
-
-
 def train(
     model: nn.Module,
     split: Split,
@@ -91,6 +74,8 @@ def train(
     *,
     flip: bool = True,
     device: torch.device | None = None,
+    loaders: int = 0,
+    state: StateFile | None = None,
     on_step: OnStep | None = None,
 ) -> Trained:
     """Train `model` by `recipe`.
@@ -103,57 +88,58 @@ def train(
         seed: Of everything random in the training.
         flip: Whether mirrored images mean the same.
         device: Where; the CPU if None.
+        loaders: Processes that decode images which do not fit in memory.
+        state: Where the training's state is kept; with what is there already, it goes on as if never interrupted.
         on_step: Called after every step with its number from 1 and the number of steps.
 
     Raises:
         TrainingError: The loss stopped being a finite number.
     """
-    device = device or torch.device("cpu")
-    begin = time.perf_counter()
-    model = model.to(device, memory_format=torch.channels_last).train()
-    _set_bn_momentum(model, recipe.bn_momentum)
-    images, labels = torch.from_numpy(np.ascontiguousarray(split.images)), torch.from_numpy(split.labels)
-    batch_size = min(recipe.batch_size, len(labels))
-    per_epoch = len(labels) // batch_size
+    device, begin = device or torch.device("cpu"), time.perf_counter()
+    batch_size = min(recipe.batch_size, len(split))
+    per_epoch = len(split) // batch_size
     steps = max(1, round(per_epoch * recipe.epochs))
-    loader = _batches(images, labels, batch_size, seed, recipe, flip)
-    optimizer = _optimizer(model, recipe, batch_size)
-    schedule = _schedule(optimizer, steps, recipe.warmup)
-    mix = _Mix(recipe, classes, seed)
-    average = ModelEmaV3(model, decay=recipe.ema, use_warmup=True) if recipe.ema else None
-    losses: list[float] = []
+    model = model.to(device, memory_format=_layout(recipe)).train()
+    _set_bn_momentum(model, recipe.bn_momentum)
+    optimizer = make_optimizer(model, recipe, batch_size)
+    schedule = make_schedule(optimizer, recipe, steps, per_epoch)
+    average = MovingAverage(model, recipe.ema) if recipe.ema else None
+    parts = {"model": model} if average is None else {"model": model, "average": average.model}
+    begun = (state.load(parts, optimizer) if state else None) or Begun((), 0.0)
+    losses = list(begun.losses)
+    todo = range(len(losses), steps)
+    batches = training_batches(split, recipe, batch_size, seed, flip, todo, loaders)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for step in range(steps):
-            x, y = mix(*next(loader), device)
-            loss = F.cross_entropy(model(x), y, label_smoothing=0.0 if mix.is_on else recipe.label_smoothing)
+        for step, (images, labels) in zip(todo, batches, strict=True):
+            torch.manual_seed(seed_of(seed, "step", step))
+            schedule.step_update(step)
+            loss = _loss(model, recipe, classes, images.to(device), labels.to(device), seed_of(seed, "mix", step))
             losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"Training diverged: the loss of step {step + 1} of {steps} is {losses[-1]}. "
-                    f"A lower learning rate may help (now {recipe.lr})."
-                )
+            _check_finite(losses, steps, recipe)
             optimizer.zero_grad()
             loss.backward()
             if recipe.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
-            schedule.step_update(step + 1)
             if average is not None:
-                average.update(model, step=step)
+                average.update(model, step)
             if on_step is not None:
                 on_step(step + 1, steps)
-    by_epoch = tuple(float(np.mean(losses[i : i + per_epoch])) for i in range(0, steps, per_epoch))
-    best = average.module if average is not None else model
-    return Trained(best.eval(), by_epoch, time.perf_counter() - begin, steps * batch_size)
+            if state is not None and state.is_due and step + 1 < steps:
+                state.save(Begun(tuple(losses), begun.seconds + time.perf_counter() - begin), parts, optimizer)
+    best = average.model if average is not None else model
+    seconds = begun.seconds + time.perf_counter() - begin
+    return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, steps * batch_size)
 
 
-def predict(model: nn.Module, split: Split, device: torch.device | None = None) -> NDArray[np.float32]:
+def predict(
+    model: nn.Module, split: Split, device: torch.device | None = None, loaders: int = 0
+) -> NDArray[np.float32]:
     """Outputs (n, classes) of `model`, put in evaluation mode, for all images of `split`."""
     device = device or torch.device("cpu")
     model = model.to(device, memory_format=torch.channels_last).eval()
     with torch.inference_mode():
-        outputs = [model(x.to(device)).float().cpu() for x in scoring_batches(split)]
+        outputs = [model(x.to(device)).float().cpu() for x in scoring_batches(split, loaders)]
     return torch.cat(outputs).numpy()
 
 
@@ -168,96 +154,35 @@ def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float((outputs.argmax(1) == labels).mean())
 
 
-def scoring_batches(split: Split) -> Iterator[Tensor]:
-    """The images of `split` as the networks are fed them, float (N, C, H, W), in order."""
-    for i in range(0, len(split.labels), SCORING_BATCH):
-        yield to_input(torch.from_numpy(np.ascontiguousarray(split.images[i : i + SCORING_BATCH])))
+def _loss(model: nn.Module, recipe: Recipe, classes: int, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Cross-entropy of one batch, through timm's mixup and cutmix if the recipe asks."""
+    x, y, smoothing = to_input(images).to(memory_format=_layout(recipe)), labels, recipe.label_smoothing
+    if recipe.mixup or recipe.cutmix:
+        mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=smoothing, num_classes=classes)
+        even = len(x) // 2 * 2  # timm mixes pairs
+        global_state = np.random.get_state()  # which timm draws from
+        np.random.seed(seed % 2**32)
+        x, y = mix(x[:even], y[:even])
+        np.random.set_state(global_state)
+        smoothing = 0.0
+    with _precision(recipe, x.device):
+        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
 
 
-def to_input(images: Tensor) -> Tensor:
-    """Pixels, uint8 (N, C, H, W), as networks are fed them: float, channels last."""
-    return images.to(torch.float32, memory_format=torch.channels_last).div_(255).sub_(MEAN).div_(STD)
+def _check_finite(losses: list[float], steps: int, recipe: Recipe) -> None:
+    if not math.isfinite(losses[-1]):
+        raise TrainingError(
+            f"Training diverged: the loss of step {len(losses)} of {steps} is {losses[-1]}. "
+            f"A lower learning rate may help (now {recipe.lr})."
+        )
 
 
-def augment(images: Tensor, generator: torch.Generator, padding: int, flip: bool) -> Tensor:
-    """Shift every image by up to `padding` pixels, zeros coming in, and mirror half of them.
-
-    Args:
-        images: uint8 (N, C, H, W).
-        generator: Draws the shifts.
-        padding: In pixels.
-        flip: Whether to mirror.
-
-    Returns:
-        uint8 (N, C, H, W), channels last in memory.
-    """
-    n, _, height, width = images.shape
-    padded = F.pad(images, (padding,) * 4)
-    top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator)
-    rows = top + torch.arange(height)  # (N, H)
-    columns = torch.arange(width).expand(n, width)
-    if flip:
-        is_mirrored = torch.randint(0, 2, (n, 1), generator=generator).bool()
-        columns = torch.where(is_mirrored, columns.flip(1), columns)
-    columns = left + columns  # (N, W)
-    which = torch.arange(n)[:, None, None]
-    return padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # gathered as (N, H, W, C)
+def _layout(recipe: Recipe) -> torch.memory_format:
+    return torch.contiguous_format if recipe.layout == "contiguous" else torch.channels_last
 
 
-def _batches(
-    images: Tensor, labels: Tensor, batch_size: int, seed: int, recipe: Recipe, flip: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless shuffled, augmented batches; an incomplete last batch of an epoch is dropped."""
-    generator = torch.Generator().manual_seed(seed)
-    padding = round(recipe.crop * images.shape[-1])
-    while True:
-        order = torch.randperm(len(labels), generator=generator)
-        for chosen in order.split(batch_size):
-            if len(chosen) == batch_size:
-                yield augment(images[chosen], generator, padding, flip and recipe.is_flipped), labels[chosen]
-
-
-class _Mix:
-    """Pixels and labels of a batch as the model is fed them, through timm's mixup and cutmix if the recipe asks."""
-
-    def __init__(self, recipe: Recipe, classes: int, seed: int):
-        self.is_on = bool(recipe.mixup or recipe.cutmix)
-        self._mixup = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)
-        self._seed = seed
-
-    def __call__(self, images: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        x, y = to_input(images).to(device), labels.to(device)
-        if not self.is_on:
-            return x, y
-        if len(x) % 2:
-            x, y = x[:-1], y[:-1]  # timm mixes pairs
-        state = np.random.get_state()  # timm draws from numpy's global generator
-        np.random.seed(self._seed)
-        x, y = self._mixup(x, y)
-        self._seed = int(np.random.randint(2**31))
-        np.random.set_state(state)
-        return x, y
-
-
-def _optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> torch.optim.Optimizer:
-    return create_optimizer_v2(
-        model,
-        opt=recipe.optimizer,
-        lr=recipe.lr * batch_size / 256,
-        weight_decay=recipe.weight_decay,
-        momentum=recipe.momentum,
-    )
-
-
-def _schedule(optimizer: Any, steps: int, warmup: float) -> CosineLRScheduler:
-    return CosineLRScheduler(
-        optimizer,
-        t_initial=steps,
-        lr_min=0.0,
-        warmup_t=round(warmup * steps),
-        warmup_lr_init=0.0,
-        t_in_epochs=False,
-    )
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
 
 
 def _set_bn_momentum(model: nn.Module, momentum: float) -> None:

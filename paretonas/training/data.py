@@ -4,7 +4,8 @@
     open_data     folder -> ImageData, for a worker that was sent the folder
 
 A prepared folder holds `images.npy` and `labels.npy` in the order train, left out, val, test, so that every split is a
-slice that shares its pages with all processes, and `meta.json`.
+slice that shares its pages with all processes, and `meta.json`. Images that do not fit in memory are streamed: instead
+of `images.npy` there are their files' bytes in `encoded.bin`, and in `offsets.npy` where each begins and its size.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from uuid import uuid4
 import numpy as np
 
 from paretonas.errors import DataError
+from paretonas.training.encoded import EncodedImages, write_encoded
 from paretonas.training.images import Listing, decode_images, list_images, survey
 
 FORMAT = 1
 MAX_INFERRED_RESOLUTION = 224
 PARTS = ("train", "left_out", "val", "test")
+ENCODED = "encoded"
 CHUNK = 1024
 
 
@@ -36,7 +39,8 @@ class DataSource:
     """What the user asked for.
 
     Args:
-        path: "digits", a Parquet file, a folder of Parquet files, or a tree of class folders: see `list_images`.
+        path: "digits", a Parquet file, a folder of Parquet files, a tree of class folders, or a data set of
+            torchvision's: see `list_images`.
         resolution: Side of the square images in pixels, 8 to 1024. None: the median of the shorter sides, rounded to a
             multiple of 8 and at most 224.
         train_images: Train on a class-balanced part of this size. None: on all training images.
@@ -44,6 +48,7 @@ class DataSource:
             whole validation split that the data bring along.
         skip_corrupt: Leave corrupt images out instead of stopping.
         seed: Of the validation split and of the balanced part.
+        stream: Decode images anew whenever they are needed, which is done anyway with data that do not fit in memory.
 
     Raises:
         DataError: A number is out of its range.
@@ -55,6 +60,7 @@ class DataSource:
     val_images: int | None = None
     skip_corrupt: bool = False
     seed: int = 0
+    stream: bool = False
 
     def __post_init__(self) -> None:
         if self.resolution is not None and not 8 <= self.resolution <= 1024:
@@ -68,11 +74,12 @@ class Split:
     """Some images and their labels, in random order.
 
     Args:
-        images: (n, C, R, R) uint8, mapped from disk; writing to it changes this process's copy only.
+        images: (n, C, R, R) uint8, mapped from disk; writing to it changes this process's copy only. Or encoded images,
+            where the data are streamed.
         labels: (n,) int64.
     """
 
-    images: np.ndarray
+    images: np.ndarray | EncodedImages
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -92,7 +99,8 @@ class ImageData:
         resolution: Side of the images in pixels.
         channels: 1 if every image is greyscale, else 3 (RGB).
         flip: Whether a mirrored image still shows its class.
-        digest: Hash of the decoded images, labels and splits: the data's identity in caches of evaluations.
+        digest: Hash of the images (decoded; encoded where streamed), labels and splits: the data's identity in caches
+            of evaluations.
         skipped: Corrupt images that were left out, with the reasons.
         folder: Where the data are prepared.
     """
@@ -109,12 +117,19 @@ class ImageData:
     skipped: tuple[str, ...]
     folder: Path
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether images are decoded anew whenever they are needed."""
+        return isinstance(self.train.images, EncodedImages)
+
     def __reduce__(self) -> tuple[Callable[[Path], ImageData], tuple[Path]]:
         return open_data, (self.folder,)
 
 
 def prepare_data(source: DataSource, cache: Path, progress: Callable[[int, int], None] | None = None) -> ImageData:
     """Decode and split the data, or open them if an earlier call did so.
+
+    Data are streamed where asked for, or where the decoded images exceed half of the memory.
 
     Splits that the data name are kept: `test` is the test split, and `val` beside it the validation split. `val`
     without `test`, as ImageNet is usually passed around, becomes the test split: a search makes its choices on
@@ -137,7 +152,7 @@ def prepare_data(source: DataSource, cache: Path, progress: Callable[[int, int],
 
 
 def open_data(folder: Path) -> ImageData:
-    """Memory-map a prepared folder.
+    """Open a prepared folder; what it holds is mapped, not read.
 
     Raises:
         DataError: The folder is absent or damaged.
@@ -145,16 +160,14 @@ def open_data(folder: Path) -> ImageData:
     folder = Path(folder)
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        images = np.lib.format.open_memmap(folder / "images.npy", mode="c")  # shared until written to
         labels = np.lib.format.open_memmap(folder / "labels.npy", mode="c")
         classes = tuple(meta["classes"])
         train, left_out, val, test = np.cumsum([meta["counts"][part] for part in PARTS]).tolist()  # where each ends
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']}, not {FORMAT}")
-        if images.dtype != np.uint8 or images.shape != (test, meta["channels"], meta["resolution"], meta["resolution"]):
-            raise ValueError("images.npy does not match meta.json")
         if labels.dtype != np.int64 or labels.shape != (test,) or not set(labels.tolist()) <= set(range(len(classes))):
             raise ValueError("labels.npy does not match meta.json")
+        images = _open_encoded(folder, meta, test) if "storage" in meta else _open_decoded(folder, meta, test)
         return ImageData(
             train=Split(images[:train], labels[:train]),
             val=Split(images[left_out:val], labels[left_out:val]),
@@ -173,6 +186,24 @@ def open_data(folder: Path) -> ImageData:
             f"{folder} must hold data that prepare_data wrote, but cannot be opened: {error!r}. "
             "If it is damaged, delete this folder and prepare the data again."
         ) from error
+
+
+def _open_decoded(folder: Path, meta: Mapping[str, Any], n: int) -> np.ndarray:
+    images = np.lib.format.open_memmap(folder / "images.npy", mode="c")  # shared until written to
+    if images.dtype != np.uint8 or images.shape != (n, meta["channels"], meta["resolution"], meta["resolution"]):
+        raise ValueError("images.npy does not match meta.json")
+    return images
+
+
+def _open_encoded(folder: Path, meta: Mapping[str, Any], n: int) -> EncodedImages:
+    if meta["storage"] != ENCODED:
+        raise ValueError(f"its storage is {meta['storage']!r}, not {ENCODED!r}")
+    file, places = folder / "encoded.bin", np.load(folder / "offsets.npy", allow_pickle=False)
+    if places.dtype != np.int64 or places.shape != (n, 2):
+        raise ValueError("offsets.npy does not match meta.json")
+    if (places < 0).any() or (places.sum(1) > file.stat().st_size).any():
+        raise ValueError("offsets.npy does not match encoded.bin")
+    return EncodedImages(file, places, meta["channels"], meta["resolution"])
 
 
 def pick(labels: np.ndarray, size: int, rng: np.random.Generator, *, stratified: bool) -> np.ndarray:
@@ -281,6 +312,8 @@ def _check_classes(labels: np.ndarray, classes: Sequence[str]) -> None:
 
 def _key(source: DataSource, listing: Listing) -> str:
     asked = asdict(source) | {"path": listing.content, "format": FORMAT}
+    if not source.stream:
+        del asked["stream"]  # keys of data that were prepared before there was a choice stay valid
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -289,32 +322,17 @@ def _prepare(source: DataSource, listing: Listing, folder: Path, progress: Calla
     parts = split_images(listing.labels, listing.splits, listing.classes, source)  # bad sizes stop before the work
     sides, all_grey = survey(listing)
     resolution = source.resolution or _infer_resolution(sides)
+    needed = sum(len(part) for name, part in zip(PARTS, parts, strict=True) if name != "left_out")
+    channels = 1 if all_grey else 3
+    stream = source.stream or needed * channels * resolution**2 > _half_of_memory()
     partial = folder.with_name(f".{folder.name}-{uuid4().hex}")
     try:
         partial.mkdir(parents=True)
-        _check_room(dict(zip(PARTS, map(len, parts), strict=True)), 1 if all_grey else 3, resolution, partial)
-        shape = (len(listing.labels), 3, resolution, resolution)
-        decoded = np.lib.format.open_memmap(partial / "decoded.npy", mode="w+", dtype=np.uint8, shape=shape)
-        is_grey, corrupt = decode_images(listing, decoded, progress)
-        skipped = [f"{listing.names[index]}: {reason}" for index, reason in corrupt.items()]
-        if skipped and not source.skip_corrupt:
-            raise _corrupt_images(skipped, len(decoded))
-        kept = np.setdiff1d(np.arange(len(decoded)), list(corrupt))
-        for name in np.setdiff1d(listing.splits, listing.splits[kept]):
-            raise DataError(f"A split must hold images, but all images of {name} are corrupt: {skipped[0]}, …")
-        parts = [
-            kept[part] for part in split_images(listing.labels[kept], listing.splits[kept], listing.classes, source)
-        ]
-        meta = {
-            "format": FORMAT,
-            "classes": listing.classes,
-            "resolution": resolution,
-            "channels": 1 if is_grey[kept].all() else 3,
-            "flip": listing.flip,
-            "counts": dict(zip(PARTS, map(len, parts), strict=True)),
-        }
-        meta["digest"] = _write(partial, meta, decoded, listing.labels, np.concatenate(parts))
-        (partial / "meta.json").write_text(json.dumps(meta | {"skipped": skipped}, indent=1), encoding="utf-8")
+        if stream:
+            _write_encoded(source, listing, partial, resolution, progress)
+        else:
+            _check_disk(len(listing.labels) * (3 + channels) * resolution**2, partial)
+            _write_decoded(source, listing, partial, resolution, progress)
         os.replace(partial, folder)
     except OSError as error:
         if not folder.exists():
@@ -323,7 +341,63 @@ def _prepare(source: DataSource, listing: Listing, folder: Path, progress: Calla
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(folder: Path, meta: Mapping[str, Any], decoded: np.ndarray, labels: np.ndarray, order: np.ndarray) -> str:
+def _write_decoded(
+    source: DataSource, listing: Listing, folder: Path, resolution: int, progress: Callable[[int, int], None] | None
+) -> None:
+    shape = (len(listing.labels), 3, resolution, resolution)
+    decoded = np.lib.format.open_memmap(folder / "decoded.npy", mode="w+", dtype=np.uint8, shape=shape)
+    is_grey, corrupt = decode_images(listing, decoded, progress)
+    skipped, parts = _divide_sound(source, listing, corrupt)
+    meta = _describe(listing, resolution, is_grey, parts)
+    meta["digest"] = _reorder(folder, meta, decoded, listing.labels, np.concatenate(parts))
+    (folder / "meta.json").write_text(json.dumps(meta | {"skipped": skipped}, indent=1), encoding="utf-8")
+
+
+def _write_encoded(
+    source: DataSource, listing: Listing, folder: Path, resolution: int, progress: Callable[[int, int], None] | None
+) -> None:
+    written = write_encoded(listing, folder / "encoded.bin", resolution, progress)
+    skipped, parts = _divide_sound(source, listing, written.corrupt)
+    meta = _describe(listing, resolution, written.is_grey, parts) | {"storage": ENCODED}
+    order = np.concatenate(parts)
+    np.save(folder / "offsets.npy", written.places[order])
+    np.save(folder / "labels.npy", listing.labels[order])
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode() + listing.labels[order].tobytes())
+    digest.update(written.hashes[order].tobytes())
+    meta["digest"] = digest.hexdigest()
+    (folder / "meta.json").write_text(json.dumps(meta | {"skipped": skipped}, indent=1), encoding="utf-8")
+
+
+def _divide_sound(
+    source: DataSource, listing: Listing, corrupt: Mapping[int, str]
+) -> tuple[list[str], list[np.ndarray]]:
+    """Names of the corrupt images with reasons, and the others divided into `PARTS`.
+
+    Raises:
+        DataError: Images are corrupt and may not be skipped, or all of a split are.
+    """
+    skipped = [f"{listing.names[index]}: {reason}" for index, reason in corrupt.items()]
+    if skipped and not source.skip_corrupt:
+        raise _corrupt_images(skipped, len(listing.labels))
+    kept = np.setdiff1d(np.arange(len(listing.labels)), list(corrupt))
+    for name in np.setdiff1d(listing.splits, listing.splits[kept]):
+        raise DataError(f"A split must hold images, but all images of {name} are corrupt: {skipped[0]}, …")
+    parts = split_images(listing.labels[kept], listing.splits[kept], listing.classes, source)
+    return skipped, [kept[part] for part in parts]
+
+
+def _describe(listing: Listing, resolution: int, is_grey: np.ndarray, parts: Sequence[np.ndarray]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "classes": listing.classes,
+        "resolution": resolution,
+        "channels": 1 if is_grey[np.concatenate(parts)].all() else 3,
+        "flip": listing.flip,
+        "counts": dict(zip(PARTS, map(len, parts), strict=True)),
+    }
+
+
+def _reorder(folder: Path, meta: Mapping[str, Any], decoded: np.ndarray, labels: np.ndarray, order: np.ndarray) -> str:
     """Write images and labels in `order`, without channels that only repeat; returns the digest."""
     channels, labels = meta["channels"], labels[order]
     digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode() + labels.tobytes())
@@ -344,21 +418,17 @@ def _infer_resolution(sides: Sequence[int]) -> int:
     return min(max(nearest, 8), MAX_INFERRED_RESOLUTION)
 
 
-def _check_room(counts: Mapping[str, int], channels: int, resolution: int, folder: Path) -> None:
-    """Training holds train, val and test in memory; the disk holds all images twice for a moment."""
-    pixels = resolution * resolution
-    total = sum(counts.values())
-    in_memory = (total - counts["left_out"]) * channels * pixels
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if in_memory > memory // 2:
+def _half_of_memory() -> int:
+    """Bytes that images in memory may take: training holds train, val and test there."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
+def _check_disk(needed: int, folder: Path) -> None:
+    """The disk holds decoded images twice for a moment."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
         raise DataError(
-            f"The images must fit into half of the memory, {memory / 2e9:.1f} GB, but need {in_memory / 1e9:.1f} GB at "
-            f"{resolution} x {resolution}. Lower --resolution or --train-images."
-        )
-    on_disk, free = total * (3 + channels) * pixels, shutil.disk_usage(folder).free
-    if on_disk > free:
-        raise DataError(
-            f"Preparing the images takes {on_disk / 1e9:.1f} GB on disk, but {folder.parent} has only "
+            f"Preparing the images takes {needed / 1e9:.1f} GB on disk, but {folder.parent} has only "
             f"{free / 1e9:.1f} GB free. Make room or lower --resolution."
         )
 

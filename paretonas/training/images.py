@@ -2,7 +2,8 @@
 
     list_images    path -> Listing: labels, classes, named splits; decodes nothing
     survey         Listing -> sizes and modes of a sample, from the images' headers
-    decode_images  Listing -> pixels, in threads (Pillow releases the interpreter's lock)
+    visit_images   Listing -> what a function makes of each image, in threads (Pillow releases the interpreter's lock)
+    decode_images  Listing -> pixels
 
 Nothing is ever unpickled.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from paretonas.errors import DataError
+
+T = TypeVar("T")
 
 Encoded = Path | bytes | Image.Image | None
 """An image before decoding; None where a Parquet row holds no bytes."""
@@ -40,6 +44,9 @@ SURVEYED = 500
 
 DIGITS = "digits"
 """Name of the built-in data set; it wins over a folder of that name."""
+
+TORCHVISION = "torchvision:"
+"""What the name of one of torchvision's data sets begins with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +81,17 @@ def list_images(path: str) -> Listing:
       writes it) and `label` (integer or string). A `classes.json` beside them names the classes.
     - Folders `<class>/<image>` or `<split>/<class>/<image>`, a split being `train`, `val`, `valid`, `validation` or
       `test`. Folders beside the splits and folders inside a class are ignored.
+    - `torchvision:NAME@ROOT`: a data set of torchvision's: see `torchvision_data`.
 
     Raises:
         DataError: Nothing of that kind is there, or its labels cannot be used.
     """
     if path == DIGITS:
         return _list_digits()
+    if path.startswith(TORCHVISION):
+        from paretonas.training.torchvision_data import list_torchvision
+
+        return list_torchvision(path)
     root = Path(path).expanduser()
     if not root.exists():
         raise DataError(f"The data must exist, but {path!r} does not. The built-in set 'digits' always does.")
@@ -100,7 +112,7 @@ def survey(listing: Listing) -> tuple[list[int], bool]:
     Images that cannot be opened are passed over; `decode_images` reports them.
     """
     sides, all_grey = [], True
-    with _pillow_warnings():
+    with pillow_warnings():
         for encoded in islice(listing.encoded(), 0, None, -(-len(listing.labels) // SURVEYED)):
             try:
                 with _open(encoded) as image:
@@ -128,21 +140,58 @@ def decode_images(
     corrupt: dict[int, str] = {}
 
     def decode(index: int, encoded: Encoded) -> None:
+        out[index], is_grey[index] = to_pixels(encoded, out.shape[-1])
+
+    for _ in visit_images(listing, decode, corrupt, progress):
+        pass
+    return is_grey, corrupt
+
+
+def visit_images(
+    listing: Listing,
+    work: Callable[[int, Encoded], T],
+    corrupt: dict[int, str],
+    progress: Callable[[int, int], None] | None = None,
+    batch_size: int = BATCH,
+) -> Iterator[tuple[int, T]]:
+    """Give every image with its index to `work`, in threads.
+
+    Args:
+        listing: n images.
+        work: Raises what it likes for an image that is corrupt.
+        corrupt: Gets, by index, why an image is corrupt.
+        progress: Called with the numbers of images done and of all images.
+        batch_size: How many results are held at once.
+
+    Returns:
+        Index and result of each image that is not corrupt, in the order of the listing.
+    """
+
+    def attempt(index: int, encoded: Encoded) -> tuple[int, T] | None:
         try:
-            out[index], is_grey[index] = to_pixels(encoded, out.shape[-1])
-        except UnidentifiedImageError:  # its own message shows a memory address
-            corrupt[index] = "not an image of a known format"
+            return index, work(index, encoded)
         except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
-            corrupt[index] = f"{type(error).__name__}: {error}"
+            corrupt[index] = reason(error)
+            return None
 
     encoded, done = listing.encoded(), 0
-    with _pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        while batch := list(islice(encoded, BATCH)):
-            list(pool.map(decode, range(done, done + len(batch)), batch))
+    with pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(encoded, batch_size)):
+            found = list(pool.map(attempt, range(done, done + len(batch)), batch))
+            yield from (result for result in found if result is not None)
             done += len(batch)
             if progress:
-                progress(done, len(out))
-    return is_grey, dict(sorted(corrupt.items()))
+                progress(done, len(listing.labels))
+    ordered = sorted(corrupt.items())
+    corrupt.clear()
+    corrupt.update(ordered)
+
+
+def reason(error: Exception) -> str:
+    """Why an image is corrupt, in words."""
+    if isinstance(error, UnidentifiedImageError):  # its own message shows a memory address
+        return "not an image of a known format"
+    return f"{type(error).__name__}: {error}"
 
 
 def to_pixels(encoded: Encoded, resolution: int) -> tuple[np.ndarray, bool]:
@@ -154,11 +203,43 @@ def to_pixels(encoded: Encoded, resolution: int) -> tuple[np.ndarray, bool]:
     Raises:
         Exception: Whatever Pillow raises for an image that it cannot read whole.
     """
+    rgb, is_grey = to_upright(encoded)
+    return np.asarray(to_square(rgb, resolution)).transpose(2, 0, 1), is_grey
+
+
+def to_upright(encoded: Encoded) -> tuple[Image.Image, bool]:
+    """The whole image upright, over white, as RGB; and whether the source image is greyscale.
+
+    Raises:
+        Exception: Whatever Pillow raises for an image that it cannot read whole.
+    """
     with _open(encoded) as image:
         rgb = _to_rgb(ImageOps.exif_transpose(image))
         is_grey = image.mode in GREY_MODES
-    square = ImageOps.fit(rgb, (resolution, resolution), Image.Resampling.BILINEAR)
-    return np.asarray(square).transpose(2, 0, 1), is_grey
+    return rgb, is_grey
+
+
+def to_square(image: Image.Image, resolution: int) -> Image.Image:
+    """The image with its shorter side scaled to `resolution`, and its centre cut out."""
+    return ImageOps.fit(image, (resolution, resolution), Image.Resampling.BILINEAR)
+
+
+def to_bytes(encoded: Encoded) -> bytes:
+    """The image as the bytes of a file: its own, or those of a PNG file where it was never encoded.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: There is no image.
+    """
+    if encoded is None:
+        raise ValueError("no bytes")
+    if isinstance(encoded, Path):
+        return encoded.read_bytes()
+    if isinstance(encoded, bytes):
+        return encoded
+    buffer = BytesIO()
+    encoded.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -183,7 +264,7 @@ def _open(encoded: Encoded) -> Image.Image:
 
 
 @contextmanager
-def _pillow_warnings() -> Iterator[None]:
+def pillow_warnings() -> Iterator[None]:
     """An image too large to be honest is an error; remarks on odd metadata stay silent."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
@@ -281,8 +362,10 @@ def _read_labels(file: Path) -> np.ndarray:
     """(n,) int64, or objects of type str."""
     with _parquet_errors(file), pq.ParquetFile(file) as parquet:
         schema = parquet.schema_arrow
-        if not {"image", "label"} <= set(schema.names):
-            raise DataError(f"{file} must have the columns `image` and `label`, but has {', '.join(schema.names)}.")
+        if any(schema.names.count(name) != 1 for name in ("image", "label")):
+            raise DataError(
+                f"{file} must have one column `image` and one `label`, but has {', '.join(schema.names) or 'none'}."
+            )
         kind = schema.field("image").type
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
@@ -311,7 +394,9 @@ def _stream_images(file: Path) -> Iterator[bytes | None]:
 def _parquet_errors(file: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # also what its reader stumbled over, such as a column's name that is no UTF-8
         raise DataError(f"{file} must be a readable Parquet file, but reading it failed: {error}") from error
 
 
@@ -342,7 +427,7 @@ def _read_classes(file: Path) -> tuple[str, ...]:
             names = names.get("classes", names)
         if isinstance(names, dict):
             names = [names[str(index)] for index in range(len(names))]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise DataError(f"{file} must be JSON that names every class index from 0, but is not: {error!r}.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise DataError(f"{file} must list the names of the classes as different strings, but does not. Correct it.")
@@ -365,6 +450,7 @@ def _empty_split(place: Path) -> DataError:
 
 def _unknown_layout(root: Path) -> DataError:
     return DataError(
-        f"The data must be 'digits', a Parquet file, a folder of Parquet files, or folders <class>/<image> or "
-        f"<split>/<class>/<image> ({' '.join(sorted(EXTENSIONS))}), but {root} is none of these."
+        f"The data must be 'digits', a Parquet file, a folder of Parquet files, folders <class>/<image> or "
+        f"<split>/<class>/<image> ({' '.join(sorted(EXTENSIONS))}), or torchvision:NAME@ROOT, but {root} is none of "
+        "these."
     )

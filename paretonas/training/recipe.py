@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from paretonas.errors import UsageError
 
+SCHEDULES = ("cosine", "exponential")
+LAYOUTS = ("auto", "channels-last", "contiguous")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -18,17 +22,27 @@ class Recipe:
         optimizer: A name that timm's `create_optimizer_v2` knows.
         lr: Peak learning rate at 256 images a step; scaled linearly to `batch_size`.
         momentum: Of the optimizer.
+        eps: Of the optimizer's denominator; 0 leaves the optimizer's own.
         weight_decay: Of all weights but biases and normalization.
-        warmup: Share of the steps over which the learning rate rises from 0; it then falls to 0 along a cosine.
+        decay_biases: Whether biases decay too (never those of normalization).
+        schedule: After the warm-up: `cosine` falls to 0; `exponential` is multiplied by `decay_rate` every
+            `decay_epochs`, counted from the first step.
+        warmup: Share of the steps over which the learning rate rises from 0.
+        decay_rate: Of the exponential schedule.
+        decay_epochs: Of the exponential schedule.
         label_smoothing: In [0, 1).
         crop: Padding around the image, as a share of its side, before a random crop of the old size.
+        min_area: Below 1: instead of `crop`, a random part of the image, of this share of its area or more and of
+            aspect 3/4 to 4/3, is scaled to the whole.
         is_flipped: Whether images are mirrored at random (never done where the data set says it does harm).
         mixup: timm's alpha; 0 is off.
         cutmix: timm's alpha; 0 is off.
-        ema: Decay of the weights' moving average, which is what is scored; 0 is off.
+        ema: Decay of the moving average of weights and normalization statistics, which is what is scored; 0 is off.
         dropout: Before the classifier.
         bn_momentum: PyTorch's momentum of the normalization statistics.
         clip: Largest norm of the gradient; 0 is off.
+        layout: Of tensors in memory: `channels-last`, `contiguous`, or `auto`, the faster one.
+        precision: Of the forward and backward pass: `float32`, `bfloat16`, or `auto`, the faster one.
 
     Raises:
         UsageError: A value out of range.
@@ -40,10 +54,16 @@ class Recipe:
     optimizer: str = "nesterov"
     lr: float = 0.2
     momentum: float = 0.9
+    eps: float = 0.0
     weight_decay: float = 5e-5
+    decay_biases: bool = False
+    schedule: str = "cosine"
     warmup: float = 0.1
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
     label_smoothing: float = 0.0
     crop: float = 0.125
+    min_area: float = 1.0
     is_flipped: bool = True
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -51,16 +71,22 @@ class Recipe:
     dropout: float = 0.0
     bn_momentum: float = 0.1
     clip: float = 5.0
+    layout: str = "auto"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         rules = {
-            "epochs": self.epochs > 0,
+            "epochs": 0 < self.epochs < 1e6,
             "batch_size": self.batch_size >= 2,
             "lr": self.lr > 0,
+            "eps": self.eps >= 0,
             "weight_decay": self.weight_decay >= 0,
             "warmup": 0 <= self.warmup < 1,
+            "decay_rate": 0 < self.decay_rate <= 1,
+            "decay_epochs": self.decay_epochs > 0,
             "label_smoothing": 0 <= self.label_smoothing < 1,
             "crop": 0 <= self.crop < 1,
+            "min_area": 0 < self.min_area <= 1,
             "ema": 0 <= self.ema < 1,
             "dropout": 0 <= self.dropout < 1,
             "bn_momentum": 0 < self.bn_momentum <= 1,
@@ -72,15 +98,18 @@ class Recipe:
         for name, holds in rules.items():
             if not holds:
                 raise UsageError(
-                    "A recipe has positive epochs, lr and bn_momentum, 2 or more images a batch, momentum, warmup, "
-                    "crop, ema, dropout and label_smoothing in [0, 1), and no negative weight_decay, mixup, cutmix or "
-                    f"clip, but got {name}={getattr(self, name)}."
+                    "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, 2 or more "
+                    "images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), and no "
+                    f"negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
                 )
+        for name, known in (("schedule", SCHEDULES), ("layout", LAYOUTS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise UsageError(f"A recipe's {name} is one of {', '.join(known)}, but got {getattr(self, name)!r}.")
 
 
 SEARCH = Recipe(
     about="Short proxy for the search: few epochs, cosine with warm-up, no regularization to speak of",
-    epochs=2,
+    epochs=2.0,
     batch_size=64,
     lr=0.3,
     warmup=0.2,
@@ -89,7 +118,7 @@ SEARCH = Recipe(
 
 SMALL_IMAGE = Recipe(
     about="Final training of images of 32 to 96 pixels",
-    epochs=60,
+    epochs=60.0,
     weight_decay=2e-4,
     warmup=0.05,
     label_smoothing=0.1,
@@ -98,3 +127,27 @@ SMALL_IMAGE = Recipe(
     ema=0.999,
     dropout=0.2,
 )
+
+MNASNET = Recipe(
+    about="Final training as published for ImageNet: RMSProp, x0.97 every 2.4 epochs, moving average (350 epochs)",
+    epochs=350.0,
+    batch_size=1024,
+    optimizer="rmsproptf",
+    lr=0.016,
+    eps=1e-3,
+    weight_decay=1e-5,
+    decay_biases=True,
+    schedule="exponential",
+    warmup=5 / 350,
+    label_smoothing=0.1,
+    min_area=0.08,
+    ema=0.9999,
+    dropout=0.2,
+    bn_momentum=0.01,
+    clip=0.0,
+)
+"""Source: Tan et al., MnasNet, CVPR 2019, section 5; tensorflow/tpu, models/official/mnasnet (mnasnet_config.py,
+mnasnet_main.py, mnasnet_model.py). TensorFlow's RMSProp has epsilon inside the root and an accumulator that begins at
+1, which timm's `rmsproptf` reproduces; its decay of .9 is that optimizer's default.
+Differs: symmetric padding; batch 1024 as in the code (4096 in the paper), the learning rate scaled alike.
+"""

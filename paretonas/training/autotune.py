@@ -1,0 +1,135 @@
+"""The fastest way to train on this machine, found by measuring a few steps of each.
+
+First layout and precision, in one worker of one thread; then how the cores are shared out: many workers of one thread
+each, or fewer of several. Whatever the recipe or the user has fixed is not touched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+
+from paretonas.errors import ParetonasError, TrainingError
+from paretonas.network import build
+from paretonas.space import spec_from_json
+from paretonas.training.classification import torch_device, train
+from paretonas.training.data import Split
+from paretonas.training.recipe import LAYOUTS, PRECISIONS, Recipe
+
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class SpeedJob:
+    """A few steps of a training, to be timed in a worker.
+
+    Args:
+        spec: As JSON data.
+        recipe: How.
+        shape: (C, R, R) of an image.
+        classes: Outputs.
+        torch_device: Where.
+    """
+
+    spec: Mapping[str, Any]
+    recipe: Recipe
+    shape: tuple[int, int, int]
+    classes: int
+    torch_device: str
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was picked, and what was measured.
+
+    Args:
+        layout: For `Recipe.layout`.
+        precision: For `Recipe.precision`.
+        workers: Side by side; 0 where the user had decided.
+        threads: Of each.
+        images_per_second: Of all workers together, by what was tried.
+    """
+
+    layout: str
+    precision: str
+    workers: int
+    threads: int
+    images_per_second: Mapping[str, float]
+
+    def __str__(self) -> str:
+        tried = ", ".join(f"{name} {speed:.0f}" for name, speed in self.images_per_second.items())
+        share = f" on {self.workers} x {self.threads} threads" if self.workers else ""
+        return f"Training in {self.layout} {self.precision}{share} was the fastest here, in images a second: {tried}."
+
+
+def images_per_second(job: SpeedJob) -> float:
+    """Images a second of the job's training once it is warm; runs in a worker."""
+    batch = job.recipe.batch_size
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (STEPS * batch, *job.shape), dtype=torch.uint8, generator=generator).numpy()
+    labels = torch.randint(0, job.classes, (STEPS * batch,), generator=generator).numpy()
+    recipe = replace(job.recipe, epochs=1)
+    model = build(spec_from_json(job.spec), job.classes, job.shape[0], recipe.dropout)
+    device = torch_device(job.torch_device)
+    marks: list[float] = []
+    train(model, Split(images, labels), recipe, job.classes, 0, device=device, on_step=lambda *_: marks.append(_now()))
+    return batch * (len(marks) - 1) / (marks[-1] - marks[0])  # the first step warms up
+
+
+def _now() -> float:
+    return time.perf_counter()
+
+
+def autotune(job: SpeedJob, start: Callable[[int, int], Any], cores: int, is_sharing: bool) -> Tuning:
+    """Measure and pick.
+
+    Args:
+        job: A typical network and the recipe; what is `auto` there is picked.
+        start: Gives an executor of so many workers of so many threads.
+        cores: How many there are to share out.
+        is_sharing: Whether workers and threads are to be picked too.
+
+    Raises:
+        TrainingError: Nothing trains.
+    """
+    recipe, speeds = job.recipe, {}
+    layouts = [recipe.layout] if recipe.layout != "auto" else list(LAYOUTS[1:])
+    precisions = [recipe.precision] if recipe.precision != "auto" else list(PRECISIONS[1:])
+    best, pair = 0.0, (layouts[0], precisions[0])
+    with start(1, 1) as executor:
+        for layout, precision in product(layouts, precisions):
+            speed = _speed(executor, [replace(job, recipe=replace(recipe, layout=layout, precision=precision))])
+            speeds[f"{layout} {precision}"] = speed
+            if speed > best:
+                best, pair = speed, (layout, precision)
+    if not best:
+        raise TrainingError("Autotuning found no way to train: every step failed. Check the recipe.")
+    tuned = replace(job, recipe=replace(recipe, layout=pair[0], precision=pair[1]))
+    workers, threads, best = cores, 1, 0.0
+    for n in [n for n in range(cores, 0, -1) if cores % n == 0] if is_sharing and cores > 1 else []:
+        with start(n, cores // n) as executor:
+            speed = _speed(executor, [tuned] * n)
+        speeds[f"{n} x {cores // n} threads"] = speed
+        if speed > best:
+            best, workers, threads = speed, n, cores // n
+    return Tuning(*pair, workers if is_sharing else 0, threads, speeds)
+
+
+def _speed(executor: Any, jobs: list[SpeedJob]) -> float:
+    """Images a second of the jobs together; 0 if one fails. Twice, as in the first round workers still start."""
+    try:
+        return [_sum(executor, jobs) for _ in range(2)][-1]
+    except ParetonasError:
+        return 0.0
+
+
+def _sum(executor: Any, jobs: list[SpeedJob]) -> float:
+    submitted = [executor.submit(f"{i}", images_per_second, job) for i, job in enumerate(jobs)]
+    while not all(job.is_done for job in submitted):
+        executor.wait()
+    return float(sum(job.result() for job in submitted))

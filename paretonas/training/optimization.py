@@ -1,0 +1,88 @@
+"""How weights move: optimizer, learning-rate schedule and moving average of a recipe, all from timm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler, StepLRScheduler
+from timm.utils import ModelEmaV3
+from torch import nn, optim
+
+from paretonas.errors import UsageError
+from paretonas.training.recipe import Recipe
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check what only timm knows.
+
+    Raises:
+        UsageError: timm has no such optimizer.
+    """
+    try:
+        make_optimizer(nn.Linear(1, 1), recipe, recipe.batch_size)
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}"
+        ) from None
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.Optimizer:
+    """The recipe's optimizer at its peak learning rate; weight decay on what the recipe says."""
+    decayed, kept = [], []
+    for parameter, is_normalization, is_bias in _parameters(model):
+        decays = not is_normalization and (recipe.decay_biases or not is_bias)
+        (decayed if decays else kept).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    own = {"eps": recipe.eps} if recipe.eps else {}
+    lr = recipe.lr * batch_size / 256
+    groups = [group for group in groups if group["params"]]
+    return create_optimizer_v2(groups, opt=recipe.optimizer, lr=lr, momentum=recipe.momentum, **own)
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[nn.Parameter, bool, bool]]:
+    """Every parameter once, whether a normalization owns it, and whether it is a bias."""
+    for module in model.modules():
+        is_normalization = "Norm" in type(module).__name__
+        for name, parameter in module.named_parameters(recurse=False):
+            yield parameter, is_normalization, name == "bias"
+
+
+def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int, steps_an_epoch: int) -> Any:
+    """A scheduler of timm's for `steps` steps; `step_update(n)` sets the learning rate of step n, from 0.
+
+    A warm-up replaces the first part of the schedule; it does not shift the rest.
+    """
+    warmup = {"warmup_t": round(recipe.warmup * steps), "warmup_lr_init": 0.0, "t_in_epochs": False}
+    if recipe.schedule == "cosine":
+        return CosineLRScheduler(optimizer, t_initial=steps, lr_min=0.0, **warmup)
+    decay_steps = max(1, round(recipe.decay_epochs * steps_an_epoch))
+    return StepLRScheduler(optimizer, decay_t=decay_steps, decay_rate=recipe.decay_rate, warmup_prefix=False, **warmup)
+
+
+class MovingAverage:
+    """Moving average of weights and normalization statistics, its decay rising as TensorFlow's does.
+
+    The decay of update n, from 0, is `min(decay, (1 + n) / (10 + n))`.
+
+    Source: tf.train.ExponentialMovingAverage with num_updates, as the MnasNet release uses it.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self._decay = decay
+        self._average = ModelEmaV3(model, decay=decay)
+
+    def update(self, model: nn.Module, number: int) -> None:
+        """Move towards `model`; `number` counts the updates from 0."""
+        self._average.decay = min(self._decay, (1 + number) / (10 + number))
+        self._average.update(model)
+
+    @property
+    def model(self) -> nn.Module:
+        """The averaged model."""
+        module: nn.Module = self._average.module
+        return module

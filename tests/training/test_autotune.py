@@ -1,0 +1,74 @@
+import pytest
+
+from paretonas.errors import TrainingError
+from paretonas.executor import executors
+from paretonas.network.zoo import zoo_spec
+from paretonas.space import spec_to_json
+from paretonas.training import autotune as module
+from paretonas.training.autotune import SpeedJob, autotune
+from paretonas.training.recipe import Recipe
+
+JOB = SpeedJob(spec_to_json(zoo_spec("mobilenet-v2", 0.25, 8)), Recipe(batch_size=4), (1, 8, 8), 3, "cpu")
+SPEEDS = {
+    ("channels-last", "float32"): 100.0,
+    ("channels-last", "bfloat16"): 150.0,
+    ("contiguous", "float32"): 60.0,
+    ("contiguous", "bfloat16"): 70.0,
+}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Executors that were asked for, and speeds that depend on the recipe alone."""
+    asked = []
+    monkeypatch.setattr(
+        module, "images_per_second", lambda job: SPEEDS[job.recipe.layout, job.recipe.precision] / len(asked)
+    )
+
+    def start(workers, threads):
+        asked.append((workers, threads))
+        return executors.create("serial").start()
+
+    start.asked = asked
+    return start
+
+
+def test_the_fastest_layout_and_precision_are_picked(started):
+    tuning = autotune(JOB, started, cores=1, is_sharing=False)
+    assert (tuning.layout, tuning.precision) == ("channels-last", "bfloat16")
+    assert tuning.images_per_second["contiguous float32"] == 60.0
+    assert "channels-last bfloat16 was the fastest here" in str(tuning)
+
+
+def test_what_the_recipe_fixes_is_kept(started):
+    job = SpeedJob(JOB.spec, Recipe(batch_size=4, precision="float32"), JOB.shape, JOB.classes, "cpu")
+    tuning = autotune(job, started, cores=1, is_sharing=False)
+    assert (tuning.layout, tuning.precision) == ("channels-last", "float32")
+    assert len(tuning.images_per_second) == 2
+
+
+def test_cores_are_shared_out_by_the_sum_of_all_workers(started):
+    tuning = autotune(JOB, started, cores=4, is_sharing=True)
+    assert started.asked == [(1, 1), (4, 1), (2, 2), (1, 4)]
+    assert tuning.images_per_second["4 x 1 threads"] == 4 * 150 / 2  # the fake slows down with every executor
+    assert (tuning.workers, tuning.threads) == (4, 1)
+
+
+def test_a_way_that_fails_is_not_picked(started, monkeypatch):
+    def speed(job):
+        if job.recipe.precision == "bfloat16":
+            raise RuntimeError("no bfloat16 here")
+        return 1.0
+
+    monkeypatch.setattr(module, "images_per_second", speed)
+    assert autotune(JOB, started, 1, False).precision == "float32"
+
+
+def test_nothing_that_trains_is_an_error(started, monkeypatch):
+    monkeypatch.setattr(module, "images_per_second", lambda job: 1 / 0)
+    with pytest.raises(TrainingError, match="no way to train"):
+        autotune(JOB, started, 1, False)
+
+
+def test_speed_is_measured_by_real_steps():
+    assert module.images_per_second(JOB) > 0
