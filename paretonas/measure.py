@@ -1,19 +1,24 @@
-"""Timing of any model: a file, a spec, or a published network by name."""
+"""Timing of any model: a file, a spec, or a published network by name; as a whole, or block by block."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from paretonas.device import Device, ModelFile, parse_device
 from paretonas.device.device import REFERENCE_NAME, REFERENCE_SHAPE, REFERENCE_WIDTH
-from paretonas.errors import UsageError
+from paretonas.device.profile import Profile, block_latencies, parts, profile
+from paretonas.errors import SpecError, StoreError, UsageError
 from paretonas.evaluate import RECORD, Cache, calibration, time_model
 from paretonas.network import build
+from paretonas.network.cost import Cost, spec_cost
 from paretonas.network.zoo import ZOO, scaled_spec, zoo_entry, zoo_spec
-from paretonas.space import Spec, load_spec
-from paretonas.trial import Latency
+from paretonas.space import Spec, load_spec, read_json, spec_hash, spec_to_json
+from paretonas.trial import Latency, latency_from_json
 
 
 def measure_model(
@@ -57,6 +62,114 @@ def measure_model(
         shape = (1, channels, side, side)
         latency = time_model(chosen, build(spec, classes, channels), spec, shape, folder, cache, RECORD)
     return _result(model, latency)
+
+
+def measure_blocks(
+    model: str,
+    device: str,
+    cache: Cache,
+    folder: Path,
+    width: float = 1.0,
+    resolution: int | None = None,
+    classes: int = 1000,
+    channels: int = 3,
+    is_small_image: bool = False,
+) -> dict[str, Any]:
+    """Time `model` on `device` and say which of its parts take how much of the time.
+
+    Latency and profile are cached together, so that they are taken once; what was taken on a busy machine is taken
+    again.
+
+    Args:
+        model: Path of a spec (`.json`), or a name of the zoo.
+        device: As users write it; this machine, with a runtime that has a profiler.
+        cache: Keeps the device's calibration, latency and profile.
+        folder: For the reference network's file.
+        width: Multiplier of the filters.
+        resolution: Side of the images; a zoo network has a default.
+        classes: Outputs.
+        channels: Of the images.
+        is_small_image: Give a zoo network the strides that searches use for small images.
+
+    Returns:
+        What `measure_model` returns, with `spec`, `input_shape`, `classes`; `blocks`, each with `name`, `share` of the
+        time, `latency_ms`, `macs`, `macs_share` and `ms_per_mmac` (milliseconds per million MACs, None without MACs);
+        and `profile`: the raw times in seconds of whatever the runtime executed, and of doing nothing.
+
+    Raises:
+        UsageError: No such network, or a file: it does not say of which blocks it was made.
+        ExportError: It could not be exported.
+        MeasureError: It could not be timed or profiled.
+    """
+    if Path(model).suffix in (".onnx", ".safetensors"):
+        raise UsageError(f"Blocks are those of a spec (.json) or of a network of the zoo, but got the file {model}.")
+    spec, side = _spec(model, width, resolution, is_small_image)
+    shape = (1, channels, side, side)
+    latency, taken = _latency_and_profile(parse_device(device), spec, classes, shape, cache, folder)
+    return {
+        **_result(model, latency),
+        "spec": spec_to_json(spec),
+        "input_shape": list(shape),
+        "classes": classes,
+        "blocks": _blocks(spec, spec_cost(spec, side, classes, channels), latency, taken),
+        "profile": asdict(taken),
+    }
+
+
+def spec_blocks(
+    spec: Spec, device: Device, cache: Cache, folder: Path, input_shape: tuple[int, ...], classes: int
+) -> list[dict[str, Any]]:
+    """The `blocks` of `measure_blocks` for a spec.
+
+    Raises:
+        ExportError: It could not be exported.
+        MeasureError: It could not be timed or profiled.
+    """
+    latency, taken = _latency_and_profile(device, spec, classes, input_shape, cache, folder)
+    return _blocks(spec, spec_cost(spec, input_shape[2], classes, input_shape[1]), latency, taken)
+
+
+def _latency_and_profile(
+    device: Device, spec: Spec, classes: int, shape: tuple[int, ...], cache: Cache, folder: Path
+) -> tuple[Latency, Profile]:
+    key = {"spec": spec_hash(spec), "input_shape": list(shape), "classes": classes, **device.identity}
+    known = cache.get("profile", key)
+    if known is not None:
+        return latency_from_json(known.get("latency")), _profile_from_json(known.get("profile"))
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
+        torch.manual_seed(0)
+        built = build(spec, classes, shape[1])
+        file = device.export(built, spec, shape, Path(passing, "candidate"))
+        device.verify(built, file)
+        latency = device.measure(file, folder, calibration(device, folder, cache), RECORD)
+        taken = profile(device, file)
+    if not latency.flags:
+        cache.put("profile", key, {"latency": asdict(latency), "profile": asdict(taken)})
+    return latency, taken
+
+
+def _profile_from_json(data: object) -> Profile:
+    try:
+        found: Profile = read_json(Profile, data, "profile")
+    except SpecError as error:
+        raise StoreError(f"A stored profile holds the times of every run, but: {error}") from None
+    return found
+
+
+def _blocks(spec: Spec, cost: Cost, latency: Latency, taken: Profile) -> list[dict[str, Any]]:
+    modules, counted = parts(spec, cost), {"": (cost.params, cost.macs), **cost.by_module}
+    rows = []
+    for block in block_latencies(taken, modules, latency.latency_ms):
+        macs = sum(counted[name][1] for name in modules[block.name])
+        rows.append(
+            {
+                **asdict(block),
+                "macs": macs,
+                "macs_share": macs / cost.macs if cost.macs else None,
+                "ms_per_mmac": block.latency_ms / macs * 1e6 if macs else None,
+            }
+        )
+    return rows
 
 
 def _spec(model: str, width: float, resolution: int | None, is_small_image: bool) -> tuple[Spec, int]:

@@ -4,10 +4,14 @@ Networks of our own layers are written directly: the module is traced symbolical
 and batch normalization is folded into the convolution before it. That takes a tenth of a second, where PyTorch's
 exporter takes several; in a search the conversion would otherwise cost more than the measurement. Foreign models go
 through PyTorch's exporter, which is also the oracle of the tests. The batch dimension is left open.
+
+Nodes and their outputs are named after the module that they come from (`blocks.2.0.body.0/conv_12`). An engine that
+fuses nodes keeps one of these names, so that its profile can be read by module: see `modules_of_nodes`.
 """
 
 from __future__ import annotations
 
+import ast
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -85,6 +89,7 @@ def export_directly(model: nn.Module, input_shape: Sequence[int], path: Path) ->
     values: dict[fx.Node, str] = {}
     pending: dict[fx.Node, nn.Conv2d] = {}  # convolutions that wait for the normalization after them
     for node in traced.graph.nodes:
+        graph.module = _module_path(node)
         if node.op == "placeholder":
             values[node] = "images"
         elif node.op == "output":
@@ -97,6 +102,7 @@ def export_directly(model: nn.Module, input_shape: Sequence[int], path: Path) ->
                 pending[node] = module
                 values[node] = values[source]
             elif isinstance(module, nn.BatchNorm2d) and source in pending:
+                graph.module = _module_path(source)
                 values[node] = _conv(graph, pending[source], values[source], _fold(module))
             elif type(module) in MODULES:
                 values[node] = MODULES[type(module)](graph, module, values[source])
@@ -108,14 +114,19 @@ def export_directly(model: nn.Module, input_shape: Sequence[int], path: Path) ->
 
 
 class _Graph:
-    """Nodes and weights under way."""
+    """Nodes and weights under way.
+
+    Attributes:
+        module: Dotted path of the module that the next nodes come from.
+    """
 
     def __init__(self) -> None:
+        self.module = ""
         self.nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        output = f"{op.lower()}_{len(self.nodes)}"
+        output = f"{self.module}/{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
@@ -137,6 +148,43 @@ class _Graph:
         model = helper.make_model(graph, opset_imports=opset, producer_name="paretonas", ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
+
+
+def modules_of_nodes(path: Path) -> dict[str, str]:
+    """The dotted path of the module behind every node of a file, by the node's name and by its outputs' names.
+
+    Nodes that PyTorch's exporter wrote carry their modules as metadata; a folded normalization stands for the
+    convolution before it. A node of unknown origin is left out; one of the model itself has the path "".
+    """
+    found: dict[str, str] = {}
+    graph = onnx.load(path, load_external_data=False).graph
+    for node in graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), None)
+        if scopes is not None:
+            module = _innermost(scopes)
+        else:
+            module = node.name.rpartition("/")[0] if "/" in node.name else None
+        if module is not None:
+            found |= dict.fromkeys(filter(None, (node.name, *node.output)), module)
+    return found
+
+
+def _innermost(scopes: str) -> str | None:
+    """The module of PyTorch's list of scopes, whose last entry is the operation.
+
+    >>> _innermost("['', 'blocks', 'blocks.0', 'relu_1']")
+    'blocks.0'
+    """
+    try:
+        names = ast.literal_eval(scopes)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # whatever a stranger's file says
+        return None
+    return str(names[-2]) if isinstance(names, list) and len(names) > 1 else None
+
+
+def _module_path(node: fx.Node) -> str:
+    """Of the module that is called, or of the one whose code calls a function."""
+    return str(node.target) if node.op == "call_module" else next(reversed(node.meta.get("nn_module_stack", {})), "")
 
 
 Affine = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -10,7 +10,7 @@ from torch import nn
 
 from paretonas.errors import ExportError
 from paretonas.export import onnx as onnx_export
-from paretonas.export.onnx import export_directly, export_onnx, export_with_torch
+from paretonas.export.onnx import export_directly, export_onnx, export_with_torch, modules_of_nodes
 from paretonas.network import build
 from paretonas.network.zoo import zoo_spec
 from paretonas.space import ForeignSpec
@@ -117,6 +117,24 @@ def test_normalization_is_folded_into_the_convolutions(path):
     assert {node.op_type for node in graph.node} == {"Conv", "Relu", "Add", "GlobalAveragePool", "Flatten", "Gemm"}
     # Stem, head, and of 17 layers three convolutions each, but for the first, which has two.
     assert sum(node.op_type == "Conv" for node in graph.node) == 2 + 16 * 3 + 2
+
+
+def test_nodes_are_named_after_their_modules(path):
+    model = build(TINY, 10)
+    export_onnx(model, TINY, (1, 3, 16, 16), path)
+    nodes = onnx.load(path).graph.node
+    modules = [(node.op_type, node.name.rpartition("/")[0]) for node in nodes]
+    assert modules[:2] == [("Conv", "stem.0"), ("Clip", "stem.2")]  # a convolution with its normalization is the former
+    assert ("Mul", "blocks.0.0.body.3") in modules  # the module whose code multiplies
+    assert ("Pad", "blocks.0.0.skip") in modules
+    assert ("Add", "blocks.0.1") in modules
+    assert modules[-3:] == [("GlobalAveragePool", "pool"), ("Flatten", "flatten"), ("Gemm", "classifier")]
+    assert {module for _, module in modules} <= {name for name, _ in model.named_modules()}
+    assert len({node.name for node in nodes}) == len(nodes)
+    found = modules_of_nodes(path)
+    assert found == {node.name: module for node, (_, module) in zip(nodes, modules, strict=True)} | {
+        "logits": "classifier"
+    }
 
 
 def test_export_overwrites_and_leaves_the_model_as_it_was(path):

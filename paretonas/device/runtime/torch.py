@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from paretonas.device.device import Images, LoadedModel, Runtime
+from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, ExportError, MeasureError
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
 
@@ -42,7 +47,10 @@ class TorchRuntime(Runtime):
         return (1, *_load(path).input_shape[1:])
 
     def open(self, path: Path) -> LoadedModel:
-        model = _load(path).model.to(memory_format=torch.channels_last)
+        return self._runner(_load(path).model)
+
+    def _runner(self, model: nn.Module) -> LoadedModel:
+        model.to(memory_format=torch.channels_last)
 
         def run(x: Images) -> Images:
             torch.set_num_threads(self.threads)
@@ -58,3 +66,60 @@ def _load(path: Path) -> Checkpoint:
         return load_checkpoint(path)
     except ExportError as error:
         raise MeasureError(str(error)) from error
+
+
+def profile_torch(runtime: TorchRuntime, path: Path, x: Images, runs: int) -> Profile:
+    """The times between the hooks of all modules; a module's own code counts for it, its children's does not.
+
+    Read from the runtime's clock. Modules that do nothing, run in turn with the network, tell what a hook takes.
+
+    Raises:
+        MeasureError: PyTorch does not take the file, or the runs differ in the modules that they call.
+    """
+    clock = time.thread_time if runtime.clock == "cpu" else time.perf_counter
+    network = _Spans(runtime, _load(path).model, clock)
+    idle = _Spans(runtime, nn.Sequential(*(nn.Identity() for _ in range(20))), clock)
+    traces, overhead = [], []
+    for _ in range(runs):
+        traces.append(network.run(x))
+        overhead.append(statistics.fmean(seconds for *_, seconds in idle.run(x)[1:-1]))  # the ends are no hooks
+    return profile_of_runs(traces, overhead)
+
+
+class _Spans:
+    """Cuts the runs of a model into spans of time, each of the module whose own code ran.
+
+    Args:
+        runtime: Runs it.
+        model: Gets hooks on all its modules.
+        clock: Seconds.
+    """
+
+    def __init__(self, runtime: TorchRuntime, model: nn.Module, clock: Callable[[], float]):
+        for name, module in model.named_modules():
+            if module is not model:
+                module.register_forward_pre_hook(partial(self._enter, name))
+                module.register_forward_hook(self._leave)
+        self._run, self._clock = runtime._runner(model), clock
+
+    def run(self, x: Images) -> list[tuple[str, str, float]]:
+        """Type and path of the module, and seconds, of every span."""
+        self._inside, self._found = [("model", "")], list[tuple[str, str, float]]()
+        self._since = self._clock()
+        self._run(x)
+        self._cut()
+        return self._found
+
+    def _enter(self, name: str, module: nn.Module, _: Any) -> None:
+        self._cut()
+        self._inside.append((type(module).__name__, name))
+        self._since = self._clock()
+
+    def _leave(self, *_: Any) -> None:
+        self._cut()
+        self._inside.pop()
+        self._since = self._clock()
+
+    def _cut(self) -> None:
+        now = self._clock()
+        self._found.append((*self._inside[-1], now - self._since))

@@ -27,7 +27,7 @@ class LocalTransport(Transport):
     is_here: ClassVar[bool] = True
 
     def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
-        with _quiet_core(is_pinned=runtime.clock == "cpu"):
+        with quiet_core(is_pinned=runtime.clock == "cpu"):
             return time_pairs(_run(runtime, candidate), _run(runtime, reference), protocol, clock=runtime.clock)
 
     def conditions(self) -> Mapping[str, Any]:
@@ -46,7 +46,7 @@ def _run(runtime: Runtime, file: ModelFile) -> Run:
 
 
 @contextmanager
-def _quiet_core(is_pinned: bool) -> Iterator[None]:
+def quiet_core(is_pinned: bool) -> Iterator[None]:
     """Hold this machine's measuring lock, on the last of the allowed cores if the work is one thread's."""
     with Path(tempfile.gettempdir(), f"paretonas-measuring-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
