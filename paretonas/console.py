@@ -1,4 +1,4 @@
-"""What the command line prints: tables, progress, estimates. Only `cli.py` uses it."""
+"""What the command line prints: tables, progress, estimates. Only `cli` uses it."""
 
 from __future__ import annotations
 

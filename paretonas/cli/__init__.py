@@ -1,0 +1,9 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done, 1 the work failed, 2 bad usage, 130 interrupted.
+"""
+
+from paretonas.cli import catalogue, finalists, networks, searching  # noqa: F401 - they add their commands to the app
+from paretonas.cli.app import app, main
+
+__all__ = ["app", "main"]

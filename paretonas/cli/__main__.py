@@ -1,0 +1,6 @@
+"""`python -m paretonas.cli`."""
+
+from paretonas.cli import main
+
+if __name__ == "__main__":
+    main()

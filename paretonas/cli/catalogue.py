@@ -1,0 +1,76 @@
+"""Commands that list plugins: spaces, strategies, devices, recipes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from paretonas import console
+from paretonas.cli.app import AsJson, app
+from paretonas.registry import Registry, describe_options
+from paretonas.space import spaces
+from paretonas.strategy import strategies
+
+
+@app.command("spaces")
+def list_spaces(as_json: AsJson = False) -> None:
+    """List the search spaces and their options."""
+    _print_registry(spaces, as_json, lambda plugin: {"size": plugin().build().size})
+
+
+@app.command("strategies")
+def list_strategies(as_json: AsJson = False) -> None:
+    """List the search strategies and their options."""
+    _print_registry(strategies, as_json)
+
+
+@app.command("devices")
+def list_devices(as_json: AsJson = False) -> None:
+    """List the runtimes and transports that a device is made of."""
+    from paretonas.device import runtimes, transports
+
+    if as_json:
+        console.print_json({"runtimes": _registry_rows(runtimes), "transports": _registry_rows(transports)})
+        return
+    for registry in (runtimes, transports):
+        _print_registry(registry, as_json=False)
+    form = "runtime[:options][@transport:address], as in onnxruntime:threads=4"
+    console.out.print(f"\nA device is written {form}", markup=False)
+
+
+@app.command("recipes")
+def list_recipes(as_json: AsJson = False) -> None:
+    """List the training recipes and their options."""
+    from paretonas.training import recipes
+
+    if as_json:
+        console.print_json([{"name": name, **asdict(recipes.load(name))} for name in recipes])
+        return
+    for name in recipes:
+        recipe = recipes.load(name)
+        console.out.print(f"[bold]{name}[/]  {recipe.about}")
+        console.out.print("  " + " ".join(f"{k}={v}" for k, v in asdict(recipe).items() if k != "about"))
+
+
+def _registry_rows(registry: Registry, more: Any = lambda plugin: {}) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "about": registry.summary(name),
+            "options": describe_options(registry.load(name)),
+            **more(registry.load(name)),
+        }
+        for name in registry
+    ]
+
+
+def _print_registry(registry: Registry, as_json: bool, more: Any = lambda plugin: {}) -> None:
+    rows = _registry_rows(registry, more)
+    if as_json:
+        console.print_json(rows)
+        return
+    for row in rows:
+        size = f" ({row['size']:,} architectures)" if "size" in row else ""
+        console.out.print(f"{registry.kind} [bold]{row['name']}[/]{size}  {row['about']}")
+        if row["options"]:
+            console.out.print("  options: " + " ".join(row["options"]))

@@ -1,0 +1,313 @@
+"""Commands about searches: search, resume, list, show, front, report, delete."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from paretonas import console
+from paretonas.cli.app import AsJson, Name, app
+from paretonas.cli.reading import read_seconds, read_toml
+from paretonas.console import duration
+from paretonas.errors import DeviceError, TrainingError, UsageError, WorkError
+from paretonas.space import spaces, spec_to_json
+from paretonas.store import Store
+from paretonas.trial import State
+
+Compare = Annotated[list[str] | None, typer.Option(help="Another search to show beside it; may be repeated.")]
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Name of the search; may come from --config.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, a Parquet file or folder (columns image, label), or folders of images.")
+    ] = None,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Latency to aim at, in ms. Default: what MobileNetV2 takes on the device.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="runtime\\[:options]\\[@transport:address]; `onnxruntime`.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
+    width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="What to try next: `ppo`, `ppo:batch=10`, …")] = None,
+    trials: Annotated[int | None, typer.Option(help="Budget: number of trials; 100 if no --time is given.")] = None,
+    time: Annotated[str | None, typer.Option(help="Budget: wall time, such as 90s, 45m, 3h or 1h30m.")] = None,
+    reward: Annotated[str | None, typer.Option(help="soft, hard, accuracy, or exponents ALPHA,BETA.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="Hard limit, such as 'params<=2e6' or 'latency_ms<=8'; may be repeated.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="How a candidate is trained: `search:epochs=3`, …")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels; inferred.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Train on a class-balanced part of this size.")] = None,
+    val_images: Annotated[int | None, typer.Option(help="Images held out to score candidates.")] = None,
+    skip_corrupt: Annotated[bool, typer.Option("--skip-corrupt", help="Leave corrupt images out.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Decode images while training, as is done where they do not fit in memory.")
+    ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also run random search with the same budget, and published networks.")
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="With --baselines: a model of your own, module:factory; may be repeated.")
+    ] = None,
+    executor: Annotated[str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`.")] = None,
+    trial_time: Annotated[str | None, typer.Option(help="Longest training of one candidate, such as 10m.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the strategy and the training.")] = None,
+    torch_device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (only cpu was tried).")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with these options; the command line wins.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search networks for your data, device and latency budget.
+
+    Example: paretonas search cats --data photos/ --target-ms 5 --width 0.5 --trials 60
+    """
+    given = {
+        "name": name, "data": data, "target_ms": target_ms, "device": device, "space": space, "width": width,
+        "strategy": strategy, "trials": trials, "seconds": read_seconds(time), "reward": reward, "limits": limit,
+        "recipe": recipe, "resolution": resolution, "train_images": train_images, "val_images": val_images,
+        "skip_corrupt": skip_corrupt or None, "stream": stream or None, "baselines": baselines or None,
+        "models": model, "executor": executor, "trial_seconds": read_seconds(trial_time),
+        "seed": seed, "torch_device": torch_device,
+    }  # fmt: skip
+    settings = read_toml(config) if config else {}
+    settings |= {key: value for key, value in given.items() if value is not None}
+    for needed in ("name", "data"):
+        if needed not in settings:
+            raise UsageError(f"A search needs a {needed}: paretonas search NAME --data DATA.")
+    from paretonas.config import config_from_json
+    from paretonas.search import new_search
+
+    checked, here = config_from_json(settings), context.obj
+    with console.search_listener(as_json) as listener:
+        found = new_search(checked, here.store(), here.home, listener)
+        _run(found, as_json, listener)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    name: Name,
+    trials: Annotated[int | None, typer.Option(help="New budget: number of trials in all.")] = None,
+    time: Annotated[str | None, typer.Option(help="New budget: wall time in all, such as 3h.")] = None,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Give it baselines if it has none yet.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a search that was stopped, killed, or whose budget is raised."""
+    from paretonas.search import open_search
+
+    here = context.obj
+    with console.search_listener(as_json) as listener:
+        found = open_search(name, here.store(), here.home, listener, trials, read_seconds(time), baselines)
+        _run(found, as_json, listener)
+
+
+def _run(search: Any, as_json: bool, listener: Any) -> None:
+    """Run a search, and then its baselines."""
+    from paretonas.search import baselines
+
+    try:
+        _run_one(search, as_json)
+        for baseline in baselines(search, listener):
+            console.err.print(f"\nBaselines: {baseline.config.name}")
+            _run_one(baseline, as_json)
+    except KeyboardInterrupt:
+        name = search.config.name
+        console.err.print(f"Stopped; nothing that was finished is lost. Go on with: paretonas resume {name}")
+        raise typer.Exit(130) from None
+
+
+def _run_one(search: Any, as_json: bool) -> None:
+    """Run one search with its first lines and its end."""
+    name = search.config.name
+    if not as_json:
+        _print_plan(search)
+    trials = search.run()
+    if not as_json:
+        unique = len({trial.spec_hash for trial in trials})
+        states = [trial.state for trial in trials]
+        counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
+        console.out.print(f"\n{len(trials)} trials ({counts}), {unique} different networks.")
+        _print_front(name, trials)
+        flagged = sum(trial.metrics.get("latency_flags", 0) > 0 for trial in trials)
+        if flagged:
+            console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
+        if State.COMPLETE in states:
+            console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
+
+
+def _print_plan(search: Any) -> None:
+    from paretonas.executor import executors
+
+    trials = search.store.trials(search.config.name)
+    budget = search.config.budget
+    left = None if budget is None else max(0, budget - sum(trial.state.is_final for trial in trials))
+    paid = [trial.seconds for trial in trials if trial.state is State.COMPLETE and not trial.is_reused]
+    try:
+        seconds = sum(paid) / len(paid) if paid else search.evaluator.estimate(search.typical_spec())
+    except TrainingError:
+        seconds = None
+    with executors.create(search.config.executor).start() as executor:
+        workers = executor.workers
+    console.plan(search, left, workers, seconds)
+
+
+@app.command("list")
+def list_searches(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the searches of this store."""
+    found = context.obj.store().searches()
+    if as_json:
+        console.print_json([{**asdict(s), "trials": {k.value: v for k, v in s.trials.items()}} for s in found])
+        return
+    if not found:
+        console.out.print("No searches yet. Begin with: paretonas search first --data digits")
+        return
+    rows = [
+        [
+            s.name,
+            s.created,
+            sum(s.trials.values()),
+            s.unique,
+            s.trials.get(State.COMPLETE, 0),
+            duration(s.seconds),
+        ]
+        for s in found
+    ]
+    console.table(["search", "created", "trials", "unique", "complete", "ran"], rows)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Name,
+    trial: Annotated[int | None, typer.Option(help="Show everything about one trial.")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the configuration that would repeat the search.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write all trials to this Parquet file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a search: its configuration, its trials, or one of them."""
+    from paretonas.report.table import config_toml, trial_row, write_parquet
+
+    store = context.obj.store()
+    config, trials = store.config(name), store.trials(name)
+    if toml:
+        sys.stdout.write(config_toml(config))
+    elif parquet is not None:
+        write_parquet(trials, parquet)
+        console.out.print(f"Wrote {len(trials)} trials to {parquet}.")
+    elif trial is not None:
+        chosen = next((t for t in trials if t.number == trial), None)
+        if chosen is None:
+            raise UsageError(f"Search {name!r} has trials 0 to {len(trials) - 1}, but got {trial}.")
+        space = spaces.create(chosen.architecture.space).build()  # the name of a space holds all its options
+        row = {**trial_row(chosen), "spec": spec_to_json(space.decode(chosen.architecture))}
+        if as_json:
+            console.print_json(row)
+        else:
+            lines = (f"{key:<18} {value}" for key, value in row.items() if value is not None)
+            console.out.print("\n".join(lines), markup=False)
+    elif as_json:
+        console.print_json({"config": config, "trials": [trial_row(t) for t in trials]})
+    else:
+        console.out.print("  ".join(f"{key}={value}" for key, value in config.items()), markup=False)
+        console.trial_table(trials)
+
+
+@app.command()
+def front(
+    context: typer.Context,
+    name: Name,
+    plot: Annotated[Path | None, typer.Option(help="Write the figure: .png, .svg or .html.")] = None,
+    compare: Compare = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the Pareto front of a search, and draw it, beside its baselines if it has some."""
+    from paretonas.report.figure import front_figure, save_figure
+    from paretonas.report.searched import companions
+    from paretonas.report.table import front_trials, trial_row
+
+    store = context.obj.store()
+    config, trials = store.config(name), store.trials(name)
+    if as_json:
+        console.print_json([trial_row(trial) for trial in front_trials(trials)])
+    else:
+        _print_front(name, trials)
+    if plot is not None:
+        title = f"{name}: {config['data'].rsplit('/', 1)[-1]} on {config.get('device', 'onnxruntime')}"
+        beside, names = companions(store, name, compare or ())
+        save_figure(front_figure(trials, title, config.get("target_ms"), beside, names), plot)
+        console.err.print(f"Wrote {plot}.")
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    name: Name,
+    output: Annotated[Path | None, typer.Option(help="File to write; NAME.html if none is given.")] = None,
+    compare: Compare = None,
+) -> None:
+    """Write the whole story of a search as one HTML file that needs no network.
+
+    The networks that it draws are profiled on the search's device first, if that has a profiler.
+    """
+    from paretonas.report.page import write_report
+
+    here = context.obj
+    store, path = here.store(), output or Path(f"{name}.html")
+    with console.err.status("Measuring where the time goes …"):
+        blocks = _blocks_of_drawn(name, store, here.home)
+    write_report(path, store, name, here.home, compare or (), blocks)
+    console.out.print(f"Wrote {path}.")
+
+
+def _blocks_of_drawn(name: str, store: Store, home: Path) -> dict[str, list[tuple[str, float, float]]]:
+    """Spec hash -> part, latency in ms and share of the time, for the networks that a report draws."""
+    from paretonas.device import parse_device
+    from paretonas.measure import spec_blocks
+    from paretonas.report.searched import decoded, read_searches
+    from paretonas.report.table import drawn_trials
+
+    found, blocks = read_searches(store, name, home)[0], {}
+    try:
+        device = parse_device(found.config.get("device", "onnxruntime"))
+        for trial in drawn_trials(found.trials):
+            spec, timing = decoded(trial), (found.timings or {}).get(trial.number)
+            if spec is not None and timing is not None and timing.input_shape and timing.classes:
+                rows = spec_blocks(spec, device, store, home / "cache", timing.input_shape, timing.classes)
+                blocks[trial.spec_hash] = [(row["name"], row["latency_ms"], row["share"]) for row in rows]
+    except (DeviceError, WorkError) as error:
+        console.err.print(f"The parts are drawn without their latencies: {error}", markup=False)
+    return blocks
+
+
+def _print_front(name: str, trials: Any) -> None:
+    from paretonas.report.table import front_trials
+
+    found = front_trials(trials)
+    if found:
+        console.trial_table(found, f"Pareto front of {name}, fastest first")
+    else:
+        console.out.print(f"Search {name} has no complete trial yet.")
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a search with its trials and files. What was measured stays cached for other searches."""
+    from paretonas.search import delete_search
+
+    here = context.obj
+    store = here.store()
+    trials = len(store.trials(name))
+    if not yes:
+        typer.confirm(f"Delete search {name!r} with {trials} trials and its files?", abort=True)
+    delete_search(name, store, here.home)
