@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paretonas.errors import UsageError
 from paretonas.objective import Limit
 from paretonas.objective.reward import HARD, SOFT
-from paretonas.space import read_json
+from paretonas.space import read_json, spaces
 
 LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
 """Metrics that are known before an architecture is trained."""
@@ -43,6 +43,9 @@ class SearchConfig:
         train_images: Size of the class-balanced part to train on; None: all.
         val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
         skip_corrupt: Leave corrupt images out instead of stopping.
+        stream: Decode images while training, even if they fit in memory.
+        baselines: Also run random search with the same budget, and the zoo; see `companions`.
+        models: Models of the user's own among these baselines, each as `module:factory`.
         digest: Of the data and their splits. Filled in when a search is recorded; other data are refused from then on.
         measured_on: Engine and machine. Filled in when a search is recorded; another one is pointed out from then on.
 
@@ -70,6 +73,9 @@ class SearchConfig:
     train_images: int | None = None
     val_images: int | None = None
     skip_corrupt: bool = False
+    stream: bool = False
+    baselines: bool = False
+    models: tuple[str, ...] = ()
     digest: str | None = None
     measured_on: str | None = None
 
@@ -88,6 +94,8 @@ class SearchConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
+        if self.models and not self.baselines:
+            raise UsageError(f"Models of your own are baselines: ask for `baselines` too, but got {self.models}.")
         self.exponents()
 
     @property
@@ -109,6 +117,35 @@ class SearchConfig:
                 f"A reward is soft, hard, accuracy or ALPHA,BETA, both from -10 to 0, but got {self.reward!r}."
             )
         return alpha, beta
+
+
+def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
+    """The searches that give `config` its baselines, if it asks for them.
+
+    `NAME.zoo` tries published networks and the user's own once each, `NAME.random` searches at random with the same
+    budget. Both have the same data, device, target and recipe, so that only the choice of networks differs.
+
+    >>> [c.name for c in companions(SearchConfig("cats", data="digits", baselines=True))]
+    ['cats.zoo', 'cats.random']
+    """
+    if not config.baselines:
+        return ()
+    space = "zoo" + (f":also={'+'.join(config.models)}" if config.models else "")
+    defaults = {"width": config.width, "resolution": config.resolution or 224}
+    zoo = replace(
+        config,
+        name=f"{config.name}.zoo",
+        space=space,
+        strategy="enumeration",
+        trials=spaces.create(space, defaults).build().size,
+        seconds=None,
+        limits=(),
+        baselines=False,
+        models=(),
+    )
+    if config.strategy.partition(":")[0] == "random":
+        return (zoo,)
+    return zoo, replace(config, name=f"{config.name}.random", strategy="random", baselines=False, models=())
 
 
 def config_to_json(config: SearchConfig) -> dict[str, Any]:

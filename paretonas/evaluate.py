@@ -17,16 +17,18 @@ import torch
 
 from paretonas.device import Device
 from paretonas.device.timing import Protocol as TimingProtocol
-from paretonas.errors import SpecError, StoreError
+from paretonas.errors import StoreError
 from paretonas.export.checkpoint import save_checkpoint
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
-from paretonas.space import Spec, read_json, spec_from_json, spec_hash, spec_to_json
-from paretonas.training.classification import MEAN, STD, accuracy, predict, torch_device, train
+from paretonas.space import Spec, spec_from_json, spec_hash, spec_to_json
+from paretonas.training.batches import MEAN, STD
+from paretonas.training.classification import accuracy, predict, torch_device, train
 from paretonas.training.data import ImageData, Split, open_data
 from paretonas.training.progress import ProgressFile
 from paretonas.training.recipe import Recipe
-from paretonas.trial import Latency, Metrics
+from paretonas.training.state import StateFile
+from paretonas.trial import Latency, Metrics, latency_from_json
 
 SCREEN, RECORD = TimingProtocol(pairs=10), TimingProtocol(pairs=20)
 
@@ -45,6 +47,7 @@ class TrainingJob:
         is_final: Train on all training images and score on the test images, instead of the search's splits.
         checkpoint: Where to leave the weights, if anywhere.
         progress: File that tells how far it is, if anybody wants to know.
+        state: File from which an interrupted training goes on; None: it would begin anew.
     """
 
     spec: Mapping[str, Any]
@@ -56,6 +59,7 @@ class TrainingJob:
     is_final: bool = False
     checkpoint: Path | None = None
     progress: Path | None = None
+    state: Path | None = None
 
 
 def job_identity(job: TrainingJob) -> dict[str, Any]:
@@ -85,6 +89,8 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         model = build(spec, len(data.classes), data.channels, recipe.dropout)
     images = data.full_train if job.is_final else data.train
     scored, name = (data.test, "test_accuracy") if job.is_final else (data.val, "accuracy")
+    loaders = torch.get_num_threads() if data.is_streamed else 0
+    state = None if job.state is None else StateFile(job.state, job_identity(job))
     trained = train(
         model,
         images,
@@ -93,11 +99,13 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         job.seed,
         flip=data.flip,
         device=device,
+        loaders=loaders,
+        state=state,
         on_step=None if job.progress is None else ProgressFile(job.progress).step,
     )
     metrics = {
-        name: accuracy(predict(trained.model, scored, device), scored.labels),
-        "train_loss": trained.losses[-1],
+        name: accuracy(predict(trained.model, scored, device, loaders), scored.labels),
+        "train_loss": trained.train_loss,
         "train_seconds": trained.seconds,
         "images_per_second": trained.images / trained.seconds,
     }
@@ -105,6 +113,8 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         shape = (1, data.channels, data.resolution, data.resolution)
         info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "job": job_identity(job)}
         save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, info)
+    if state is not None:
+        state.delete()
     return metrics
 
 
@@ -197,10 +207,12 @@ class Evaluator:
         """Keep what training of `spec` gave."""
         self._cache.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
 
-    def job(self, spec: Spec, fidelity: float) -> TrainingJob:
-        """The training of `spec` on the search's training split."""
+    def job(self, spec: Spec, fidelity: float, state: Path | None = None) -> TrainingJob:
+        """The training of `spec` on the search's training split; `state` is the file from which it can go on."""
         epochs = self.recipe.epochs * fidelity
-        return TrainingJob(spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device)
+        return TrainingJob(
+            spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device, state=state
+        )
 
     def estimate(self, spec: Spec) -> float:
         """Seconds that training and scoring `spec` would take one thread, from three steps of it once it is warm.
@@ -271,17 +283,3 @@ def latency_metrics(latency: Latency) -> dict[str, float]:
         "latency_spread": latency.spread,
         "latency_flags": len(latency.flags),
     }
-
-
-def latency_from_json(data: object) -> Latency:
-    """A stored latency, checked.
-
-    Raises:
-        StoreError: A damaged row.
-    """
-    try:
-        latency: Latency = read_json(Latency, data, "latency")
-        latency.latency_ms  # noqa: B018 - lengths that differ or zeros show here
-    except (SpecError, ValueError, ZeroDivisionError) as error:
-        raise StoreError(f"A stored latency holds its raw samples, but: {error}") from None
-    return latency

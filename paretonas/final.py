@@ -31,8 +31,10 @@ from paretonas.export.checkpoint import Checkpoint, load_checkpoint
 from paretonas.search import Search
 from paretonas.space import spec_hash, spec_to_json
 from paretonas.training import recipes
-from paretonas.training.classification import check_recipe, predict, scoring_batches
+from paretonas.training.batches import scoring_batches
+from paretonas.training.classification import predict
 from paretonas.training.data import Split
+from paretonas.training.optimization import check_recipe
 from paretonas.training.progress import read_share
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Latency, State, Trial
@@ -94,6 +96,7 @@ def train_trials(
     recipe: Recipe | None = None,
     *,
     is_final: bool = True,
+    seed: int | None = None,
     on_progress: Callable[[dict[int, float]], None] = lambda shares: None,
 ) -> list[Finalist]:
     """Train, score, export, re-score and re-time trials of a search.
@@ -103,6 +106,8 @@ def train_trials(
         trials: Complete ones.
         recipe: How; `small-image` if None.
         is_final: Train on all training images and score the test images; else the search's own splits.
+        seed: Of weights and training; None: the search's. What another seed gives is in files of its own and not in the
+            store.
         on_progress: Told every second which share of its training each trial has done.
 
     Raises:
@@ -110,9 +115,16 @@ def train_trials(
         WorkError: A training failed, or an exported file disagrees with its model. The others are finished first.
     """
     recipe = recipe or recipes.create("small-image")
+    layout, precision = search.recipe.layout, search.recipe.precision
+    recipe = replace(
+        recipe,
+        layout=layout if recipe.layout == "auto" else recipe.layout,
+        precision=precision if recipe.precision == "auto" else recipe.precision,
+    )
+    seed = search.config.seed if seed is None else seed
     folder = search.home / search.config.name
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = {trial.number: _job(search, trial, recipe, folder, is_final) for trial in trials}
+    jobs = {trial.number: _job(search, trial, recipe, folder, is_final, seed) for trial in trials}
     check_recipe(recipe)
     scores, failed = _train(search, jobs, on_progress)
     finalists = []
@@ -157,18 +169,20 @@ def export_trial(name: str, home: Path, number: int, format: str, path: Path | N
     return path
 
 
-def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: bool) -> TrainingJob:
-    stem = folder / (f"trial-{trial.number}" if is_final else f"trial-{trial.number}-val")
+def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: bool, seed: int) -> TrainingJob:
+    own_seed = "" if seed == search.config.seed else f"-seed{seed}"
+    stem = folder / f"trial-{trial.number}{'' if is_final else '-val'}{own_seed}"
     return TrainingJob(
         spec_to_json(search.space.decode(trial.architecture)),
         search.data.folder,
         recipe,
         recipe.epochs,
-        search.config.seed,
+        seed,
         search.config.torch_device,
         is_final,
         checkpoint=stem.with_suffix(".safetensors"),
         progress=stem.with_suffix(".progress"),
+        state=stem.with_suffix(".state"),
     )
 
 
@@ -235,10 +249,12 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
         "input": {"shape": trained.input_shape, "mean": trained.info["mean"], "std": trained.info["std"]},
         "classes": trained.info["classes"],
         "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "is_final": is_final,
         "date": time.strftime("%Y-%m-%d"),
     }
     onnx.with_suffix(".json").write_text(json.dumps(info, indent=1))
-    if is_final:
+    if is_final and job.seed == search.config.seed:
         final = {FINAL_NAMES.get(name, name): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **final}))
     return finalist

@@ -88,7 +88,7 @@ class Registry:
 
         Returns:
             The plugin's dataclass, filled and checked by its own `__post_init__`. Where a filled dataclass is
-            registered (a recipe), a copy with the options replaced.
+            registered (a recipe), a copy with the options replaced; a function (an exporter) as it is.
         """
         name, _, written = text.partition(":")
         plugin = self.load(name.strip())
@@ -103,16 +103,21 @@ class Registry:
                 raise UsageError(f"{self.kind} {name!r} takes options as name=value; got {part!r}. Options: {options}.")
             values[key] = _convert(value.strip(), types[key], f"option {key!r} of {self.kind} {name!r}")
         if not isinstance(plugin, type):
-            return replace(plugin, **values)
+            return replace(plugin, **values) if known else plugin
         needed = [f.name for f in (fields(plugin) if known else ()) if f.default is f.default_factory is MISSING]
         missing = [key for key in needed if key not in values]
         if missing:
             raise UsageError(f"{self.kind} {name!r} needs the options {', '.join(missing)}.")
         return plugin(**values)
 
-    def written_out(self, text: str) -> str:
-        """`text` with every option that can be written on one line, so that a change of defaults changes nothing."""
-        plugin = self.create(text)
+    def written_out(self, text: str, plugin: Any = None) -> str:
+        """`text` with every option that can be written on one line, so that a change of defaults changes nothing.
+
+        Args:
+            text: As users write it.
+            plugin: What the options are to be, if not those of `text`.
+        """
+        plugin = plugin or self.create(text)
         values = {f.name: getattr(plugin, f.name) for f in fields(plugin)} if is_dataclass(plugin) else {}
         parts = [f"{k}={_text(v)}" for k, v in values.items() if isinstance(v, int | float)]
         parts += [f"{k}={v}" for k, v in values.items() if isinstance(v, str) and v.replace("-", "").isalnum()]

@@ -29,13 +29,15 @@ LAYERS = {
 LAYERS["config"] = {"space", "trial", "objective"}
 LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training", "objective"}
 LAYERS["measure"] = LAYERS["evaluate"] | {"evaluate"}
+LAYERS["loop"] = {"config", "trial", "space", "strategy", "objective", "store", "executor", "evaluate"}
+LAYERS["tune"] = {"space", "training", "executor", "device", "evaluate"}
 LAYERS["search"] = set(LAYERS) - {"measure"}
 LAYERS["final"] = LAYERS["search"] | {"search"}
 FREE = {"__init__", "testing", "cli", "console"}
 NOBODY_IMPORTS = {"cli", "console", "testing"}
 WITHOUT_TORCH = ("space", "trial", "objective", "store", "strategy", "executor", "report", "errors", "registry")
 TORCH_ALLOWED = {"paretonas.strategy.reinforce"}
-EXPECTED_LONG = {"cli.py", "onnx.py", "mnasnet.py", "data.py", "images.py", "process.py", "search.py", "store.py"}
+EXPECTED_LONG = {"onnx.py", "mnasnet.py", "data.py", "images.py", "process.py", "search.py", "store.py"}
 
 
 def _modules():
@@ -119,7 +121,7 @@ def test_modules_are_short_or_have_a_reason():
 def test_functions_are_short():
     for module, path in _modules():
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and module != "paretonas.cli":
+            if isinstance(node, ast.FunctionDef) and not module.startswith("paretonas.cli"):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 length = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
                 assert length <= 45, f"{module}.{node.name} has {length} lines"

@@ -22,6 +22,19 @@ def ForeignNetwork(spec: ForeignSpec, classes: int, channels: int = 3, dropout: 
     Raises:
         SpecError: The source cannot be found or does not give a module.
     """
+    model = _make(spec, classes, channels, dropout)
+    strided = [m for m in model.modules() if isinstance(m, nn.Conv2d) and tuple(m.stride) == (2, 2)]
+    if len(strided) < spec.strides_dropped:
+        raise SpecError(
+            f"`strides_dropped` is at most the number of convolutions with stride 2, but {spec.source!r} has "
+            f"{len(strided)} and {spec.strides_dropped} are to be dropped."
+        )
+    for conv in strided[: spec.strides_dropped]:
+        conv.stride = (1, 1)
+    return model
+
+
+def _make(spec: ForeignSpec, classes: int, channels: int, dropout: float) -> nn.Module:
     module, _, name = spec.source.partition(":")
     if module == "timm":
         import timm

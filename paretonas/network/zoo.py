@@ -1,7 +1,8 @@
 """Published networks by name.
 
-Source: tensorflow/tpu, models/official/mnasnet/mnasnet_models.py for the MnasNets; Sandler et al., MobileNetV2, CVPR
-2018, table 2. MobileNetV3 and EfficientNet-B0 come from timm as foreign models.
+Source: tensorflow/tpu, models/official/mnasnet/mnasnet_models.py for the MnasNets; Tan et al., MnasNet, CVPR 2019,
+table 6 for the variants of A1 of a single op; Sandler et al., MobileNetV2, CVPR 2018, table 2. MobileNetV3 and
+EfficientNet-B0 come from timm as foreign models.
 """
 
 from __future__ import annotations
@@ -56,12 +57,23 @@ def _spec(blocks: str, stem_filters: int = 32, activation: Activation = "relu") 
     return MnasNetSpec(tuple(map(_block, blocks.split())), stem_filters, activation=activation)
 
 
+_A1 = _spec(
+    "r1_k3_s11_e1_o16_noskip r2_k3_s22_e6_o24 r3_k5_s22_e3_o40_se0.25 r4_k3_s22_e6_o80 "
+    "r2_k3_s11_e6_o112_se0.25 r3_k5_s22_e6_o160_se0.25 r1_k3_s11_e6_o320"
+)
+
+
+def _a1_of_one_op(expansion: int, kernel: int) -> ZooEntry:
+    """MnasNet-A1 with one op in all blocks but the first, and no squeeze-and-excitation."""
+    first, *others = _A1.blocks
+    same = (replace(block, expansion=expansion, kernel=kernel, se_ratio=0.0) for block in others)
+    about = f"MnasNet-A1 of MBConv{expansion} {kernel}x{kernel} alone: the ablation of its diversity of layers"
+    return ZooEntry(replace(_A1, blocks=(first, *same)), 224, about)
+
+
 ZOO: dict[str, ZooEntry] = {
     "mnasnet-a1": ZooEntry(
-        _spec(
-            "r1_k3_s11_e1_o16_noskip r2_k3_s22_e6_o24 r3_k5_s22_e3_o40_se0.25 r4_k3_s22_e6_o80 "
-            "r2_k3_s11_e6_o112_se0.25 r3_k5_s22_e6_o160_se0.25 r1_k3_s11_e6_o320"
-        ),
+        _A1,
         224,
         "MnasNet-A1, with squeeze-and-excitation: ImageNet top-1 75.2 %",
     ),
@@ -98,6 +110,10 @@ ZOO: dict[str, ZooEntry] = {
         320,
         "MnasNet-D1 for images of 320 pixels",
     ),
+    "mnasnet-a1-mbconv3-k3": _a1_of_one_op(3, 3),
+    "mnasnet-a1-mbconv3-k5": _a1_of_one_op(3, 5),
+    "mnasnet-a1-mbconv6-k3": _a1_of_one_op(6, 3),
+    "mnasnet-a1-mbconv6-k5": _a1_of_one_op(6, 5),
     "mobilenet-v2": ZooEntry(
         _spec(
             "r1_k3_s11_e1_o16 r2_k3_s22_e6_o24 r3_k3_s22_e6_o32 r4_k3_s22_e6_o64 r3_k3_s11_e6_o96 "

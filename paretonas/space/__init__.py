@@ -4,7 +4,9 @@ from paretonas.registry import Registry
 from paretonas.space.space import Architecture, Decision, SearchSpace
 from paretonas.space.spec import ForeignSpec, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
 
-spaces = Registry("space", {"mnasnet": "paretonas.space.mnasnet:MnasNetSpace"})
+spaces = Registry(
+    "space", {"mnasnet": "paretonas.space.mnasnet:MnasNetSpace", "zoo": "paretonas.network.published:ZooSpace"}
+)
 
 __all__ = [
     "Architecture",

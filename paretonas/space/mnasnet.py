@@ -161,6 +161,17 @@ def round_filters(filters: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
+def strides_to_drop(resolution: int) -> int:
+    """How many of the first strides a network has to lose so that images of `resolution` keep 4 pixels a side.
+
+    >>> strides_to_drop(224), strides_to_drop(32)
+    (0, 2)
+    """
+    if resolution < 4:
+        raise SpecError(f"Images have 4 pixels a side or more, but got {resolution}.")
+    return sum(resolution < 4 * 2**n for n in range(1, 1 + (2, *STRIDES).count(2)))
+
+
 def strides_for(resolution: int) -> tuple[int, tuple[int, ...]]:
     """Strides of the stem and of the seven blocks for square images of `resolution` pixels.
 
@@ -170,10 +181,7 @@ def strides_for(resolution: int) -> tuple[int, tuple[int, ...]]:
     >>> strides_for(224), strides_for(32)
     ((2, (1, 2, 2, 2, 1, 2, 1)), (1, (1, 1, 2, 2, 1, 2, 1)))
     """
-    if resolution < 4:
-        raise SpecError(f"Images have 4 pixels a side or more, but got {resolution}.")
-    strides = [2, *STRIDES]
-    to_drop = sum(resolution < 4 * 2**n for n in range(1, strides.count(2) + 1))
+    strides, to_drop = [2, *STRIDES], strides_to_drop(resolution)
     for i, stride in enumerate(strides):
         if stride == 2 and to_drop:
             strides[i], to_drop = 1, to_drop - 1

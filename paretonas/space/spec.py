@@ -40,15 +40,20 @@ class ForeignSpec(Spec):
 
     Args:
         source: `timm:NAME`, or `module:factory` for a callable of the user's that takes `num_classes` and `in_chans`.
+        strides_dropped: So many of the first convolutions with stride 2 get stride 1: the small-image form of a network
+            that has no shortcut around a stride.
 
     Raises:
-        SpecError: `source` is not of that form.
+        SpecError: `source` is not of that form, or `strides_dropped` is negative.
     """
 
     kind: ClassVar[str] = "foreign"
     source: str
+    strides_dropped: int = 0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.strides_dropped <= 10:
+            raise SpecError(f"`0 <= strides_dropped <= 10` must hold, but got {self.strides_dropped}.")
         module, _, factory = self.source.partition(":")
         if not module or not factory:
             raise SpecError(f"A foreign model's source is 'timm:NAME' or 'module:factory', but got {self.source!r}.")
@@ -115,7 +120,7 @@ def read_json(to: Any, data: Any, where: str) -> Any:
     if is_dataclass(to) and isinstance(to, type):
         return _read_dataclass(to, data, where)
     if origin is Literal:
-        if data not in get_args(to) or isinstance(data, bool):
+        if not any(type(data) is type(value) and data == value for value in get_args(to)):
             raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {_short(data)}.")
         return data
     if origin is tuple:
@@ -130,10 +135,17 @@ def read_json(to: Any, data: Any, where: str) -> Any:
         if not isinstance(data, Mapping):
             raise SpecError(f"{where} is an object, but got {_short(data)}.")
         return dict(data)
+    return _read_plain(to, data, where)
+
+
+def _read_plain(to: type, data: Any, where: str) -> Any:
+    """A number, a string or a truth value."""
     if to is float and isinstance(data, int) and not isinstance(data, bool):
         return _float(data, where)
     if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
         raise SpecError(f"{where} is of type {to.__name__}, but got {_short(data)}.")
+    if isinstance(data, int) and abs(data) >= 10**100:
+        raise SpecError(f"{where} is a whole number of 100 digits at most, but got {_short(data)}.")
     return data
 
 
@@ -163,5 +175,8 @@ def _read_dataclass(to: type, data: Any, where: str) -> Any:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits or levels than Python prints
+        text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -47,7 +47,7 @@ class Strategy(ABC):
 
 
 class AskCounter:
-    """Counts ask numbers, also across a resume.
+    """Counts ask numbers, also across a resume; `next` is the one to be taken.
 
     >>> counter = AskCounter()
     >>> counter.take(), counter.take()
@@ -55,16 +55,16 @@ class AskCounter:
     """
 
     def __init__(self) -> None:
-        self._next = 0
+        self.next = 0
 
     def take(self) -> int:
         """The next ask number."""
-        self._next += 1
-        return self._next - 1
+        self.next += 1
+        return self.next - 1
 
     def see(self, trials: Sequence[Trial]) -> None:
         """Skip the numbers that an earlier process has asked."""
-        self._next = max([self._next, *(trial.number + 1 for trial in trials)])
+        self.next = max([self.next, *(trial.number + 1 for trial in trials)])
 
 
 def generator(seed: int, number: int, purpose: str = "ask") -> Random:

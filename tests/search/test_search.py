@@ -6,19 +6,39 @@ from random import Random
 import pytest
 from PIL import Image
 
-import paretonas.search as module
+import paretonas.loop as module
+import paretonas.search as searches
 from paretonas.config import SearchConfig, config_from_json, config_to_json
 from paretonas.device.transport.local import LocalTransport
-from paretonas.errors import DataError, ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
+from paretonas.errors import (
+    DataError,
+    ExportError,
+    SpecError,
+    StoreError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+    WorkError,
+)
 from paretonas.evaluate import Evaluator
-from paretonas.search import Listener, delete_search, new_search, open_search
-from paretonas.space import spec_from_json, spec_hash
+from paretonas.loop import Listener
+from paretonas.search import baselines, delete_search, new_search, open_search
+from paretonas.space import spaces, spec_from_json, spec_hash
 from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals
+from paretonas.training import recipes
 from paretonas.trial import Latency, State
 
 CONFIG = SearchConfig(
-    "s", "digits", target_ms=1.0, width=0.25, strategy="random", trials=12, executor="serial", torch_device="cpu"
+    "s",
+    "digits",
+    target_ms=1.0,
+    width=0.25,
+    strategy="random",
+    trials=12,
+    recipe="search:layout=channels-last,precision=float32",
+    executor="serial",
+    torch_device="cpu",
 )
 
 
@@ -194,16 +214,9 @@ def test_time_alone_as_the_budget_has_no_largest_number_of_trials(trained, timed
     assert config.budget is None
     assert replace(config, seconds=None).budget == 100
     assert replace(config, trials=7).budget == 7
-    train, seen = module.run_training, []
-    search = new_search(config, store, tmp_path, Listener(progress=seen.append))
-
-    def train_until_late(job):
-        if len(trained) == 9:
-            search.config = replace(search.config, seconds=1e-9)
-        return train(job)
-
-    monkeypatch.setattr(module, "run_training", train_until_late)
-    trials = search.run()
+    seen = []
+    monkeypatch.setattr(module.Loop, "_seconds", property(lambda loop: 3601.0 if len(trained) == 10 else 1.0))
+    trials = new_search(config, store, tmp_path, Listener(progress=seen.append)).run()
     assert sum(t.state is State.COMPLETE for t in trials) == 10
     assert seen[0].budget is None
     assert seen[0].seconds_left > 3000
@@ -211,7 +224,7 @@ def test_time_alone_as_the_budget_has_no_largest_number_of_trials(trained, timed
 
 def test_two_processes_never_run_one_search(trained, timed, store, tmp_path):
     search = new_search(CONFIG, store, tmp_path)
-    with module._sole_runner(store, tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
+    with searches._sole_runner(store, tmp_path, "s"), pytest.raises(StoreError, match="one process at a time"):
         search.run()
     assert len(search.run()) == 12
 
@@ -342,7 +355,7 @@ def test_a_folder_called_digits_does_not_hide_the_digits(trained, timed, store, 
 
 def test_deleting_a_running_search_is_refused(trained, timed, store, tmp_path):
     new_search(CONFIG, store, tmp_path)
-    with module._sole_runner(store, tmp_path, "s"):
+    with searches._sole_runner(store, tmp_path, "s"):
         with pytest.raises(StoreError, match="one process at a time"):
             delete_search("s", store, tmp_path)
         with pytest.raises(StoreError, match="one process at a time"):
@@ -385,3 +398,109 @@ def test_a_damaged_stored_training_is_named(trained, timed, store, tmp_path, mon
     monkeypatch.setattr(store, "get", lambda kind, key: {"acc": "high"} if kind == "accuracy" else get(kind, key))
     with pytest.raises(StoreError, match="numbers and an accuracy"):
         _run(replace(CONFIG, name="again", trials=1), store, tmp_path)
+
+
+# Baselines
+
+
+def test_baselines_share_all_but_the_choice_of_networks(trained, timed, store, tmp_path):
+    config = replace(CONFIG, strategy="regularized-evolution:population=4,tournament=2", trials=6, baselines=True)
+    search = new_search(config, store, tmp_path)
+    search.run()
+    found = {s.config.name: s.run() for s in baselines(search)}
+    assert list(found) == ["s.zoo", "s.random"]
+    own, zoo, random = (store.config(name) for name in ("s", "s.zoo", "s.random"))
+    differing = {"name", "strategy", "space", "trials", "limits", "baselines"}
+    for other in (zoo, random):
+        assert {k: v for k, v in other.items() if k not in differing} == {
+            k: v for k, v in own.items() if k not in differing
+        }
+    assert random["space"] == own["space"]
+    assert random["trials"] == own["trials"] == len(found["s.random"]) == 6
+    names = [search_space(zoo).values(trial.architecture)["network"] for trial in found["s.zoo"]]
+    assert {"mobilenet-v2 x0.25", "mnasnet-a1 x0.25", "mnasnet-small x1", "efficientnet-b0 x1"} <= set(names)
+    assert all(trial.state is State.COMPLETE for trials in found.values() for trial in trials)
+
+
+def search_space(config):
+    return spaces.create(config["space"], {"width": config["width"], "resolution": 8}).build()
+
+
+def test_interrupted_baselines_go_on_and_get_a_raised_budget(trained, timed, store, tmp_path):
+    config = replace(CONFIG, strategy="regularized-evolution:population=4,tournament=2", trials=3, baselines=True)
+    search = new_search(config, store, tmp_path)
+    search.run()
+    next(baselines(search)).run()  # the zoo; then somebody pulls the plug
+    paid = len(trained)
+    again = open_search("s", store, tmp_path, trials=5)
+    again.run()
+    for baseline in baselines(again):
+        baseline.run()
+    assert len(store.trials("s.random")) == 5
+    assert len(trained) - paid < 2 + 5  # random search shares its first samples with evolution
+
+
+def test_baselines_can_be_asked_for_afterwards(trained, timed, store, tmp_path):
+    new_search(CONFIG, store, tmp_path).run()
+    assert not list(baselines(open_search("s", store, tmp_path)))
+    found = open_search("s", store, tmp_path, with_baselines=True)
+    assert [b.config.name for b in baselines(found)] == ["s.zoo"]  # a random search needs no other beside it
+    assert store.config("s")["baselines"] is True
+
+
+def test_a_model_of_the_users_is_a_baseline(trained, timed, store, tmp_path):
+    config = replace(CONFIG, trials=1, baselines=True, models=("timm:mobilenetv3_small_050",))
+    search = new_search(config, store, tmp_path)
+    zoo = next(iter(baselines(search)))
+    assert "timm:mobilenetv3_small_050" in zoo.space.decisions[0].choices
+
+
+def test_a_model_that_is_none_is_found_before_anything_runs(store, tmp_path):
+    config = replace(CONFIG, baselines=True, models=("no colon",))
+    with pytest.raises(SpecError, match="module:factory"):
+        new_search(config, store, tmp_path)
+    assert store.searches() == []
+
+
+# Tuning
+
+
+def test_what_is_open_is_measured_once_and_recorded(trained, timed, store, tmp_path):
+    config, notes = replace(CONFIG, recipe="search", trials=1), []
+    first = new_search(config, store, tmp_path, Listener(note=notes.append))
+    assert first.recipe.layout != "auto"
+    assert first.recipe.precision != "auto"
+    assert sum("was the fastest here" in note for note in notes) == 1
+    recorded = recipes.create(store.config("s")["recipe"])
+    assert (recorded.layout, recorded.precision) == (first.recipe.layout, first.recipe.precision)
+    new_search(replace(config, name="t"), store, tmp_path, Listener(note=notes.append))
+    assert sum("Trying how training" in note for note in notes) == 1
+    assert open_search("s", store, tmp_path).recipe == recorded
+
+
+def test_what_is_fixed_is_not_tried(trained, timed, store, tmp_path):
+    notes = []
+    new_search(CONFIG, store, tmp_path, Listener(note=notes.append))
+    assert not any("fastest" in note for note in notes)
+
+
+# Interrupted trainings
+
+
+def test_an_interrupted_training_goes_on_from_its_state(timed, store, tmp_path, monkeypatch):
+    paths = []
+
+    def train(job):
+        paths.append(job.state)
+        if len(paths) == 1:
+            job.state.write_bytes(b"half-way")
+            raise KeyboardInterrupt
+        assert len(paths) != 2 or job.state.read_bytes() == b"half-way"
+        return {"accuracy": 0.5, "train_seconds": 1.0}
+
+    monkeypatch.setattr(module, "run_training", train)
+    with pytest.raises(KeyboardInterrupt):
+        _run(replace(CONFIG, trials=2), store, tmp_path)
+    open_search("s", store, tmp_path).run()
+    assert paths[0] == paths[1] != paths[2]
+    assert not paths[0].exists()

@@ -1,0 +1,275 @@
+"""The loop of a search: ask, measure, train, tell.
+
+The strategy is asked for a few proposals, they are measured, and those that break no limit are trained. On the machine
+that both measures and trains, the two never overlap: a batch is measured first, then trained in parallel. Every step
+is in the store before the next begins.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paretonas.config import SearchConfig
+from paretonas.errors import ParetonasError, StoreError, WorkError
+from paretonas.evaluate import Evaluator, latency_metrics, run_training
+from paretonas.executor import Executor, Job
+from paretonas.objective import Objective
+from paretonas.space import SearchSpace, spec_hash
+from paretonas.store import Store
+from paretonas.strategy import Strategy
+from paretonas.trial import Proposal, State, Trial
+
+HOPELESS = 8
+"""So many failures before the first success end a search: something other than the architectures is wrong."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands after a trial has ended.
+
+    Args:
+        trial: The one that ended.
+        ended: How many have ended.
+        budget: How many there may be; None: as many as fit the time.
+        best: The one with the highest reward so far.
+        seconds: Wall time of all sessions so far.
+        seconds_left: Estimate; None if it cannot be told yet.
+    """
+
+    trial: Trial
+    ended: int
+    budget: int | None
+    best: Trial | None
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Functions that are told how a search goes on.
+
+    Args:
+        note: A line of text.
+        progress: After every trial that ended.
+        decoding: Numbers of images decoded and of all images, while data are prepared.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    progress: Callable[[Progress], None] = lambda progress: None
+    decoding: Callable[[int, int], None] | None = None
+
+
+SILENT = Listener()
+"""Tells nobody."""
+
+
+class Loop:
+    """One session of a search.
+
+    Args:
+        config: Its budget, name and seed.
+        store: Holds its trials.
+        home: Folder of its files.
+        space: What can be built.
+        strategy: One that has been told nothing.
+        evaluator: Measures and trains.
+        objective: Rewards and limits.
+        executor: Where training runs.
+        listener: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        store: Store,
+        home: Path,
+        space: SearchSpace,
+        strategy: Strategy,
+        evaluator: Evaluator,
+        objective: Objective,
+        executor: Executor,
+        listener: Listener,
+    ):
+        self._config, self._store, self._space, self._strategy = config, store, space, strategy
+        self._evaluator, self._objective, self._executor, self._listener = evaluator, objective, executor, listener
+        self._name, self._folder = config.name, home / config.name
+        self._begin, self._before = time.monotonic(), store.seconds(config.name)
+        self._ended_before = 0
+        self._trials = {trial.number: trial for trial in store.trials(config.name)}
+        self._queue: list[Trial] = []
+        self._running: dict[str, Trial] = {}
+        self._taken_up: set[int] = set()
+        self._out_of_time = False
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._begin
+
+    @property
+    def _told(self) -> int:
+        return sum(trial.told is not None for trial in self._trials.values())
+
+    def run(self) -> list[Trial]:
+        """Go on until the budget is used up; all trials.
+
+        Raises:
+            WorkError: The first trials all failed.
+        """
+        ended = sorted((t for t in self._trials.values() if t.told is not None), key=lambda t: t.told or 0)
+        self._strategy.tell(ended)
+        self._ended_before = len(ended)
+        waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
+        if waiting:
+            self._taken_up = {trial.number for trial in waiting}
+            self._listener.note(f"Taking up {len(waiting)} trials that had begun.")
+        try:
+            self._measure(waiting)
+            while self._step():
+                pass
+        finally:
+            self._store.set_seconds(self._name, self._seconds)
+        if self._out_of_time:
+            self._listener.note(f"The time budget of {self._config.seconds:g} s is used up.")
+        return list(self._trials.values())
+
+    def _step(self) -> bool:
+        """Refill, dispatch, collect; whether anything moved."""
+        self._out_of_time = self._config.seconds is not None and self._seconds >= self._config.seconds
+        moved = self._refill() + self._dispatch()
+        ended = self._executor.wait()
+        for job in ended:
+            self._collect(job)
+        return bool(moved or ended)
+
+    # Asking and measuring
+
+    def _refill(self) -> int:
+        """Measure new proposals, but on this machine only while nothing trains; how many there were."""
+        is_here = self._evaluator.device.transport.is_here
+        is_wanted = not self._running and not self._queue if is_here else len(self._queue) < self._executor.workers
+        wanted = self._executor.workers * (4 if is_here else 1)
+        if self._config.budget is not None:
+            wanted = min(wanted, self._config.budget - len(self._trials))
+        is_behind = any(self._trials[number].told is None for number in self._taken_up)  # those come first
+        if not is_wanted or is_behind or wanted <= 0 or self._out_of_time or self._strategy.is_finished:
+            return 0
+        proposals = self._strategy.ask(wanted)
+        trials = [self._new_trial(proposal) for proposal in proposals]
+        if trials:
+            self._store.add_trials(self._name, trials)
+            self._trials |= {trial.number: trial for trial in trials}
+            self._measure(trials)
+        return len(trials)
+
+    def _new_trial(self, proposal: Proposal) -> Trial:
+        return Trial(
+            number=proposal.number,
+            architecture=proposal.architecture,
+            spec_hash=spec_hash(self._space.decode(proposal.architecture)),
+            seed=self._config.seed,
+            context=proposal.context,
+        )
+
+    def _measure(self, trials: list[Trial]) -> None:
+        """Cost and latency; what breaks a limit ends here, the rest waits for training."""
+        for trial in trials:
+            begin = time.monotonic()
+            spec = self._space.decode(trial.architecture)
+            try:
+                trial = replace(trial, metrics=self._evaluator.cost(spec))
+                broken = self._objective.broken_limit(trial.metrics)
+                if broken is None:
+                    latency = self._evaluator.latency(spec)
+                    trial = replace(trial, metrics={**trial.metrics, **latency_metrics(latency)})
+                    broken = self._objective.broken_limit(trial.metrics)
+            except StoreError:
+                raise
+            except Exception as error:  # whatever a network of somebody's does when it is built or run
+                self._end(trial, State.FAILED, error="".join(traceback.format_exception(error)))
+                continue
+            trial = replace(trial, seconds=time.monotonic() - begin)
+            if broken is not None:
+                self._end(trial, State.PRUNED, reward=0.0, error=f"over the limit {broken}")
+            else:
+                self._queue.append(trial)
+
+    # Training
+
+    def _dispatch(self) -> int:
+        """Give free workers something to do; what an earlier trial has paid for ends at once. How many trials moved."""
+        before = len(self._queue)
+        for trial in list(self._queue):
+            if trial.spec_hash in {t.spec_hash for t in self._running.values()}:
+                continue  # its twin is training; the result will serve both
+            spec = self._space.decode(trial.architecture)
+            known = self._evaluator.trained(spec, trial.fidelity)
+            if known is not None:
+                self._queue.remove(trial)
+                self._complete(replace(trial, is_reused=True), dict(known))
+            elif self._executor.idle and not self._out_of_time:
+                self._queue.remove(trial)
+                trial = self._save(replace(trial, state=State.RUNNING))
+                job = self._evaluator.job(spec, trial.fidelity, self._state_file(trial))
+                limit = self._config.trial_seconds
+                submitted = self._executor.submit(f"{trial.number}", run_training, job, timeout=limit)
+                self._running[submitted.key] = trial
+        return before - len(self._queue)
+
+    def _collect(self, job: Job[Any]) -> None:
+        trial = self._running.pop(job.key)
+        trial = replace(trial, seconds=trial.seconds + job.seconds)
+        try:
+            metrics = job.result()
+        except ParetonasError as error:
+            self._end(trial, State.FAILED, error=job.traceback or "".join(traceback.format_exception(error)))
+            return
+        spec = self._space.decode(trial.architecture)
+        self._evaluator.remember(spec, trial.fidelity, metrics)
+        self._complete(trial, metrics)
+
+    # Ending
+
+    def _complete(self, trial: Trial, metrics: dict[str, float]) -> None:
+        trial = replace(trial, metrics={**trial.metrics, **metrics})
+        self._end(trial, State.COMPLETE, reward=self._objective.reward(trial.metrics))
+
+    def _end(self, trial: Trial, state: State, reward: float | None = None, error: str | None = None) -> None:
+        trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._told))
+        self._state_file(trial).unlink(missing_ok=True)
+        self._store.set_seconds(self._name, self._seconds)
+        self._strategy.tell([trial])
+        self._listener.progress(self._progress(trial))
+        states = [t.state for t in self._trials.values() if t.state.is_final]
+        if len(states) == HOPELESS and set(states) == {State.FAILED}:
+            raise WorkError(f"The first {HOPELESS} trials all failed, so the search was stopped. The last one: {error}")
+
+    def _state_file(self, trial: Trial) -> Path:
+        """From where the trial's training goes on if it is interrupted."""
+        return self._folder / f"trial-{trial.number}.search-state"
+
+    def _save(self, trial: Trial) -> Trial:
+        self._store.update_trial(self._name, trial)
+        self._trials[trial.number] = trial
+        return trial
+
+    def _progress(self, trial: Trial) -> Progress:
+        ended = [t for t in self._trials.values() if t.state.is_final]
+        complete = [t for t in ended if t.state is State.COMPLETE]
+        here, estimates = len(ended) - self._ended_before, []
+        if self._config.budget is not None and here >= 2:
+            estimates.append((time.monotonic() - self._begin) / here * (self._config.budget - len(ended)))
+        if self._config.seconds is not None:
+            estimates.append(max(0.0, self._config.seconds - self._seconds))
+        return Progress(
+            trial,
+            len(ended),
+            self._config.budget,
+            max(complete, key=lambda t: t.reward or 0.0, default=None),
+            self._seconds,
+            min(estimates, default=None),
+        )
