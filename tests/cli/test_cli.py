@@ -10,7 +10,7 @@ from PIL import Image
 
 from paretonas import cli
 
-TINY = "search:epochs=0.3,batch_size=64"
+TINY = "search:epochs=0.3,batch_size=64,layout=channels-last,precision=float32"
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def searched(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     config = SearchConfig(
         "s", "digits", target_ms=1.0, width=0.25, strategy="random", trials=2, executor="serial",
-        recipe="search:epochs=0.1,batch_size=64", torch_device="cpu",
+        recipe="search:epochs=0.1,batch_size=64,layout=channels-last,precision=float32", torch_device="cpu",
     )  # fmt: skip
     search = new_search(config, Store(home / "store.db"), home)
     search.run()
