@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from paretonas.space import Architecture
+from paretonas.errors import SpecError, StoreError
+from paretonas.space import Architecture, read_json
 
 Metrics = Mapping[str, float]
 """Measured numbers by name; the name carries the unit (`latency_ms`), accuracy is a fraction in [0, 1]."""
@@ -137,3 +138,17 @@ class Latency:
         """Interquartile range of the pair ratios over their median."""
         low, _, high = statistics.quantiles(self.pair_ratios, n=4)
         return (high - low) / self.ratio
+
+
+def latency_from_json(data: object) -> Latency:
+    """A stored latency, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        latency: Latency = read_json(Latency, data, "latency")
+        latency.latency_ms  # noqa: B018 - lengths that differ or zeros show here
+    except (SpecError, ValueError, ZeroDivisionError) as error:
+        raise StoreError(f"A stored latency holds its raw samples, but: {error}") from None
+    return latency

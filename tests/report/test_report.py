@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
 from paretonas.network.zoo import zoo_spec
 from paretonas.report import describe, front_figure, front_trials, save_figure, trials_table, write_parquet
+from paretonas.report.labels import box_of, place_labels
 from paretonas.space import Architecture
 from paretonas.trial import State, Trial
 
@@ -37,11 +42,21 @@ def test_table_has_a_row_a_trial_and_nulls_where_a_metric_is_missing(tmp_path):
     assert rows[3]["choices"] == [3]
 
 
+def _groups(plain):
+    """Numbers of the trials that a figure marks, by the legend."""
+    groups = {}
+    for layer in plain["layer"]:
+        for row in layer["data"]["values"]:
+            if "group" in row:
+                groups.setdefault(row["group"], []).append(row["trial"])
+    return groups
+
+
 def test_figure_marks_the_front_and_the_target(tmp_path):
     figure = front_figure(TRIALS, "toy", target_ms=2.5)
     plain = figure.to_dict()
-    marked = [row["trial"] for row in plain["layer"][0]["data"]["values"] if row["is_front"]]
-    assert marked == [0, 1, 3]
+    groups = _groups(plain)
+    assert groups == {"front of the search": [0, 1, 3], "its other trials": [2, 5]}
     assert "target 2.5 ms" in plain["title"]
     save_figure(figure, tmp_path / "f.svg")
     assert "latency (ms)" in (tmp_path / "f.svg").read_text()
@@ -49,6 +64,38 @@ def test_figure_marks_the_front_and_the_target(tmp_path):
         save_figure(figure, tmp_path / "f.pdf")
     with pytest.raises(UsageError, match="folder that exists"):
         save_figure(figure, tmp_path / "no" / "f.png")
+
+
+def test_figure_shows_other_searches_beside_and_names_published_networks(tmp_path):
+    zoo = [replace(_trial(0, 0.65, 2.2), spec_hash="v2"), replace(_trial(1, 0.66, 2.25), spec_hash="a1")]
+    beside = {"random search": [_trial(9, 0.3, 1.5)], "published networks": zoo}
+    figure = front_figure(TRIALS, "toy", 2.5, beside, {"v2": "mobilenet-v2 x0.5", "a1": "mnasnet-a1 x0.5"})
+    groups = _groups(figure.to_dict())
+    assert groups["random search"] == [9]
+    assert groups["published networks"] == [0, 1]
+    save_figure(figure, tmp_path / "f.svg")
+    drawn = (tmp_path / "f.svg").read_text()
+    for name in ("mobilenet-v2 x0.5", "mnasnet-a1 x0.5", "random search", "published networks"):
+        assert f">{name}<" in drawn
+
+
+@given(st.lists(st.tuples(st.floats(0, 640), st.floats(0, 380)), min_size=1, max_size=7), st.integers(3, 22))
+@settings(max_examples=40, deadline=None)
+def test_names_never_overlap_as_long_as_there_are_few(points, length):
+    labels = place_labels(points, ["m" * length] * len(points), [], 640, 380)
+    boxes = [box_of(point, label) for point, label in zip(points, labels, strict=True)]
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0
+        assert right <= 640
+        for other_left, other_top, other_right, other_bottom in boxes[:i]:
+            assert not (left < other_right and right > other_left and top < other_bottom and bottom > other_top)
+
+
+def test_names_avoid_points():
+    alone = place_labels([(300.0, 200.0)], ["mnasnet-a1"], [], 640, 380)
+    beside = place_labels([(300.0, 200.0)], ["mnasnet-a1"], [(330.0, 200.0)], 640, 380)
+    assert (alone[0].dx, alone[0].align) == (9.0, "left")
+    assert (beside[0].dx, beside[0].align) == (-9.0, "right")
 
 
 def test_html_figure_needs_no_network(tmp_path):
