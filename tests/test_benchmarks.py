@@ -1,0 +1,338 @@
+"""The arithmetic of the benchmarks on made-up numbers, and that their configurations are what they say."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from paretonas.config import SearchConfig, config_to_json
+from paretonas.device import Transport, parse_device
+from paretonas.device.timing import Protocol, Samples
+from paretonas.errors import UsageError
+from paretonas.network.cost import spec_cost
+from paretonas.space import Architecture, spaces
+from paretonas.strategy import strategies
+from paretonas.training import recipes
+from paretonas.training.data import Split
+from paretonas.trial import State, Trial
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+ablations, load, throughput, timing, timing_drift = map(
+    importlib.import_module, ("ablations", "load", "throughput", "timing", "timing_drift")
+)
+
+
+# Ablations
+
+
+def test_every_ablation_has_a_configuration():
+    assert sorted(path.stem for path in (BENCHMARKS / "ablations").glob("*.toml")) == sorted(ablations.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("soft", {}),
+        ("hard", {"reward": "hard"}),
+        ("accuracy", {"reward": "accuracy"}),
+        ("flat", {"space": "mnasnet:variant=flat"}),
+        ("cell", {"space": "mnasnet:variant=cell"}),
+    ],
+)
+def test_an_ablation_changes_one_line(name, changed):
+    config, soft = config_to_json(ablations.load(name)), config_to_json(ablations.load("soft"))
+    differing = {key: value for key, value in config.items() if soft.get(key) != value}
+    assert differing.pop("name", "ablation-soft") == f"ablation-{name}"
+    assert differing == changed
+    assert soft.keys() == config.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "decisions"), [("soft", 42), ("hard", 42), ("accuracy", 42), ("flat", 85), ("cell", 6)]
+)
+def test_plugins_of_an_ablation_exist(name, decisions):
+    config = ablations.load(name)
+    assert len(spaces.create(config.space, {"resolution": 32, "width": config.width}).build().decisions) == decisions
+    assert recipes.create(config.recipe).epochs == 2
+    assert strategies.written_out(config.strategy).startswith("ppo:")
+
+
+def test_unknown_ablation_is_refused():
+    with pytest.raises(UsageError, match="one of soft, hard, accuracy, flat, cell, but got 'softer'"):
+        ablations.load("softer")
+
+
+def trial(number, state, reward=None, **metrics):
+    return Trial(number, Architecture("s", (number,)), f"{number}", state, metrics, reward, told=number)
+
+
+TRIALS = [
+    trial(0, State.COMPLETE, 0.9, accuracy=0.5, latency_ms=8.0),
+    trial(1, State.COMPLETE, 0.8, accuracy=0.6, latency_ms=10.5),
+    trial(2, State.COMPLETE, float("nan"), accuracy=0.4, latency_ms=20.0),
+    trial(3, State.PRUNED, 0.0, latency_ms=9.9),
+    trial(4, State.FAILED),
+]
+
+
+def test_comparison_is_what_is_computed_by_hand():
+    row = ablations.compare("soft", 3, TRIALS, target_ms=10.0)
+    assert (row.configuration, row.seed, row.complete) == ("soft", 3, 3)
+    assert row.own_reward == 0.9
+    assert row.soft_reward == pytest.approx(0.6 * 1.05**-0.07)
+    assert row.accuracy_in_target == 0.5
+    assert row.median_latency == pytest.approx(1.05)
+    assert row.near_target == pytest.approx(1 / 3)
+    assert row.hypervolume == pytest.approx(0.5 * 1.2 + 0.1 * 0.95)  # a latency of twice the target counts nothing
+
+
+def test_comparison_without_complete_trials_has_no_numbers(capsys):
+    row = ablations.compare("hard", 0, TRIALS[3:], target_ms=10.0)
+    assert row == ablations.Row("hard", 0, 0, None, None, None, None, None, 0.0)
+    ablations.print_rows([ablations.compare("soft", 0, TRIALS, 10.0), row])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| soft | 0 | 3 | 0.9000 | 0.5980 | 50.00 % | 1.050 | 33 % | 0.6950 |"
+    assert lines[3] == "| hard | 0 | 0 |  |  |  |  |  | 0.0000 |"
+
+
+def test_figure_of_latencies_has_a_row_for_each_complete_trial(tmp_path):
+    drawn = ablations.figure({("soft", 0): TRIALS, ("hard", 0): TRIALS[1:]}, 10.0).to_dict()
+    values = drawn["layer"][0]["data"]["values"] if "data" in drawn["layer"][0] else drawn["data"]["values"]
+    assert [(v["configuration"], round(v["latency"], 3)) for v in values] == [
+        ("soft", 0.8),
+        ("soft", 1.05),
+        ("soft", 2.0),
+        ("hard", 1.05),
+        ("hard", 2.0),
+    ]
+
+
+def test_command_line_wins_over_the_configuration():
+    words = ["out", "--data", "digits", "--trials", "7", "--epochs", "0.5", "--target-ms", "3"]
+    options = ablations.parser().parse_args(words)
+    config = ablations.configured("hard", 2, options)
+    assert (config.name, config.seed, config.data, config.trials) == ("ablation-hard-2", 2, "digits", 7)
+    assert (config.recipe, config.target_ms, config.train_images) == ("search:epochs=0.5", 3.0, 2000)
+    assert ablations.configured("accuracy", 0, options).target_ms is None
+
+
+def test_search_is_not_resumed_with_other_settings():
+    config = SearchConfig("a", "digits", strategy="random", train_images=100, trials=4)
+    stored = config_to_json(config) | {
+        "strategy": strategies.written_out("random"),
+        "recipe": recipes.written_out("search"),
+        "trials": 2,
+        "target_ms": 1.5,
+    }
+    ablations._check_settings(config, stored)
+    with pytest.raises(UsageError, match=r"has train_images=200, not 100\. Choose another output folder"):
+        ablations._check_settings(config, stored | {"train_images": 200})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_ablations_run_are_resumed_and_compared(tmp_path):
+    words = [sys.executable, BENCHMARKS / "ablations.py", tmp_path, "soft", "accuracy", "--data", "digits"]
+    words += ["--train-images", "100", "--val-images", "100", "--epochs", "1", "--width", "0.25"]
+    for trials in (2, 3):
+        ran = subprocess.run([*words, "--trials", str(trials)], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert f"| soft | 0 | {trials} |" in ran.stdout
+        assert f"| accuracy | 0 | {trials} |" in ran.stdout
+    assert "  1 of 3" not in ran.stdout  # two of three had been done
+    for name in ("ablations.parquet", "ablations.json", "ablations.png"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+# Timing
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "share"),
+    [
+        ([2.0, 3.0], [1.0, 1.5], 1.0),
+        ([1.0, 1.5], [2.0, 3.0], 0.0),
+        ([2.0, 3.0], [1.0, 2.0], 0.875),
+        ([1.0, 4.0], [2.0, 3.0], 0.5),
+    ],
+)
+def test_rank_accuracy_counts_pairs_and_halves_ties(slow, fast, share):
+    assert timing.rank_accuracy(slow, fast) == share
+
+
+def test_networks_of_the_timing_benchmark_differ_by_3_and_12_percent():
+    macs = {name: spec_cost(spec, 224, 1000).macs for name, spec in timing.networks().items()}
+    assert macs == {"T0": 300_774_272, "T3": 311_085_440, "T12": 337_948_624}
+
+
+def samples(wall, cpu, reference=1.0):
+    return Samples(tuple(wall), tuple(cpu), (reference,) * len(wall), (reference,) * len(wall))
+
+
+def test_statistics_of_one_measurement():
+    measured = Samples((4.0, 1.0, 10.0), (3.0, 1.0, 8.0), (2.0, 1.0, 4.0), (1.0, 1.0, 4.0))
+    found = {name: statistic(measured) for name, statistic in timing.STATISTICS.items()}
+    assert found == {
+        "median of CPU pair ratios": 2.0,
+        "median of wall pair ratios": 2.0,
+        "ratio of CPU medians": 3.0,
+        "wall mean": 5.0,
+        "wall median": 4.0,
+        "wall minimum": 1.0,
+        "CPU mean": 4.0,
+        "CPU median": 3.0,
+        "CPU minimum": 1.0,
+    }
+
+
+def test_summary_of_timings_separates_kept_from_first_attempts():
+    found = [
+        timing.Measured("quiet", "T0", (samples([2, 2], [2, 2]), samples([1, 1], [1, 1])), 1, (), 0.0),
+        timing.Measured("quiet", "T0", (samples([3, 3], [3, 3]),), 0, ("preempted",), 0.0),
+        timing.Measured("quiet", "T3", (samples([1.5, 1.5], [2.5, 2.5]),), 0, (), 0.0),
+    ]
+    rows = {(row["use"], row["statistic"]): row for row in timing.summarize(found)}
+    assert rows["kept", "CPU median"]["T3"] == 0.5  # 2.5 against 1 and 3
+    assert rows["first", "CPU median"]["T3"] == 0.5  # against 2 and 3
+    assert rows["kept", "wall median"]["T3"] == 0.5  # 1.5 against 1 and 3
+    assert rows["first", "wall median"]["T3"] == 0.0
+    assert rows["kept", timing.OURS]["cv_T0"] == pytest.approx(2**0.5 / 2)
+    (count,) = timing.counts(found)
+    assert (count["measurements"], count["repeated"], count["repeats"], count["kept_with_a_flag"]) == (3, 1, 1, 1)
+    assert [(r["measurement"], r["attempt"], r["is_kept"]) for r in timing.raw_rows(found)] == [
+        (0, 0, False),
+        (0, 1, True),
+        (1, 0, True),
+        (2, 0, True),
+    ]
+
+
+class ScriptedTransport(Transport):
+    """Gives what it was made with, one after the other."""
+
+    is_here = True
+
+    def __init__(self, scripted):
+        self._scripted = iter(scripted)
+
+    def measure(self, runtime, candidate, reference, protocol):
+        return next(self._scripted)
+
+    def conditions(self):
+        return {"load": 1.5}
+
+
+def test_recorder_sees_all_attempts_and_which_was_kept(tmp_path):
+    (tmp_path / "reference.onnx").touch()
+    preempted, clean = samples([9.0, 9.0], [3.0, 3.0]), samples([3.0, 2.0], [3.0, 2.0])
+    device = timing.replace(parse_device("onnxruntime"), transport=ScriptedTransport([preempted, clean]))
+    found = timing._measure(device, None, tmp_path, Protocol(pairs=2), "quiet", "T0")
+    assert found.attempts == (preempted, clean)
+    assert (found.kept, found.flags, found.load) == (1, (), 1.5)
+
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed on Linux only")
+
+
+def children():
+    return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
+@on_linux
+def test_load_works_on_its_core_and_is_gone_afterwards():
+    core, before = max(os.sched_getaffinity(0)), children()
+    with load.busy_cores([core]):
+        (pid,) = children() - before
+        assert os.sched_getaffinity(pid) == {core}
+    assert children() <= before
+
+
+@on_linux
+def test_loads_are_gone_after_an_error():
+    before, during = children(), set()
+
+    def fail():
+        with load.bursts(2, seed=0):
+            during.update(children() - before)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert len(during) == 2
+    assert children() <= before
+
+
+def test_variation_is_deviation_over_mean():
+    assert timing_drift.variation([1.0, 2.0, 3.0]) == 0.5
+
+
+# Throughput
+
+
+def test_images_per_second_counts_from_first_start_to_last_end():
+    assert throughput.images_per_second([(100, 0.0, 4.0), (100, 1.0, 5.0)]) == 40.0
+
+
+def test_best_plain_way_is_chosen_per_network_and_cores():
+    rates = {
+        ("a", "one core", "ours"): [30.0, 50.0, 40.0],
+        ("a", "one core", "slow"): [10.0, 10.0, 10.0],
+        ("a", "one core", "fast"): [20.0, 25.0, 16.0],
+        ("a", "one core", "other layout"): [39.0, 39.0, 39.0],
+        ("a", "machine", "slow"): [80.0],
+        ("a", "machine", "ours"): [60.0],
+    }
+    rows = [
+        {"network": network, "scope": scope, "variant": variant, "images_per_second": rate}
+        for (network, scope, variant), values in rates.items()
+        for rate in values
+    ]
+    found = throughput.summarize(rows, {("one core", "slow"), ("one core", "fast"), ("machine", "slow")})
+    over = {(row["scope"], row["variant"]): row["over_best_plain"] for row in found}
+    assert over["one core", "ours"] == 2.0
+    assert over["one core", "other layout"] == 1.95
+    assert over["machine", "ours"] == 0.75
+
+
+@pytest.mark.parametrize("cores", [2, 4])
+def test_variants_use_the_cores_that_they_say(cores):
+    used = {(way.scope, way.processes * way.threads) for way in throughput.variants(cores)}
+    assert used == {("one core", 1), ("machine", cores)}
+    assert {way.scope for way in throughput.variants(1)} == {"one core"}
+
+
+def test_plain_loop_is_fed_the_same_pixels():
+    images = np.array([0, 255, 51], np.uint8).reshape(1, 3, 1, 1).repeat(4, 2).repeat(4, 3)
+    transform = throughput.plain_transform(recipes.create("search"), 4, 3, flip=True)
+    x, y = throughput.PlainImages(Split(images, np.array([7])), transform)[0]
+    assert (x.shape, y) == ((3, 4, 4), 7)
+    assert x[:, 0, 0].tolist() == pytest.approx([-2.0, 2.0, -1.2])
+    assert len(throughput.plain_transform(recipes.create("search:crop=0.25"), 4, 3, flip=False).transforms) == 3
+
+
+def test_throughput_prints_and_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
+    def measure(works):
+        rate = 200.0 if works[0].variant.kind == "ours" else 100.0 + works[0].variant.loaders
+        return [(work.images, 0.0, work.images * len(works) / rate) for work in works]
+
+    monkeypatch.setattr(throughput, "measure", measure)
+    monkeypatch.setattr(throughput.os, "sched_getaffinity", lambda pid: {0, 1})
+    throughput.main(throughput.parser().parse_args(["digits", str(tmp_path), "--images", "64", "--rounds", "2"]))
+    printed = capsys.readouterr().out
+    assert "| mnasnet-a1 | one core | ours | 200 | 200–200 | 1.98 |" in printed  # noqa: RUF001
+    assert "| mobilenet-v2 | machine | plain, 2 loaders | 102 | 102–102 | 1.00 |" in printed  # noqa: RUF001
+    table = pq.read_table(tmp_path / "throughput.parquet").to_pylist()
+    assert len(table) == 2 * 2 * len(throughput.variants(2))
+    assert {row["images"] for row in table if row["variant"] == "ours" and row["scope"] == "machine"} == {128}
+    assert (tmp_path / "throughput.json").exists()
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.0), (5, 0.5), (10, 0.975528), (50, 0.5), (100, 0.0)])
+def test_learning_rate_rises_and_falls_as_the_recipes(step, share):
+    assert throughput.learning_rate_share(step, 100, 0.1) == pytest.approx(share, abs=1e-6)
