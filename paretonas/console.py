@@ -26,8 +26,9 @@ from paretonas.report.table import trial_row
 from paretonas.trial import State, Trial
 
 if TYPE_CHECKING:
-    from paretonas.search import Listener, Search
-    from paretonas.search import Progress as SearchProgress
+    from paretonas.loop import Listener
+    from paretonas.loop import Progress as SearchProgress
+    from paretonas.search import Search
 
 WIDTH_OF_FILES = 140
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
@@ -131,7 +132,7 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
 @contextmanager
 def search_listener(is_json: bool) -> Iterator[Listener]:
     """Shows a search as it goes on: a line for every trial and a bar, or JSON lines."""
-    from paretonas.search import Listener
+    from paretonas.loop import Listener
 
     if is_json:
         yield Listener(

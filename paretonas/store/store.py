@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
@@ -65,6 +66,20 @@ _evaluations = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("created", sa.String(40), nullable=False),
 )
+
+_TEXT, _WHOLE, _NUMBER = (str,), (int,), (int, float)
+_TRIAL_TYPES: Mapping[str, tuple[type, ...]] = {
+    "number": _WHOLE,
+    "space": _TEXT,
+    "spec_hash": _TEXT,
+    "reward": (*_NUMBER, NoneType),
+    "fidelity": _NUMBER,
+    "seed": _WHOLE,
+    "error": (*_TEXT, NoneType),
+    "is_reused": (bool,),
+    "told": (*_WHOLE, NoneType),
+    "seconds": _NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -183,12 +198,18 @@ class Store:
             distinct = sa.func.count(_trials.c.spec_hash.distinct())
             rows_unique = connection.execute(sa.select(_trials.c.search, distinct).group_by(_trials.c.search)).all()
         unique = {search: n for search, n in rows_unique}
+        for row in rows:
+            _check_types(row._mapping, {"name": _TEXT, "created": _TEXT, "seconds": _NUMBER}, f"search {row.id}")
         return [
             SearchSummary(
                 row.name,
                 row.created,
                 row.seconds,
-                {State(state): n for search, state, n in counts if search == row.id},
+                {
+                    _state(state, f"a trial of search {row.name!r}"): n
+                    for search, state, n in counts
+                    if search == row.id
+                },
                 unique.get(row.id, 0),
             )
             for row in rows
@@ -196,7 +217,9 @@ class Store:
 
     def seconds(self, name: str) -> float:
         """Wall time that the search has run so far, over all its sessions."""
-        return float(self._search(name).seconds)
+        row = self._search(name)._mapping
+        _check_types(row, {"seconds": _NUMBER}, f"search {name!r}")
+        return float(row["seconds"])
 
     def set_seconds(self, name: str, seconds: float) -> None:
         """Record the wall time that the search has run."""
@@ -299,7 +322,8 @@ class Store:
         with self._transaction() as connection:
             row = connection.execute(sa.select(_searches).where(_searches.c.name == name)).first()
             if row is None:
-                known = ", ".join(connection.scalars(sa.select(_searches.c.name).order_by(_searches.c.id))) or "none"
+                names = connection.scalars(sa.select(_searches.c.name).order_by(_searches.c.id))
+                known = ", ".join(map(str, names)) or "none"
                 raise StoreError(f"No search is called {name!r}. Known: {known}.")
         return row
 
@@ -337,19 +361,16 @@ def _to_row(trial: Trial) -> dict[str, Any]:
 
 def _from_row(row: Mapping[Any, Any]) -> Trial:
     where = f"trial {row['number']}"
+    _check_types(row, _TRIAL_TYPES, where)
     choices = _load(row["choices"], list, f"the choices of {where}")
     metrics = _load(row["metrics"], dict, f"the metrics of {where}")
-    if not all(isinstance(c, int) for c in choices) or not all(isinstance(m, int | float) for m in metrics.values()):
+    if not all(type(c) is int for c in choices) or not all(type(m) in _NUMBER for m in metrics.values()):
         raise StoreError(f"Choices are whole numbers and metrics are numbers, but {where} has {choices} and {metrics}.")
-    try:
-        state = State(row["state"])
-    except ValueError:
-        raise StoreError(f"A state is one of {', '.join(State)}, but {where} has {row['state']!r}.") from None
     return Trial(
         number=row["number"],
         architecture=Architecture(row["space"], tuple(choices)),
         spec_hash=row["spec_hash"],
-        state=state,
+        state=_state(row["state"], where),
         metrics=metrics,
         reward=row["reward"],
         fidelity=row["fidelity"],
@@ -362,10 +383,25 @@ def _from_row(row: Mapping[Any, Any]) -> Trial:
     )
 
 
+def _state(text: Any, where: str) -> State:
+    try:
+        return State(text)
+    except ValueError:
+        raise StoreError(f"A state is one of {', '.join(State)}, but {where} has {text!r}.") from None
+
+
+def _check_types(row: Mapping[Any, Any], types: Mapping[str, tuple[type, ...]], where: str) -> None:
+    """SQLite keeps a value of any type in any column."""
+    for column, allowed in types.items():
+        if type(row[column]) not in allowed:
+            known = " or ".join(kind.__name__ for kind in allowed)
+            raise StoreError(f"In a store, the {column} of {where} is of type {known}, but it is {row[column]!r:.80}.")
+
+
 def _load(text: Any, to: type, what: str) -> Any:
     try:
         value = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"Stored values are JSON, but {what} is not: {error}") from None
     if not isinstance(value, to):
         raise StoreError(f"In a store, {what} is a {to.__name__}, but it is {text[:80]!r}.")

@@ -27,7 +27,7 @@ class _Enumeration(Strategy):
         self._space, self._counter = space, AskCounter()
 
     def ask(self, n: int) -> list[Proposal]:
-        found = []
+        found: list[Proposal] = []
         while len(found) < n and not self.is_finished:
             number = self._counter.take()
             found.append(Proposal(number, Architecture(self._space.name, self._choices(number))))

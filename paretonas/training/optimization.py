@@ -30,7 +30,8 @@ def check_recipe(recipe: Recipe) -> None:
 
 def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.Optimizer:
     """The recipe's optimizer at its peak learning rate; weight decay on what the recipe says."""
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for parameter, is_normalization, is_bias in _parameters(model):
         decays = not is_normalization and (recipe.decay_biases or not is_bias)
         (decayed if decays else kept).append(parameter)
@@ -38,7 +39,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.O
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    own = {"eps": recipe.eps} if recipe.eps else {}
+    own: dict[str, Any] = {"eps": recipe.eps} if recipe.eps else {}
     lr = recipe.lr * batch_size / 256
     groups = [group for group in groups if group["params"]]
     return create_optimizer_v2(groups, opt=recipe.optimizer, lr=lr, momentum=recipe.momentum, **own)
@@ -57,7 +58,7 @@ def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int, steps_
 
     A warm-up replaces the first part of the schedule; it does not shift the rest.
     """
-    warmup = {"warmup_t": round(recipe.warmup * steps), "warmup_lr_init": 0.0, "t_in_epochs": False}
+    warmup: dict[str, Any] = {"warmup_t": round(recipe.warmup * steps), "warmup_lr_init": 0.0, "t_in_epochs": False}
     if recipe.schedule == "cosine":
         return CosineLRScheduler(optimizer, t_initial=steps, lr_min=0.0, **warmup)
     decay_steps = max(1, round(recipe.decay_epochs * steps_an_epoch))

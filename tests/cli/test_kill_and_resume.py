@@ -57,7 +57,8 @@ def test_a_killed_search_resumes_without_loss(tmp_path, sent):
         _command(
             tmp_path, "search", "s", "--data", "digits", "--width", "0.25", "--trials", str(TRIALS), "--target-ms", "1",
             "--strategy", "regularized-evolution:population=3,tournament=2",
-            "--recipe", "search:epochs=1,batch_size=64,layout=channels-last,precision=float32", "--executor", "process:workers=2",
+            "--recipe", "search:epochs=1,batch_size=64,layout=channels-last,precision=float32",
+            "--executor", "process:workers=2",
         ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
