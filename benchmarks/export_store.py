@@ -1,29 +1,91 @@
-"""Writes a store's searches and raw timings as Parquet files, to be kept with the results.
+"""Writes a store as files that can be kept with the results, and makes a store of such files again.
 
 Usage: python benchmarks/export_store.py HOME OUTPUT
+       python benchmarks/export_store.py --restore OUTPUT HOME
+
+For each search NAME: `NAME.parquet`, its trials, and `NAME.json`, its configuration. For all of them: `timings.parquet`,
+a row for every latency with all its samples, and `evaluations.json`, what else was paid for. A search that was restored
+goes on with `paretonas --home HOME resume NAME`.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paretonas import Store
+from paretonas import Architecture, Store
 from paretonas.report import write_parquet
+from paretonas.trial import State, Trial
+
+KINDS = ("accuracy", "calibration", "profile", "tuning")
+COLUMNS = {
+    "trial", "state", "reward", "spec_hash", "space", "choices", "is_reused", "told", "seed", "fidelity", "seconds",
+    "context", "error",
+}  # fmt: skip
+"""Of a table of trials; every other column is a metric."""
 
 
-def main(home: Path, output: Path) -> None:
-    """One file a search, and `timings.parquet`: a row for every latency that was measured, with all its samples."""
+def export(home: Path, output: Path) -> None:
+    """Write all searches and evaluations of the store in `home`."""
     output.mkdir(parents=True, exist_ok=True)
     store = Store(home / "store.db")
     for search in store.searches():
         write_parquet(store.trials(search.name), output / f"{search.name}.parquet")
+        facts = {"config": store.config(search.name), "seconds": search.seconds, "created": search.created}
+        (output / f"{search.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
         print(f"{search.name}: {sum(search.trials.values())} trials, ran {search.seconds:.0f} s")
-    rows = [{"spec_hash": key["spec"], "pairs": key["pairs"], **value} for key, value in store.evaluations("latency")]
-    pq.write_table(pa.Table.from_pylist(rows), output / "timings.parquet")
+    rows = [{"key": json.dumps(key), **value} for key, value in store.evaluations("latency")]
+    pq.write_table(pa.Table.from_pylist(rows), output / "timings.parquet", compression="zstd")
+    paid = {kind: store.evaluations(kind) for kind in KINDS}
+    (output / "evaluations.json").write_text(json.dumps(paid) + "\n")
     print(f"{len(rows)} timings")
 
 
+def restore(output: Path, home: Path) -> None:
+    """Make the store in `home`, which must be new, of what `export` wrote."""
+    home.mkdir(parents=True, exist_ok=True)
+    store = Store(home / "store.db")
+    for file in sorted(output.glob("*.json")):
+        if file.name == "evaluations.json":
+            continue
+        facts = json.loads(file.read_text())
+        store.create_search(file.stem, facts["config"])
+        store.set_seconds(file.stem, facts["seconds"])
+        trials = [trial_of(row) for row in pq.read_table(file.with_suffix(".parquet")).to_pylist()]
+        if trials:
+            store.add_trials(file.stem, trials)
+        print(f"{file.stem}: {len(trials)} trials")
+    for row in pq.read_table(output / "timings.parquet").to_pylist():
+        conditions = {k: v for k, v in row["conditions"].items() if v is not None}
+        store.put("latency", json.loads(row.pop("key")), {**row, "conditions": conditions})
+    for kind, pairs in json.loads((output / "evaluations.json").read_text()).items():
+        for key, value in pairs:
+            store.put(kind, key, value)
+
+
+def trial_of(row: dict) -> Trial:
+    """The trial of which `write_parquet` wrote this row."""
+    return Trial(
+        number=row["trial"],
+        architecture=Architecture(row["space"], tuple(row["choices"])),
+        spec_hash=row["spec_hash"],
+        state=State(row["state"]),
+        metrics={name: value for name, value in row.items() if name not in COLUMNS and value is not None},
+        reward=row["reward"],
+        fidelity=row["fidelity"],
+        seed=row["seed"],
+        context=json.loads(row["context"]),
+        error=row["error"],
+        is_reused=row["is_reused"],
+        told=row["told"],
+        seconds=row["seconds"],
+    )
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "--restore":
+        restore(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        export(Path(sys.argv[1]), Path(sys.argv[2]))

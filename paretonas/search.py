@@ -250,7 +250,7 @@ def delete_search(name: str, store: Store, home: Path) -> None:
 
 def _absolute(data: str) -> str:
     """`data` with its path in full; what stands before an `@` is the name of a data set."""
-    name, at, root = data.rpartition("@") if data.startswith("torchvision:") else ("", "", data)
+    name, at, root = data.partition("@") if data.startswith("torchvision:") else ("", "", data)
     return f"{name}{at}{Path(root).expanduser().resolve()}"
 
 

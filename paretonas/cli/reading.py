@@ -36,5 +36,5 @@ def read_toml(path: Path) -> dict[str, Any]:
     """A configuration file; its values are checked where they are used."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"A configuration is a TOML file, but {path} cannot be read: {error}") from None

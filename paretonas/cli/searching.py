@@ -20,7 +20,10 @@ def search(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Name of the search; may come from --config.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="digits, a Parquet file or folder (columns image, label), or folders of images.")
+        str | None,
+        typer.Option(
+            help="digits, torchvision:NAME@ROOT, a Parquet file or folder (columns image, label), or folders of images."
+        ),
     ] = None,
     target_ms: Annotated[
         float | None, typer.Option(help="Latency to aim at, in ms. Default: what MobileNetV2 takes on the device.")

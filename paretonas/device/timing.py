@@ -40,6 +40,8 @@ class Protocol:
 
     Args:
         pairs: Runs of candidate and reference: 10 to screen, 20 for the record.
+        loads: How often both models are loaded anew meanwhile, the pairs shared out evenly. Where a model's memory
+            happens to lie moves its latency by a percent or two, which no number of runs averages out.
         shortest: Seconds; a model that takes less is repeated inside a run until the run takes that long.
         settled: Warm-up ends once three runs in a row lie within this share of their fastest.
         warmup: Most runs of a warm-up.
@@ -52,6 +54,7 @@ class Protocol:
     """
 
     pairs: int = 20
+    loads: int = 4
     shortest: float = 1e-3
     settled: float = 0.1
     warmup: int = 20
@@ -60,8 +63,18 @@ class Protocol:
     attempts: int = 3
 
     def __post_init__(self) -> None:
-        if self.pairs < 2 or self.warmup < 3 or self.attempts < 1:
-            raise UsageError(f"`pairs >= 2`, `warmup >= 3` and `attempts >= 1` must hold, but got {self}.")
+        if self.pairs < 2 or self.warmup < 3 or self.attempts < 1 or self.loads < 1:
+            raise UsageError(f"`pairs >= 2`, `loads, attempts >= 1` and `warmup >= 3` must hold, but got {self}.")
+
+    @property
+    def portions(self) -> tuple[int, ...]:
+        """Pairs of each load, two or more.
+
+        >>> Protocol(pairs=10).portions, Protocol(pairs=5).portions
+        ((3, 3, 2, 2), (3, 2))
+        """
+        loads = min(self.loads, self.pairs // 2)
+        return tuple(self.pairs // loads + (i < self.pairs % loads) for i in range(loads))
 
 
 @dataclass(frozen=True)
@@ -76,19 +89,30 @@ class Samples:
 
 
 def time_pairs(
-    candidate: Run,
-    reference: Run,
+    candidate: Callable[[], Run],
+    reference: Callable[[], Run],
     protocol: Protocol,
     clocks: Clocks = SYSTEM_CLOCKS,
     clock: str = "cpu",
 ) -> Samples:
-    """Warm both up until they settle on the headline's `clock` ("cpu" or "wall"), then run them in turn."""
+    """Run both in turn.
+
+    Args:
+        candidate: Loads the candidate and gives what runs it.
+        reference: Likewise the reference.
+        protocol: How.
+        clocks: Where times come from.
+        clock: The headline's, "cpu" or "wall": on it, every load is warmed up until it settles.
+    """
+    rows: list[tuple[float, ...]] = []
+    is_settled = True
     with _NoGarbageCollection():
-        timers = [_timer(run, protocol, clocks) for run in (candidate, reference)]
-        settled = [_warm_up(timer, protocol, clock) for timer in timers]
-        rows = [(*timers[0](), *timers[1]()) for _ in range(protocol.pairs)]
+        for pairs in protocol.portions:
+            timers = [_timer(run, protocol, clocks) for run in (candidate(), reference())]
+            is_settled &= all([_warm_up(timer, protocol, clock) for timer in timers])
+            rows += [(*timers[0](), *timers[1]()) for _ in range(pairs)]
     candidate_wall, candidate_cpu, reference_wall, reference_cpu = zip(*rows, strict=True)
-    return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, all(settled))
+    return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, is_settled)
 
 
 def headline_flags(samples: Samples, clock: str, protocol: Protocol) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
 import gc
+from dataclasses import replace
 
 import pytest
 
@@ -35,17 +36,44 @@ def machine():
     return Machine()
 
 
+def _time(candidate, reference, protocol, clocks, **clock):
+    """Both loaded once."""
+    return time_pairs(lambda: candidate, lambda: reference, replace(protocol, loads=1), clocks, **clock)
+
+
 def test_runs_alternate_after_both_were_warmed_up(machine):
-    time_pairs(machine.work("c", 0.5), machine.work("r", 0.25), Protocol(pairs=3), machine.clocks)
+    _time(machine.work("c", 0.5), machine.work("r", 0.25), Protocol(pairs=3), machine.clocks)
     # Once and three times to see how long a run takes, three to settle, then pairs.
     assert machine.log == "cccc" + "rrrr" + "ccc" + "rrr" + "crcrcr"
+
+
+def test_both_are_loaded_anew_and_warmed_up_for_each_portion_of_the_pairs(machine):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return machine.work(name, 0.5)
+
+    protocol = Protocol(pairs=7, loads=3)
+    samples = time_pairs(lambda: load("c"), lambda: load("r"), protocol, machine.clocks)
+    warm_up = "cccc" + "rrrr" + "ccc" + "rrr"
+    assert loaded == ["c", "r"] * 3
+    assert machine.log == warm_up + "crcrcr" + warm_up + "crcr" + warm_up + "crcr"
+    assert samples.candidate_cpu == (0.5,) * 7
+
+
+@pytest.mark.parametrize(
+    ("pairs", "loads", "portions"), [(20, 4, (5, 5, 5, 5)), (10, 4, (3, 3, 2, 2)), (3, 4, (3,)), (2, 1, (2,))]
+)
+def test_pairs_are_shared_out_two_or_more_a_load(pairs, loads, portions):
+    assert Protocol(pairs=pairs, loads=loads).portions == portions
 
 
 def test_samples_are_the_seconds_of_each_run_on_both_clocks(machine):
     warm_up = [0.5] * 7
     candidate = machine.work("c", *warm_up, 0.5, 1.0, 0.75, others=0.125)
     reference = machine.work("r", *warm_up, 0.25, 0.5, 2.0, others=0.0625)
-    samples = time_pairs(candidate, reference, Protocol(pairs=3), machine.clocks)
+    samples = _time(candidate, reference, Protocol(pairs=3), machine.clocks)
     assert samples == Samples(
         candidate_wall=(0.625, 1.125, 0.875),
         candidate_cpu=(0.5, 1.0, 0.75),
@@ -67,7 +95,7 @@ def test_samples_are_the_seconds_of_each_run_on_both_clocks(machine):
     ],
 )
 def test_fast_models_are_repeated_inside_a_run(machine, seconds, repeats):
-    samples = time_pairs(machine.work("c", seconds), machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
+    samples = _time(machine.work("c", seconds), machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
     assert machine.log == "cccc" + "rrrr" + "c" * 3 * repeats + "rrr" + ("c" * repeats + "r") * 2
     assert samples.candidate_cpu == samples.candidate_wall == (seconds, seconds)
     assert samples.reference_cpu == (1.0, 1.0)
@@ -76,7 +104,7 @@ def test_fast_models_are_repeated_inside_a_run(machine, seconds, repeats):
 def test_fastest_of_three_runs_decides_on_repeats(machine):
     # A slow first run and two disturbed ones do not hide that the model is fast.
     candidate = machine.work("c", 1.0, 0.5, 2.0**-12, 0.5, 2.0**-12)
-    time_pairs(candidate, machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
+    _time(candidate, machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
     assert machine.log.endswith("cccccrcccccr")
 
 
@@ -92,14 +120,14 @@ def test_fastest_of_three_runs_decides_on_repeats(machine):
 )
 def test_warm_up_goes_on_until_three_runs_are_alike(machine, seconds, runs, is_settled):
     candidate = machine.work("c", *[1] * 4, *seconds)
-    samples = time_pairs(candidate, machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
+    samples = _time(candidate, machine.work("r", 1.0), Protocol(pairs=2), machine.clocks)
     assert machine.log == "cccc" + "rrrr" + "c" * runs + "rrr" + "crcr"
     assert samples.is_settled is is_settled
 
 
 def test_restless_reference_is_not_settled_either(machine):
     reference = machine.work("r", *[1, 2] * 50)
-    samples = time_pairs(machine.work("c", 1.0), reference, Protocol(pairs=2, warmup=5), machine.clocks)
+    samples = _time(machine.work("c", 1.0), reference, Protocol(pairs=2, warmup=5), machine.clocks)
     assert machine.log == "cccc" + "rrrr" + "ccc" + "rrrrr" + "crcr"
     assert not samples.is_settled
 
@@ -121,9 +149,9 @@ def test_garbage_collector_rests_and_is_put_back(machine, is_enabled, fails):
         (gc.enable if is_enabled else gc.disable)()
         if fails:
             with pytest.raises(OSError, match="the engine broke"):
-                time_pairs(run, run, Protocol(pairs=2), machine.clocks)
+                _time(run, run, Protocol(pairs=2), machine.clocks)
         else:
-            time_pairs(run, run, Protocol(pairs=2), machine.clocks)
+            _time(run, run, Protocol(pairs=2), machine.clocks)
         assert gc.isenabled() is is_enabled
     finally:
         (gc.enable if before else gc.disable)()

@@ -28,7 +28,8 @@ class LocalTransport(Transport):
 
     def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
         with quiet_core(is_pinned=runtime.clock == "cpu"):
-            return time_pairs(_run(runtime, candidate), _run(runtime, reference), protocol, clock=runtime.clock)
+            loads = (partial(_load, runtime, file) for file in (candidate, reference))
+            return time_pairs(*loads, protocol, clock=runtime.clock)
 
     def conditions(self) -> Mapping[str, Any]:
         return {
@@ -40,7 +41,7 @@ class LocalTransport(Transport):
         }
 
 
-def _run(runtime: Runtime, file: ModelFile) -> Run:
+def _load(runtime: Runtime, file: ModelFile) -> Run:
     x = np.random.default_rng(0).standard_normal(file.input_shape, np.float32)
     return partial(runtime.open(file.path), x)
 
