@@ -37,13 +37,17 @@ from paretonas.errors import UsageError
 from paretonas.evaluate import RECORD
 from paretonas.network.cost import spec_cost
 from paretonas.space.mnasnet import MnasNetSpec
+from paretonas.trial import fastest_ratio
 
 CLASSES = 1000
 BASE = "T0"
-OURS = "median of CPU pair ratios"
+OURS = "fastest CPU ratios, mean over loads"
 
 STATISTICS: dict[str, Callable[[Samples], float]] = {
-    OURS: lambda s: statistics.median(t / r for t, r in zip(s.candidate_cpu, s.reference_cpu, strict=True)),
+    OURS: lambda s: fastest_ratio(s.candidate_cpu, s.reference_cpu, s.loads),
+    "median of CPU pair ratios": lambda s: statistics.median(
+        t / r for t, r in zip(s.candidate_cpu, s.reference_cpu, strict=True)
+    ),
     "median of wall pair ratios": lambda s: statistics.median(
         t / r for t, r in zip(s.candidate_wall, s.reference_wall, strict=True)
     ),
@@ -138,7 +142,7 @@ def counts(found: Sequence[Measured]) -> list[dict[str, Any]]:
                 "repeated": sum(len(m.attempts) > 1 for m in here),
                 "repeats": sum(len(m.attempts) - 1 for m in here),
                 "kept_with_a_flag": sum(bool(m.flags) for m in here),
-                **{flag: sum(flag in m.flags for m in here) for flag in ("preempted", "contended", "unsettled")},
+                **{flag: sum(flag in m.flags for m in here) for flag in ("preempted", "contended", "slowed", "unsettled")},
             }
         )
     return rows
@@ -157,21 +161,28 @@ def measure_all(
     }
     if "busy" in options.conditions and len(allowed) < 2:
         raise UsageError(f"A busy core beside the measured one takes two cores, but there is {len(allowed)}.")
+    calibrated = device.calibrate(folder, protocol).calibrated
     for condition in options.conditions:
         order = [network for network in files for _ in range(options.measurements)]
         random.shuffle(order)
         with loads[condition]():
             for i, network in enumerate(order):
-                yield _measure(device, files[network], folder, protocol, condition, network)
+                yield _measure(device, files[network], folder, calibrated, protocol, condition, network)
                 print(f"\r{condition}: {i + 1} of {len(order)}", end="", flush=True)
         print()
 
 
 def _measure(
-    device: Device, file: ModelFile, folder: Path, protocol: Protocol, condition: str, network: str
+    device: Device,
+    file: ModelFile,
+    folder: Path,
+    calibrated: float | None,
+    protocol: Protocol,
+    condition: str,
+    network: str,
 ) -> Measured:
     recorder = Recorder(device.transport)
-    latency = replace(device, transport=recorder).measure(file, folder, 1.0, protocol)
+    latency = replace(device, transport=recorder).measure(file, folder, calibrated, protocol)
     kept = next(i for i, s in enumerate(recorder.samples) if s.candidate_cpu == latency.candidate_cpu)
     assert STATISTICS[OURS](recorder.samples[kept]) == latency.ratio
     load = float(latency.conditions.get("load", 0.0))

@@ -232,7 +232,7 @@ def test_recorder_sees_all_attempts_and_which_was_kept(tmp_path):
     (tmp_path / "reference.onnx").touch()
     preempted, clean = samples([9.0, 9.0], [3.0, 3.0]), samples([3.0, 2.0], [3.0, 2.0])
     device = timing.replace(parse_device("onnxruntime"), transport=ScriptedTransport([preempted, clean]))
-    found = timing._measure(device, None, tmp_path, Protocol(pairs=2), "quiet", "T0")
+    found = timing._measure(device, None, tmp_path, None, Protocol(pairs=2), "quiet", "T0")
     assert found.attempts == (preempted, clean)
     assert (found.kept, found.flags, found.load) == (1, (), 1.5)
 

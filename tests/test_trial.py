@@ -21,25 +21,24 @@ def test_pair_ratios_are_those_of_the_same_pair_on_the_headlines_clock():
 
 
 @pytest.mark.parametrize(
-    ("candidate", "ratio"),
+    ("candidate", "loads", "ratio"),
     [
-        ((0.5, 0.25, 1.0, 0.5, 0.75), 2.0),
-        ((0.25, 0.25, 50.0), 1.0),  # one bad pair in three says nothing
-        ((0.25, 0.5, 0.75, 1.0), 2.5),
+        ((0.5, 0.25, 1.0, 0.5, 0.75), (), 1.0),
+        ((0.5, 50.0, 0.5), (3,), 2.0),  # a disturbed run says nothing
+        ((0.5, 0.75, 1.0, 1.5), (2, 2), 3.0),  # 2 after the first load, 4 after the second
+        ((0.25, 0.5, 0.75, 1.0, 1.25), (3, 2), 2.5),
     ],
 )
-def test_ratio_is_the_median_of_the_pairs(candidate, ratio):
+def test_ratio_is_that_of_the_fastest_runs_averaged_over_loads(candidate, loads, ratio):
     reference = (0.25,) * len(candidate)
-    latency = Latency(candidate, candidate, reference, reference, calibrated=0.02)
+    latency = Latency(candidate, candidate, reference, reference, calibrated=0.02, loads=loads)
     assert latency.ratio == ratio
     assert latency.latency_ms == pytest.approx(ratio * 20, rel=1e-12)
 
 
-def test_ratio_is_not_the_ratio_of_medians():
-    # A machine that slows down slows both runs of a pair: 1/1, 4/2, 3/3 is 1, where the medians give 3/2.
-    latency = Latency((1.0, 4.0, 3.0), (1.0, 4.0, 3.0), (1.0, 2.0, 3.0), (1.0, 2.0, 3.0), calibrated=0.01)
-    assert latency.ratio == 1.0
-    assert latency.latency_ms == pytest.approx(10.0, rel=1e-12)
+def test_ratio_is_read_from_the_headlines_clock():
+    assert (LATENCY.ratio, replace(LATENCY, clock="wall").ratio) == (1.0, 1.0)
+    assert replace(LATENCY, reference_wall=(0.5,) * 5, clock="wall").ratio == 0.5
 
 
 def test_spread_is_the_interquartile_range_over_the_median():
@@ -49,9 +48,10 @@ def test_spread_is_the_interquartile_range_over_the_median():
     assert even.spread == 0.0
 
 
-def test_clock_may_not_count_pairs_that_are_not_there():
-    with pytest.raises(ValueError, match="shorter"):
-        _ = replace(LATENCY, reference_cpu=(0.25,)).ratio
+@pytest.mark.parametrize("wrong", [{"reference_cpu": (0.25,)}, {"loads": (2, 2)}, {"loads": (5, 0)}])
+def test_samples_that_do_not_agree_give_no_ratio(wrong):
+    with pytest.raises(ValueError, match="as many runs of either as the loads have"):
+        _ = replace(LATENCY, **wrong).ratio
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The timing protocol: every run of the candidate alternates with one of a fixed reference network.
 
-The headline is the median over pairs of candidate time / reference time, on the CPU clock for one thread and on the
-wall clock otherwise. What disturbs the machine disturbs both runs of a pair, and the CPU clock does not count the time
-that others were given. The clocks are arguments, so that tests can give their own.
+Both models are loaded several times. The headline is the fastest candidate over the fastest reference, averaged over
+loads (`Latency.ratio`), on the CPU clock for one thread and on the wall clock otherwise. What slows the machine slows
+both, and the CPU clock does not count the time that others were given. The clocks are arguments, so that tests can give
+their own.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ class Protocol:
         warmup: Most runs of a warm-up.
         preempted: Mean wall over mean CPU time above which others took the core away.
         drifted: Median of the reference over its fastest tenth above which others shared the core's resources.
+        slowed: Median of the reference over its calibrated latency above which the machine is another one than when it
+            was calibrated: networks that differ in kind are then slowed differently.
+        pause: Seconds before a slowed measurement is repeated; hosts change their mind within seconds.
         attempts: How often a flagged measurement is made before it is kept with its flags.
 
     Raises:
@@ -60,6 +64,8 @@ class Protocol:
     warmup: int = 20
     preempted: float = 1.05
     drifted: float = 1.05
+    slowed: float = 1.1
+    pause: float = 2.0
     attempts: int = 3
 
     def __post_init__(self) -> None:
@@ -79,13 +85,14 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds of every run; entry i of each tuple is of pair i."""
+    """Seconds of every run; entry i of each tuple is of pair i, and `loads` are the pairs of each load."""
 
     candidate_wall: tuple[float, ...]
     candidate_cpu: tuple[float, ...]
     reference_wall: tuple[float, ...]
     reference_cpu: tuple[float, ...]
     is_settled: bool = True
+    loads: tuple[int, ...] = ()
 
 
 def time_pairs(
@@ -112,14 +119,17 @@ def time_pairs(
             is_settled &= all([_warm_up(timer, protocol, clock) for timer in timers])
             rows += [(*timers[0](), *timers[1]()) for _ in range(pairs)]
     candidate_wall, candidate_cpu, reference_wall, reference_cpu = zip(*rows, strict=True)
-    return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, is_settled)
+    return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, is_settled, protocol.portions)
 
 
-def headline_flags(samples: Samples, clock: str, protocol: Protocol) -> tuple[str, ...]:
+def headline_flags(
+    samples: Samples, clock: str, protocol: Protocol, calibrated: float | None = None
+) -> tuple[str, ...]:
     """What speaks against a measurement.
 
     "preempted": others ran on the core meanwhile. "contended": the reference, on the headline's clock, was slower than
-    its fastest tenth by more than the protocol allows. "unsettled": the warm-up never came to rest.
+    its fastest tenth by more than the protocol allows. "slowed": it was slower than when it was calibrated, in seconds,
+    by more than the protocol allows. "unsettled": the warm-up never came to rest.
     """
     flags = []
     wall = statistics.fmean(samples.candidate_wall) + statistics.fmean(samples.reference_wall)
@@ -130,6 +140,8 @@ def headline_flags(samples: Samples, clock: str, protocol: Protocol) -> tuple[st
     fastest = sorted(reference)[len(reference) // 10]
     if statistics.median(reference) > protocol.drifted * fastest:
         flags.append("contended")
+    if calibrated is not None and statistics.median(reference) > protocol.slowed * calibrated:
+        flags.append("slowed")
     if not samples.is_settled:
         flags.append("unsettled")
     return tuple(flags)

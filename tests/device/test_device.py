@@ -79,7 +79,7 @@ def measure(folder, answers, runtime=FakeRuntime(), **protocol):
     transport = FakeTransport(answers=tuple(answers))
     device = Device("fake", runtime, transport)
     candidate = ModelFile(folder / "candidate.onnx", (1, 3, 8, 8))
-    return device.measure(candidate, folder, 0.02, Protocol(**protocol)), transport
+    return device.measure(candidate, folder, 1.0, Protocol(**{"pause": 0.0, **protocol})), transport
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_clock_of_the_runtime_decides_on_the_headline(folder):
     busy = samples(cpu=0.5, wall=2.0)
     latency, _ = measure(folder, [busy] * 3)
     assert (latency.clock, latency.flags) == ("cpu", ("preempted",))
-    assert latency.latency_ms == pytest.approx(0.5 * 20, rel=1e-12)
+    assert latency.latency_ms == pytest.approx(0.5 * 1000, rel=1e-12)
     latency, _ = measure(folder, [busy], FakeRuntime(threads=4))
     assert (latency.clock, latency.flags) == ("wall", ())
-    assert latency.latency_ms == pytest.approx(2.0 * 20, rel=1e-12)
+    assert latency.latency_ms == pytest.approx(2.0 * 1000, rel=1e-12)
 
 
 def test_latency_knows_how_it_came_about(folder):
     latency, transport = measure(folder, [CLEAN], attempts=2)
-    assert latency.calibrated == 0.02
+    assert latency.calibrated == 1.0
     assert latency.conditions == {
         "device": "fake",
         "version": "1.2.3",
@@ -161,12 +161,28 @@ def test_identity_does_not_depend_on_how_a_device_is_written():
 def test_calibration_is_the_median_of_the_reference_timed_against_itself(folder):
     restless = samples(reference=(1.0,) * 4 + (1.2,) * 6)
     calm = Samples((9.0,) * 10, (0.5,) * 10, (9.0,) * 10, (0.75,) * 10)
-    transport = FakeTransport(answers=(restless, calm))
+    transport = FakeTransport(answers=(restless, calm, calm, calm))
     latency = Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(pairs=5, preempted=100))
     assert latency.calibrated == 0.625  # ten times 0.5 and ten times 0.75 on the CPU clock
-    assert (latency.flags, latency.attempts) == ((), 2)
+    assert latency.flags == ()
     reference = ModelFile(folder / "reference.onnx", REFERENCE_SHAPE)
-    assert [call[1:3] for call in transport.calls] == [(reference, reference)] * 2
+    assert [call[1:3] for call in transport.calls] == [(reference, reference)] * 4  # the first was repeated
+
+
+def test_calibration_is_that_of_the_fastest_of_three_with_the_fewest_flags(folder):
+    slow, fast = samples(cpu=2.0, wall=2.0, reference=(2.0,) * 10), CLEAN
+    fastest = samples(cpu=0.1, wall=9.0, reference=(0.1,) * 10)  # but preempted, every time
+    transport = FakeTransport(answers=(slow, fast, fastest))
+    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(attempts=1))
+    assert latency.calibrated == 0.75
+
+
+def test_a_machine_that_is_slower_than_when_it_was_calibrated_is_flagged_and_tried_again(folder):
+    slowed = samples(cpu=1.5, wall=1.5, reference=(1.25,) * 10)
+    assert measure(folder, [slowed, slowed, CLEAN])[0].flags == ()
+    latency, transport = measure(folder, [slowed] * 3)
+    assert (latency.flags, latency.attempts) == (("slowed",), 3)
+    assert measure(folder, [samples(reference=(1.09,) * 10)])[0].flags == ()
 
 
 def test_reference_is_written_once_and_always_alike(tmp_path):

@@ -80,6 +80,7 @@ def test_samples_are_the_seconds_of_each_run_on_both_clocks(machine):
         reference_wall=(0.3125, 0.5625, 2.0625),
         reference_cpu=(0.25, 0.5, 2.0),
         is_settled=True,
+        loads=(3,),
     )
 
 
@@ -202,5 +203,5 @@ def test_flags_follow_the_protocols_bounds():
 
 @pytest.mark.parametrize("wrong", [{"pairs": 1}, {"warmup": 2}, {"attempts": 0}])
 def test_protocol_refuses_values_out_of_range(wrong):
-    with pytest.raises(UsageError, match=r"`pairs >= 2`, `warmup >= 3` and `attempts >= 1` must hold"):
+    with pytest.raises(UsageError, match=r"`pairs >= 2`, `loads, attempts >= 1` and `warmup >= 3` must hold"):
         Protocol(**wrong)
