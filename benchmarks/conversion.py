@@ -25,7 +25,7 @@ def main(points: int) -> None:
     seconds: dict[str, list[float]] = {"build": [], "export": [], "check": [], "time": [], "all": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        calibrated = device.calibrate(folder, SCREEN)
+        calibrated = device.calibrate(folder, SHAPE, SCREEN).calibrated
         for i in range(points):
             spec = space.decode(space.sample(Random(i)))
             marks = [time.perf_counter()]

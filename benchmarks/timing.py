@@ -161,7 +161,7 @@ def measure_all(
     }
     if "busy" in options.conditions and len(allowed) < 2:
         raise UsageError(f"A busy core beside the measured one takes two cores, but there is {len(allowed)}.")
-    calibrated = device.calibrate(folder, protocol).calibrated
+    calibrated = device.calibrate(folder, next(iter(files.values())).input_shape, protocol).calibrated
     for condition in options.conditions:
         order = [network for network in files for _ in range(options.measurements)]
         random.shuffle(order)

@@ -62,7 +62,7 @@ def main(options: argparse.Namespace) -> None:
         model = build(spec, options.classes).eval()
         file = device.export(model, spec, shape, folder / "candidate")
         device.verify(model, file)
-        calibration = device.calibrate(folder, RECORD)
+        calibration = device.calibrate(folder, file.input_shape, RECORD)
         print(f"calibrated: {1e3 * calibration.calibrated:.3f} ms, flags {calibration.flags}")
         begin = time.monotonic()
         for i in range(options.measurements):

@@ -246,12 +246,13 @@ class Evaluator:
         }
 
 
-def calibration(device: Device, folder: Path, cache: Cache) -> float:
-    """Seconds of the device's reference network: measured once, then the cache's."""
-    known = cache.get("calibration", device.identity)
+def calibration(device: Device, input_shape: tuple[int, ...], folder: Path, cache: Cache) -> float:
+    """Seconds of the device's reference network for images of `input_shape`: measured once, then the cache's."""
+    key = {**device.identity, "input_shape": [1, *input_shape[1:]]}
+    known = cache.get("calibration", key)
     if known is None:
-        cache.put("calibration", device.identity, asdict(device.calibrate(folder, RECORD)))
-        known = cache.get("calibration", device.identity)
+        cache.put("calibration", key, asdict(device.calibrate(folder, input_shape, RECORD)))
+        known = cache.get("calibration", key)
     return latency_from_json(known).calibrated
 
 
@@ -273,7 +274,7 @@ def time_model(
     with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
         file = device.export(model, spec, input_shape, Path(passing, "candidate"))
         device.verify(model, file)
-        return device.measure(file, folder, calibration(device, folder, cache), protocol)
+        return device.measure(file, folder, calibration(device, input_shape, folder, cache), protocol)
 
 
 def latency_metrics(latency: Latency) -> dict[str, float]:

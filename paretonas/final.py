@@ -265,7 +265,7 @@ def _time(search: Search, trained: Checkpoint, onnx: Path) -> Latency:
     device, cache, store = search.device, search.home / "cache", search.store
     if device.runtime.format == "onnx":
         file = ModelFile(onnx, trained.input_shape)
-        return device.measure(file, cache, calibration(device, cache, store), RECORD)
+        return device.measure(file, cache, calibration(device, file.input_shape, cache, store), RECORD)
     return time_model(device, trained.model, trained.spec, trained.input_shape, cache, store, RECORD)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from paretonas.device import Device, ModelFile, parse_device
-from paretonas.device.device import REFERENCE_NAME, REFERENCE_SHAPE, REFERENCE_WIDTH
+from paretonas.device.device import REFERENCE_NAME, REFERENCE_WIDTH
 from paretonas.device.profile import Profile, block_latencies, parts, profile
 from paretonas.errors import SpecError, StoreError, UsageError
 from paretonas.evaluate import RECORD, Cache, calibration, time_model
@@ -56,12 +56,13 @@ def measure_model(
     path = Path(model)
     if path.suffix in (".onnx", ".safetensors"):
         file = _model_file(path, chosen)
-        latency = chosen.measure(file, folder, calibration(chosen, folder, cache), RECORD)
+        shape = file.input_shape
+        latency = chosen.measure(file, folder, calibration(chosen, shape, folder, cache), RECORD)
     else:
         spec, side = _spec(model, width, resolution, is_small_image)
         shape = (1, channels, side, side)
         latency = time_model(chosen, build(spec, classes, channels), spec, shape, folder, cache, RECORD)
-    return _result(model, latency)
+    return _result(model, latency, shape)
 
 
 def measure_blocks(
@@ -107,7 +108,7 @@ def measure_blocks(
     shape = (1, channels, side, side)
     latency, taken = _latency_and_profile(parse_device(device), spec, classes, shape, cache, folder)
     return {
-        **_result(model, latency),
+        **_result(model, latency, shape),
         "spec": spec_to_json(spec),
         "input_shape": list(shape),
         "classes": classes,
@@ -141,7 +142,7 @@ def _latency_and_profile(
         built = build(spec, classes, shape[1])
         file = device.export(built, spec, shape, Path(passing, "candidate"))
         device.verify(built, file)
-        latency = device.measure(file, folder, calibration(device, folder, cache), RECORD)
+        latency = device.measure(file, folder, calibration(device, shape, folder, cache), RECORD)
         taken = profile(device, file)
     if not latency.flags:
         cache.put("profile", key, {"latency": asdict(latency), "profile": asdict(taken)})
@@ -189,7 +190,7 @@ def _model_file(path: Path, device: Device) -> ModelFile:
     return ModelFile(path, device.runtime.input_shape(path))
 
 
-def _result(model: str, latency: Latency) -> dict[str, Any]:
+def _result(model: str, latency: Latency, input_shape: tuple[int, ...]) -> dict[str, Any]:
     samples = {k: v for k, v in asdict(latency).items() if k.endswith(("_wall", "_cpu"))}
     return {
         "model": model,
@@ -203,7 +204,7 @@ def _result(model: str, latency: Latency) -> dict[str, Any]:
         "reference": {
             "name": REFERENCE_NAME,
             "width": REFERENCE_WIDTH,
-            "input_shape": list(REFERENCE_SHAPE),
+            "input_shape": [1, *input_shape[1:]],
             "latency_ms": latency.calibrated * 1e3,
         },
         "conditions": dict(latency.conditions),

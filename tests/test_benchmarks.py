@@ -179,6 +179,7 @@ def test_statistics_of_one_measurement():
     measured = Samples((4.0, 1.0, 10.0), (3.0, 1.0, 8.0), (2.0, 1.0, 4.0), (1.0, 1.0, 4.0))
     found = {name: statistic(measured) for name, statistic in timing.STATISTICS.items()}
     assert found == {
+        "fastest CPU ratios, mean over loads": 1.0,
         "median of CPU pair ratios": 2.0,
         "median of wall pair ratios": 2.0,
         "ratio of CPU medians": 3.0,
@@ -229,10 +230,11 @@ class ScriptedTransport(Transport):
 
 
 def test_recorder_sees_all_attempts_and_which_was_kept(tmp_path):
-    (tmp_path / "reference.onnx").touch()
+    (tmp_path / "reference-3x8x8.onnx").touch()
+    candidate = timing.ModelFile(tmp_path / "candidate.onnx", (1, 3, 8, 8))
     preempted, clean = samples([9.0, 9.0], [3.0, 3.0]), samples([3.0, 2.0], [3.0, 2.0])
     device = timing.replace(parse_device("onnxruntime"), transport=ScriptedTransport([preempted, clean]))
-    found = timing._measure(device, None, tmp_path, None, Protocol(pairs=2), "quiet", "T0")
+    found = timing._measure(device, candidate, tmp_path, None, Protocol(pairs=2), "quiet", "T0")
     assert found.attempts == (preempted, clean)
     assert (found.kept, found.flags, found.load) == (1, (), 1.5)
 

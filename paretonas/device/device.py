@@ -37,8 +37,8 @@ Images = NDArray[np.float32]
 LoadedModel = Callable[[Images], Images]
 """Runs a batch (N, C, H, W) and returns the outputs (N, classes)."""
 
-REFERENCE_NAME, REFERENCE_WIDTH, REFERENCE_SHAPE = "mobilenet-v2", 0.5, (1, 3, 224, 224)
-"""The reference network of every device: MobileNetV2 at half width, one image of 224 pixels, 1000 classes."""
+REFERENCE_NAME, REFERENCE_WIDTH, REFERENCE_CLASSES = "mobilenet-v2", 0.5, 10
+"""The reference network of every device: MobileNetV2 at half width, for images as the candidate takes them."""
 
 
 CALIBRATIONS = 3
@@ -146,29 +146,37 @@ class Device:
         exporters.load(self.runtime.format)(model, spec, input_shape, path)
         return ModelFile(path, input_shape)
 
-    def reference(self, folder: Path) -> ModelFile:
-        """The reference network as a file in `folder`, written once."""
-        path = folder / f"reference.{self.runtime.format}"
+    def reference(self, folder: Path, input_shape: tuple[int, ...]) -> ModelFile:
+        """The reference network for images of a candidate's (N, C, H, W), as a file in `folder`, written once.
+
+        It runs one image, as large as the candidate's: a slow host slows networks of another size differently.
+        """
+        shape = (1, *input_shape[1:])
+        path = folder / f"reference-{'x'.join(map(str, shape[1:]))}.{self.runtime.format}"
         if not path.exists():
-            spec = zoo_spec(REFERENCE_NAME, REFERENCE_WIDTH)
+            spec = zoo_spec(REFERENCE_NAME, REFERENCE_WIDTH, min(shape[2:]))
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                model = build(spec, classes=1000)
-            draft = self.export(model, spec, REFERENCE_SHAPE, folder / "reference-draft")
+                model = build(spec, REFERENCE_CLASSES, shape[1])
+            draft = self.export(model, spec, shape, folder / f"draft-{path.stem}")
             draft.path.replace(path)
-        return ModelFile(path, REFERENCE_SHAPE)
+        return ModelFile(path, shape)
 
-    def calibrate(self, folder: Path, protocol: Protocol) -> Latency:
-        """The reference network timed against itself; `calibrated` is its median on the headline's clock, in seconds.
+    def calibrate(self, folder: Path, input_shape: tuple[int, ...], protocol: Protocol) -> Latency:
+        """The reference network for images of `input_shape` timed against itself.
 
-        Of three times the fastest with the fewest flags, as hosts have slow seconds. To be stored: one value a device,
-        so that numbers compare over days.
+        Of three times the fastest with the fewest flags, as hosts have slow seconds. To be stored: one value for a
+        device and a shape, so that numbers compare over days.
+
+        Returns:
+            A latency whose `calibrated` is the median of all its runs on the headline's clock, in seconds.
         """
-        found = [self._calibrate_once(folder, protocol) for _ in range(CALIBRATIONS)]
+        reference = self.reference(folder, input_shape)
+        found = [self._calibrate_once(reference, folder, protocol) for _ in range(CALIBRATIONS)]
         return min(found, key=lambda latency: (len(latency.flags), latency.calibrated))
 
-    def _calibrate_once(self, folder: Path, protocol: Protocol) -> Latency:
-        latency = self.measure(self.reference(folder), folder, None, protocol)
+    def _calibrate_once(self, reference: ModelFile, folder: Path, protocol: Protocol) -> Latency:
+        latency = self.measure(reference, folder, None, protocol)
         return replace(latency, calibrated=statistics.median(latency.candidate + latency.reference))
 
     def measure(self, candidate: ModelFile, folder: Path, calibrated: float | None, protocol: Protocol) -> Latency:
@@ -184,7 +192,7 @@ class Device:
             MeasureError: It could not be done.
         """
         found: list[tuple[tuple[str, ...], Samples]] = []
-        reference = self.reference(folder)
+        reference = self.reference(folder, candidate.input_shape)
         conditions = {**self.transport.conditions(), **self.runtime.conditions()}
         while not found or (found[-1][0] and len(found) < protocol.attempts):
             if found and "slowed" in found[-1][0]:

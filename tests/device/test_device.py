@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from paretonas.device import Device, ModelFile, Runtime, Transport, parse_device, runtimes, transports
-from paretonas.device.device import REFERENCE_SHAPE
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.runtime.torch import TorchRuntime
 from paretonas.device.timing import Protocol, Samples
@@ -71,7 +70,7 @@ TWO_FLAGS = samples(wall=9.0, is_settled=False)
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a reference network in it."""
-    (tmp_path / "reference.onnx").write_text("reference", encoding="utf-8")
+    (tmp_path / "reference-3x8x8.onnx").write_text("reference", encoding="utf-8")
     return tmp_path
 
 
@@ -135,8 +134,8 @@ def test_latency_knows_how_it_came_about(folder):
     ((runtime, candidate, reference, protocol),) = transport.calls
     assert runtime == FakeRuntime()
     assert candidate == ModelFile(folder / "candidate.onnx", (1, 3, 8, 8))
-    assert reference == ModelFile(folder / "reference.onnx", (1, 3, 224, 224))
-    assert protocol == Protocol(attempts=2)
+    assert reference == ModelFile(folder / "reference-3x8x8.onnx", (1, 3, 8, 8))
+    assert protocol == Protocol(attempts=2, pause=0.0)
 
 
 def test_identity_leaves_out_what_changes_from_day_to_day():
@@ -162,10 +161,10 @@ def test_calibration_is_the_median_of_the_reference_timed_against_itself(folder)
     restless = samples(reference=(1.0,) * 4 + (1.2,) * 6)
     calm = Samples((9.0,) * 10, (0.5,) * 10, (9.0,) * 10, (0.75,) * 10)
     transport = FakeTransport(answers=(restless, calm, calm, calm))
-    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(pairs=5, preempted=100))
+    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, (1, 3, 8, 8), Protocol(pairs=5, preempted=100))
     assert latency.calibrated == 0.625  # ten times 0.5 and ten times 0.75 on the CPU clock
     assert latency.flags == ()
-    reference = ModelFile(folder / "reference.onnx", REFERENCE_SHAPE)
+    reference = ModelFile(folder / "reference-3x8x8.onnx", (1, 3, 8, 8))
     assert [call[1:3] for call in transport.calls] == [(reference, reference)] * 4  # the first was repeated
 
 
@@ -173,7 +172,7 @@ def test_calibration_is_that_of_the_fastest_of_three_with_the_fewest_flags(folde
     slow, fast = samples(cpu=2.0, wall=2.0, reference=(2.0,) * 10), CLEAN
     fastest = samples(cpu=0.1, wall=9.0, reference=(0.1,) * 10)  # but preempted, every time
     transport = FakeTransport(answers=(slow, fast, fastest))
-    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, Protocol(attempts=1))
+    latency = Device("fake", FakeRuntime(), transport).calibrate(folder, (1, 3, 8, 8), Protocol(attempts=1))
     assert latency.calibrated == 0.75
 
 
@@ -189,17 +188,25 @@ def test_reference_is_written_once_and_always_alike(tmp_path):
     device = Device("fake", OnnxRuntime(), FakeTransport())
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    file = device.reference(tmp_path / "a")
+    file = device.reference(tmp_path / "a", (4, 3, 224, 224))
     assert torch.equal(torch.get_rng_state(), state)  # whoever trains next draws the same numbers
-    assert file == ModelFile(tmp_path / "a" / "reference.onnx", (1, 3, 224, 224))
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["reference.onnx"]
+    assert file == ModelFile(tmp_path / "a" / "reference-3x224x224.onnx", (1, 3, 224, 224))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["reference-3x224x224.onnx"]
     content, stamp = file.path.read_bytes(), file.path.stat().st_mtime_ns
-    assert device.reference(tmp_path / "a") == file
+    assert device.reference(tmp_path / "a", (1, 3, 224, 224)) == file
     assert file.path.stat().st_mtime_ns == stamp
     torch.manual_seed(8)
-    assert device.reference(tmp_path / "b").path.read_bytes() == content
-    # MobileNetV2 at half width has 1,968,680 parameters; normalization is folded, which leaves about four bytes each.
-    assert 7.6e6 < len(content) < 8.0e6
+    assert device.reference(tmp_path / "b", (1, 3, 224, 224)).path.read_bytes() == content
+    # MobileNetV2 at half width and ten classes has 700,490 parameters; normalization is folded: about four bytes each.
+    assert 2.6e6 < len(content) < 2.9e6
+
+
+def test_reference_takes_the_candidates_images(tmp_path):
+    device = Device("fake", OnnxRuntime(), FakeTransport())
+    file = device.reference(tmp_path, (2, 1, 32, 32))
+    assert file == ModelFile(tmp_path / "reference-1x32x32.onnx", (1, 1, 32, 32))
+    outputs = OnnxRuntime().open(file.path)(np.zeros(file.input_shape, np.float32))
+    assert outputs.shape == (1, 10)
 
 
 @pytest.mark.parametrize(("runtime", "suffix"), [(OnnxRuntime(), "onnx"), (TorchRuntime(), "safetensors")])

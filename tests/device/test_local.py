@@ -74,7 +74,7 @@ def test_measure_times_a_real_network(tmp_path, text, clock):
     device = parse_device(text)
     spec = zoo_spec("mnasnet-a1", 0.35, 32)
     candidate = device.export(build(spec, 10).eval(), spec, (1, 3, 32, 32), tmp_path / "candidate")
-    calibrated = device.calibrate(tmp_path, QUICK).calibrated
+    calibrated = device.calibrate(tmp_path, (1, 3, 32, 32), QUICK).calibrated
     latency = device.measure(candidate, tmp_path, calibrated, QUICK)
     assert calibrated > 0
     assert [len(times) for times in vars(latency).values() if isinstance(times, tuple)][:4] == [3, 3, 3, 3]
@@ -88,7 +88,7 @@ def test_measure_times_a_real_network(tmp_path, text, clock):
 
 
 def test_missing_file_is_a_measure_error(tmp_path):
-    (tmp_path / "reference.onnx").touch()
+    (tmp_path / "reference-3x8x8.onnx").touch()
     with pytest.raises(MeasureError, match=r"nothing\.onnx"):
         parse_device("onnxruntime").measure(ModelFile(tmp_path / "nothing.onnx", (1, 3, 8, 8)), tmp_path, 0.02, QUICK)
 

@@ -275,7 +275,7 @@ class Calm:
 def calm(monkeypatch):
     calm = Calm()
     monkeypatch.setattr(Device, "measure", calm.measure)
-    monkeypatch.setattr("paretonas.measure.calibration", lambda device, folder, cache: 0.003)
+    monkeypatch.setattr("paretonas.measure.calibration", lambda device, shape, folder, cache: 0.003)
     return calm
 
 
