@@ -3,9 +3,9 @@
 Usage: python benchmarks/export_store.py HOME OUTPUT
        python benchmarks/export_store.py --restore OUTPUT HOME
 
-For each search NAME: `NAME.parquet`, its trials, and `NAME.json`, its configuration. For all of them: `timings.parquet`,
-a row for every latency with all its samples, and `evaluations.json`, what else was paid for. A search that was restored
-goes on with `paretonas --home HOME resume NAME`.
+For each search NAME: `NAME.parquet`, its trials, and `NAME.json`, its configuration. For all of them:
+`timings.parquet`, a row for every latency with all its samples, and `evaluations.json`, what else was paid for. A
+search that was restored goes on with `paretonas --home HOME resume NAME`.
 """
 
 import json

@@ -5,7 +5,8 @@ protocol, in random order: quiet, beside busy cores (`busy`: every core but the 
 processes that work in bursts and may land on any core (`bursty`). All statistics are computed from the same runs. A
 network's rank accuracy is the share of all pairs (one measurement of it, one of MobileNetV2) that are ordered right.
 
-`kept` uses what the protocol kept after its repeats of flagged measurements, `first` the first attempts alone.
+`kept` uses what the protocol kept after its repeats of flagged measurements, `unflagged` of these the ones that it kept
+without a flag, `first` the first attempts alone.
 
 Usage: python benchmarks/timing.py OUTPUT_DIR [--measurements 20] [--pairs 20]; run it on a quiet machine.
 """
@@ -41,6 +42,7 @@ from paretonas.trial import fastest_ratio
 
 CLASSES = 1000
 BASE = "T0"
+FLAGS = ("preempted", "contended", "slowed", "unsettled")
 OURS = "fastest CPU ratios, mean over loads"
 
 STATISTICS: dict[str, Callable[[Samples], float]] = {
@@ -117,13 +119,15 @@ def summarize(found: Sequence[Measured]) -> list[dict[str, Any]]:
     """A row for every condition, use of the attempts, and statistic."""
     rows = []
     for condition in dict.fromkeys(m.condition for m in found):
-        for use, (name, statistic) in product(("kept", "first"), STATISTICS.items()):
+        for use, (name, statistic) in product(("kept", "unflagged", "first"), STATISTICS.items()):
             values: dict[str, list[float]] = {}
             for m in found:
-                if m.condition == condition:
-                    sample = m.attempts[m.kept if use == "kept" else 0]
+                if m.condition == condition and not (use == "unflagged" and m.flags):
+                    sample = m.attempts[0 if use == "first" else m.kept]
                     values.setdefault(m.network, []).append(statistic(sample))
-            base = values.pop(BASE)
+            base = values.pop(BASE, [])
+            if len(base) < 2:
+                continue  # all of them are flagged
             cv = statistics.stdev(base) / statistics.fmean(base)
             ranks = {network: rank_accuracy(slow, base) for network, slow in values.items()}
             rows.append({"condition": condition, "use": use, "statistic": name, **ranks, f"cv_{BASE}": cv})
@@ -142,7 +146,10 @@ def counts(found: Sequence[Measured]) -> list[dict[str, Any]]:
                 "repeated": sum(len(m.attempts) > 1 for m in here),
                 "repeats": sum(len(m.attempts) - 1 for m in here),
                 "kept_with_a_flag": sum(bool(m.flags) for m in here),
-                **{flag: sum(flag in m.flags for m in here) for flag in ("preempted", "contended", "slowed", "unsettled")},
+                **{
+                    flag: sum(flag in m.flags for m in here)
+                    for flag in ("preempted", "contended", "slowed", "unsettled")
+                },
             }
         )
     return rows

@@ -46,7 +46,8 @@ def measure_model(
         is_small_image: Give a zoo network the strides that searches use for small images.
 
     Returns:
-        `latency_ms`, `ratio`, `spread`, `clock`, `pairs`, `flags`, `attempts`, `reference`, `conditions`, `samples`.
+        `latency_ms`, `ratio`, `spread`, `clock`, `pairs`, `loads`, `flags`, `attempts`, `reference`, `conditions` and
+        `samples`.
 
     Raises:
         UsageError: No such file or network, or a file that the runtime does not take.
@@ -199,6 +200,7 @@ def _result(model: str, latency: Latency, input_shape: tuple[int, ...]) -> dict[
         "spread": latency.spread,
         "clock": latency.clock,
         "pairs": len(latency.pair_ratios),
+        "loads": max(1, len(latency.loads)),
         "flags": list(latency.flags),
         "attempts": latency.attempts,
         "reference": {

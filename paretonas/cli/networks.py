@@ -46,7 +46,7 @@ def measure(
         f"  {found['ratio']:.3f} x the reference, {reference['name']} x{reference['width']} at "
         f"{reference['input_shape'][-1]} px ({reference['latency_ms']:.4g} ms)"
     )
-    console.out.print(f"  median of {found['pairs']} pairs, {found['clock']} clock")
+    console.out.print(f"  fastest of {found['pairs']} pairs in {found['loads']} loads, {found['clock']} clock")
     console.out.print("  " + ", ".join(f"{k} {v}" for k, v in found["conditions"].items()))
     if found["flags"]:
         console.out.print(f"  flagged after {found['attempts']} attempts: {', '.join(found['flags'])}")

@@ -179,7 +179,7 @@ def test_calibration_is_that_of_the_fastest_of_three_with_the_fewest_flags(folde
 def test_a_machine_that_is_slower_than_when_it_was_calibrated_is_flagged_and_tried_again(folder):
     slowed = samples(cpu=1.5, wall=1.5, reference=(1.25,) * 10)
     assert measure(folder, [slowed, slowed, CLEAN])[0].flags == ()
-    latency, transport = measure(folder, [slowed] * 3)
+    latency, _ = measure(folder, [slowed] * 3)
     assert (latency.flags, latency.attempts) == (("slowed",), 3)
     assert measure(folder, [samples(reference=(1.09,) * 10)])[0].flags == ()
 

@@ -23,7 +23,7 @@ def latency(milliseconds, flags=(), attempts=1, spread=0.0, day=25):
     ratios = tuple(milliseconds * (1 + spread * (i - 2) / 2) for i in range(5))
     conditions = {**CONDITIONS, "date": f"2026-11-{day}T00:51:23+00:00"}
     ones = (1.0,) * 5
-    return Latency(ratios, ratios, ones, ones, 1e-3, conditions=conditions, flags=flags, attempts=attempts)
+    return Latency(ratios, ratios, ones, ones, 1e-3, "cpu", conditions, flags, attempts, loads=(1,) * 5)
 
 
 def trials(points, space=SPACE, seed=0):

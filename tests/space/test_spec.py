@@ -59,7 +59,11 @@ def without(data, name):
 
 def test_json_form_is_readable_and_complete():
     assert spec_to_json(SPEC) == JSON
-    assert spec_to_json(ForeignSpec("timm:resnet18")) == {"kind": "foreign", "source": "timm:resnet18", "strides_dropped": 0}
+    assert spec_to_json(ForeignSpec("timm:resnet18")) == {
+        "kind": "foreign",
+        "source": "timm:resnet18",
+        "strides_dropped": 0,
+    }
 
 
 def test_json_form_gives_the_spec_back():
@@ -172,7 +176,11 @@ def test_damaged_spec_raises_spec_errors_only(value, field, in_block):
 @pytest.mark.parametrize(
     ("spec", "text", "digits"),
     [
-        (ForeignSpec("timm:resnet18"), '{"kind":"foreign","source":"timm:resnet18","strides_dropped":0}', "bf389f38e155d2b2"),
+        (
+            ForeignSpec("timm:resnet18"),
+            '{"kind":"foreign","source":"timm:resnet18","strides_dropped":0}',
+            "bf389f38e155d2b2",
+        ),
         (
             MnasNetSpec((BlockSpec("conv", 3, 8),)),
             '{"activation":"relu","blocks":[{"expansion":1,"filters":8,"kernel":3,"layers":1,"op":"conv",'
