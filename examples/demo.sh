@@ -11,3 +11,4 @@ rm -rf demo-runs
   --strategy ppo:batch=4,lr=0.005 --recipe search:epochs=5,batch_size=32,lr=0.8
 "$paretonas" train demo --final --top 1 --recipe small-image:epochs=20,batch_size=32
 "$paretonas" front demo --plot demo-runs/front.png
+"$paretonas" report demo --output demo-runs/report.html
