@@ -17,6 +17,8 @@ BlockLatencies = Mapping[str, Sequence[tuple[str, float, float]]]
 
 COLORS = {"conv": "#c98b3f", "dconv": "#6f9e6a", "mbconv": "#5b84b1", "other": "#8a8f98"}
 WIDEST, TALLEST, SMALLEST = 56.0, 36.0, 6.0
+MATTERS = 0.01
+"""Share of the MACs from which on a part's time for a million of them is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,21 @@ def draw(
             )
         )
     return parts
+
+
+def dearest_and_cheapest(parts: Sequence[Part]) -> tuple[tuple[str, float], tuple[str, float]] | None:
+    """The parts in which a million MACs take the longest and the shortest, with these milliseconds.
+
+    Parts with less than a hundredth of the MACs are passed over; None if fewer than two are left with a latency.
+    """
+    priced = [
+        (part.name, part.latency_ms / part.macs * 1e6)
+        for part in parts
+        if part.latency_ms is not None and part.macs_share >= MATTERS
+    ]
+    if len(priced) < 2:
+        return None
+    return max(priced, key=lambda p: p[1]), min(priced, key=lambda p: p[1])
 
 
 def _picture(filters: int, widest: int, height_share: float, block: BlockSpec | None) -> str:

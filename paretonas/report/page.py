@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from paretonas.errors import UsageError
 from paretonas.report.charts import order_chart, ratio_chart, reward_chart, series_of, spread_chart
-from paretonas.report.drawing import BlockLatencies, draw
+from paretonas.report.drawing import BlockLatencies, dearest_and_cheapest, draw
 from paretonas.report.frontier import front_chart, groups_of
 from paretonas.report.headline import faster, numbers, verdicts
 from paretonas.report.searched import LATENCY_OF, Kind, Searched, decoded, network_names, read_searches
@@ -157,7 +157,9 @@ def _drawn(search: Searched, block_latencies: BlockLatencies) -> list[dict[str, 
         if spec is not None and timing is not None and timing.input_shape and timing.classes:
             latencies = block_latencies.get(trial.spec_hash, ())
             parts = draw(spec, timing.input_shape[2], timing.classes, timing.input_shape[1], latencies)
-        networks.append({"trial": trial, "parts": parts, "shape": timing.input_shape if timing else None})
+        prices = dearest_and_cheapest(parts or ())
+        shape = timing.input_shape if timing else None
+        networks.append({"trial": trial, "parts": parts, "prices": prices, "shape": shape})
     return networks
 
 

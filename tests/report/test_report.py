@@ -4,11 +4,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
 from paretonas.network.zoo import zoo_spec
 from paretonas.report import describe, front_figure, front_trials, save_figure, trials_table, write_parquet
+from paretonas.report.drawing import Part, dearest_and_cheapest
 from paretonas.report.labels import box_of, place_labels
 from paretonas.space import Architecture
 from paretonas.trial import State, Trial
@@ -122,3 +124,12 @@ def test_foreign_models_are_described_by_their_top_modules():
     spec = zoo_spec("mobilenet-v3-small")
     cost = spec_cost(spec, 224, 1000)
     assert sum(row.macs for row in describe(spec, cost, 224)) == cost.macs
+
+
+def test_the_dearest_and_the_cheapest_part_are_found_among_those_that_matter():
+    def part(name, macs, share, latency):
+        return Part(name, "", "", Markup(""), 0, 0.0, macs, share, latency, None)
+
+    parts = [part("stem", 2_000_000, 0.5, 1.0), part("block1", 1_000_000, 0.25, 2.0), part("tiny", 10, 0.001, 9.0)]
+    assert dearest_and_cheapest(parts) == (("block1", 2.0), ("stem", 0.5))
+    assert dearest_and_cheapest([*parts[:1], part("unmeasured", 500_000, 0.2, None)]) is None
