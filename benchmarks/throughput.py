@@ -22,6 +22,7 @@ import math
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -266,7 +267,7 @@ def main(options: argparse.Namespace) -> None:
     about = conditions()
     print_conditions(about)
     recipe = recipes.create(options.recipe)
-    data = prepare_data(DataSource(options.data), output / "cache")
+    data = prepare_data(DataSource(options.data), Path(tempfile.gettempdir(), "paretonas-throughput"))
     cores = tuple(sorted(os.sched_getaffinity(0)))
     ways = variants(len(cores))
     rows: list[dict[str, Any]] = []
