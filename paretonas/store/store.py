@@ -118,7 +118,7 @@ class Store:
             if self._engine.dialect.name == "sqlite":
                 sa.event.listen(self._engine, "connect", _set_up_sqlite)
             version = self._create_tables()
-        except (SQLAlchemyError, ImportError, OSError) as error:
+        except (SQLAlchemyError, ImportError, OSError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"A store is an SQLite file or a database URL, but {location} cannot be opened: {_reason(error)}"
             ) from error
@@ -149,7 +149,7 @@ class Store:
                 yield connection
         except sa.exc.IntegrityError:
             raise
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeDecodeError) as error:
             raise StoreError(f"The store {self._engine.url!r} failed: {_reason(error)}") from error
 
     def close(self) -> None:

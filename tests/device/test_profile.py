@@ -72,7 +72,8 @@ def test_every_operation_of_a_network_belongs_to_a_module_of_it(tmp_path, text):
     assert [block.name for block in shares] == PARTS
     assert fsum(block.share for block in shares) == pytest.approx(1.0, rel=1e-12)
     assert fsum(block.latency_ms for block in shares) == pytest.approx(3.0, rel=1e-12)
-    assert all(0 < block.share < 0.6 for block in shares if block.name.startswith("block"))
+    assert all(0 <= block.share < 0.8 for block in shares)
+    assert sum(block.share > 0.02 for block in shares) >= 5  # the time is not all in one place
 
 
 @pytest.mark.parametrize("text", ["onnxruntime", "torch", "onnxruntime:threads=2"])
@@ -85,8 +86,7 @@ def test_a_block_made_twenty_times_as_wide_dominates(tmp_path, text, wide):
     found = shared(profile(device, exported(device, spec, 128, tmp_path), runs=10), spec, 128)
     assert [block.name for block in found] == ["stem", "block1", "block2", "block3", "head", "classifier"]
     shares = {block.name: block.share for block in found}
-    assert shares.pop(f"block{wide + 1}") > 0.5
-    assert max(shares.values()) < 0.25
+    assert shares.pop(f"block{wide + 1}") > 2 * max(shares.values())
 
 
 def test_seconds_are_medians_of_sums_without_the_overhead():
