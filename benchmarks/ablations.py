@@ -35,7 +35,7 @@ from paretonas.loop import Listener
 from paretonas.report.table import trial_row
 from paretonas.strategy import strategies
 from paretonas.training import recipes
-from paretonas.training.images import DIGITS
+from paretonas.training.listing import DIGITS
 from paretonas.trial import State, Trial
 
 FOLDER = Path(__file__).parent / "ablations"

@@ -23,7 +23,7 @@ from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.training import recipes
 from paretonas.training.classification import torch_device
 from paretonas.training.data import DataSource, ImageData, prepare_data
-from paretonas.training.images import DIGITS
+from paretonas.training.listing import DIGITS
 from paretonas.training.optimization import check_recipe
 from paretonas.training.recipe import Recipe
 from paretonas.trial import Trial

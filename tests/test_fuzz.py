@@ -34,7 +34,7 @@ from paretonas.strategy import strategies
 from paretonas.testing.store import some_trial
 from paretonas.training import recipes
 from paretonas.training.data import DataSource, prepare_data
-from paretonas.training.images import list_images
+from paretonas.training.listing import list_images
 from paretonas.trial import State, Trial
 
 REGISTRIES = (runtimes, transports, executors, exporters, spaces, spec_kinds, strategies, recipes)

@@ -17,13 +17,18 @@ from torch import Tensor
 
 from paretonas.training.data import Split
 from paretonas.training.recipe import Recipe
-from paretonas.training.stream import EncodedImages, scoring_stream, stream_batches, train_transform
+from paretonas.training.stream import (
+    ASPECT,
+    SCORING_BATCH,
+    EncodedImages,
+    scoring_stream,
+    stream_batches,
+    train_transform,
+)
 
 MEAN, STD = 0.5, 0.25
 """What networks are fed: `(pixel / 255 - MEAN) / STD`, in every channel."""
 
-SCORING_BATCH = 256
-ASPECT = (3 / 4, 4 / 3)
 Batch = tuple[Tensor, Tensor]
 
 

@@ -25,7 +25,8 @@ import numpy as np
 
 from paretonas.errors import DataError
 from paretonas.training.encoded import EncodedImages, write_encoded
-from paretonas.training.images import Listing, decode_images, list_images, survey
+from paretonas.training.images import Listing, decode_images, survey
+from paretonas.training.listing import list_images
 
 FORMAT = 1
 MAX_INFERRED_RESOLUTION = 224

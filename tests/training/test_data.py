@@ -18,6 +18,7 @@ from paretonas.errors import DataError
 from paretonas.training import data, images
 from paretonas.training.data import DataSource, open_data, pick, prepare_data
 from paretonas.training.images import to_pixels
+from paretonas.training.listing import list_images
 
 SHARED = Path(os.environ.get("PARETONAS_DATA", Path(__file__).parents[2] / "../shared/data"))
 needs_shared_data = pytest.mark.skipif(not SHARED.exists(), reason=f"no shared data at {SHARED}; set PARETONAS_DATA")
@@ -714,7 +715,7 @@ def test_cifar10_test_images_are_split_evenly(cache):
 
 @needs_shared_data
 def test_imagenette_mixes_grey_and_colour(cache):
-    listing = images.list_images(str(SHARED / "imagenette224_5k/val.parquet"))
+    listing = list_images(str(SHARED / "imagenette224_5k/val.parquet"))
     out = np.zeros((len(listing.labels), 3, 64, 64), dtype=np.uint8)
     is_grey, corrupt = images.decode_images(listing, out)
     assert corrupt == {}

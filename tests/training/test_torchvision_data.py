@@ -14,7 +14,8 @@ from torchvision import datasets
 
 from paretonas.errors import DataError
 from paretonas.training.data import DataSource, prepare_data
-from paretonas.training.images import list_images, to_pixels
+from paretonas.training.images import to_pixels
+from paretonas.training.listing import list_images
 from paretonas.training.torchvision_table import DATA_SETS, UNPICKLED
 
 

@@ -28,8 +28,9 @@ class LocalTransport(Transport):
 
     def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
         with quiet_core(is_pinned=runtime.clock == "cpu"):
-            loads = (partial(_load, runtime, file) for file in (candidate, reference))
-            return time_pairs(*loads, protocol, clock=runtime.clock)
+            return time_pairs(
+                partial(_load, runtime, candidate), partial(_load, runtime, reference), protocol, clock=runtime.clock
+            )
 
     def conditions(self) -> Mapping[str, Any]:
         return {
