@@ -15,9 +15,10 @@ from paretonas.errors import DataError, StoreError
 from paretonas.evaluate import Evaluator
 from paretonas.executor import executors
 from paretonas.loop import SILENT, Listener, Loop
+from paretonas.network import build
 from paretonas.network.zoo import zoo_spec
 from paretonas.objective import Objective
-from paretonas.space import SearchSpace, Spec, spaces
+from paretonas.space import ForeignSpec, SearchSpace, Spec, spaces
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.training import recipes
@@ -177,8 +178,8 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
     if config.name in {summary.name for summary in store.searches()}:
         store.create_search(config.name, {})  # says how to go on
     found = Search(config, store, home, listener)
-    for companion in companions(found.recorded()):
-        spaces.create(companion.space)  # a model of the user's own that cannot be is found now
+    for model in config.models:
+        build(ForeignSpec(model), len(found.data.classes), found.data.channels)  # what cannot be is found now
     found.tune()
     found.config = found.recorded()
     store.create_search(config.name, config_to_json(found.config))

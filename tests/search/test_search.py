@@ -456,9 +456,9 @@ def test_a_model_of_the_users_is_a_baseline(trained, timed, store, tmp_path):
 
 
 def test_a_model_that_is_none_is_found_before_anything_runs(store, tmp_path):
-    config = replace(CONFIG, baselines=True, models=("no colon",))
-    with pytest.raises(SpecError, match="module:factory"):
-        new_search(config, store, tmp_path)
+    for model, problem in (("no colon", "module:factory"), ("no_such_module:net", "No module named")):
+        with pytest.raises(SpecError, match=problem):
+            new_search(replace(CONFIG, baselines=True, models=(model,)), store, tmp_path)
     assert store.searches() == []
 
 
