@@ -1,11 +1,12 @@
 """Writes a store as files that can be kept with the results, and makes a store of such files again.
 
 Usage: python benchmarks/export_store.py HOME OUTPUT
-       python benchmarks/export_store.py --restore OUTPUT HOME
+       python benchmarks/export_store.py --restore OUTPUT HOME DATA
 
 For each search NAME: `NAME.parquet`, its trials, and `NAME.json`, its configuration. For all of them:
-`timings.parquet`, a row for every latency with all its samples, and `evaluations.json`, what else was paid for. A
-search that was restored goes on with `paretonas --home HOME resume NAME`.
+`timings.parquet`, a row for every latency with all its samples, and `evaluations.json`, what else was paid for. Of the
+data only the last part of their path is kept; DATA is where they lie when a search goes on, which it does with
+`paretonas --home HOME resume NAME`.
 """
 
 import json
@@ -33,7 +34,9 @@ def export(home: Path, output: Path) -> None:
     store = Store(home / "store.db")
     for search in store.searches():
         write_parquet(store.trials(search.name), output / f"{search.name}.parquet")
-        facts = {"config": store.config(search.name), "seconds": search.seconds, "created": search.created}
+        config = store.config(search.name)
+        config["data"] = Path(config["data"]).name
+        facts = {"config": config, "seconds": search.seconds, "created": search.created}
         (output / f"{search.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
         print(f"{search.name}: {sum(search.trials.values())} trials, ran {search.seconds:.0f} s")
     rows = [{"key": json.dumps(key), **value} for key, value in store.evaluations("latency")]
@@ -43,15 +46,15 @@ def export(home: Path, output: Path) -> None:
     print(f"{len(rows)} timings")
 
 
-def restore(output: Path, home: Path) -> None:
-    """Make the store in `home`, which must be new, of what `export` wrote."""
+def restore(output: Path, home: Path, data: str) -> None:
+    """Make the store in `home`, which must be new, of what `export` wrote; `data` is where the data lie now."""
     home.mkdir(parents=True, exist_ok=True)
     store = Store(home / "store.db")
     for file in sorted(output.glob("*.json")):
         if file.name == "evaluations.json":
             continue
         facts = json.loads(file.read_text())
-        store.create_search(file.stem, facts["config"])
+        store.create_search(file.stem, {**facts["config"], "data": data})
         store.set_seconds(file.stem, facts["seconds"])
         trials = [trial_of(row) for row in pq.read_table(file.with_suffix(".parquet")).to_pylist()]
         if trials:
@@ -86,6 +89,7 @@ def trial_of(row: dict) -> Trial:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--restore":
-        restore(Path(sys.argv[2]), Path(sys.argv[3]))
+        place = sys.argv[4] if sys.argv[4] == "digits" else str(Path(sys.argv[4]).resolve())
+        restore(Path(sys.argv[2]), Path(sys.argv[3]), place)
     else:
         export(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -24,7 +24,7 @@ LATENCY = {
 
 def test_exported_store_is_restored_as_it_was(tmp_path):
     store = Store(tmp_path / "home" / "store.db")
-    store.create_search("s", {"name": "s", "data": "digits", "limits": []})
+    store.create_search("s", {"name": "s", "data": "/somewhere/photos", "limits": []})
     store.create_search("s.random", {"name": "s.random", "data": "digits"})
     store.add_trials("s", TRIALS)
     store.set_seconds("s", 12.5)
@@ -33,11 +33,12 @@ def test_exported_store_is_restored_as_it_was(tmp_path):
     store.put("accuracy", {"spec": "a" * 16, "recipe": {"epochs": 2.0}}, {"accuracy": 0.5})
     store.put("calibration", {"cpu": "x"}, LATENCY)
     export_store.export(tmp_path / "home", tmp_path / "kept")
-    export_store.restore(tmp_path / "kept", tmp_path / "again")
+    assert "somewhere" not in (tmp_path / "kept" / "s.json").read_text()
+    export_store.restore(tmp_path / "kept", tmp_path / "again", "/elsewhere/photos")
     again = Store(tmp_path / "again" / "store.db")
     assert again.trials("s") == TRIALS
     assert again.trials("s.random") == []
-    assert again.config("s") == store.config("s")
+    assert again.config("s") == {**store.config("s"), "data": "/elsewhere/photos"}
     assert again.seconds("s") == 12.5
     for kind in ("latency", "accuracy", "calibration"):
         assert sorted(map(str, again.evaluations(kind))) == sorted(map(str, store.evaluations(kind)))
