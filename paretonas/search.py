@@ -12,7 +12,7 @@ from pathlib import Path
 from paretonas.config import SearchConfig, companions, config_from_json, config_to_json, parse_limit
 from paretonas.device import Device, parse_device
 from paretonas.errors import DataError, StoreError
-from paretonas.evaluate import Evaluator
+from paretonas.evaluate import RECORD, Evaluator
 from paretonas.executor import executors
 from paretonas.loop import SILENT, Listener, Loop
 from paretonas.network import build
@@ -100,11 +100,13 @@ class Search:
     def _target_ms(self) -> float:
         if self.config.target_ms is not None:
             return Objective(self.config.target_ms).target_ms or 0.0
-        target = self.evaluator.latency(self.typical_spec()).latency_ms
+        latency = self.evaluator.latency(self.typical_spec(), RECORD)
+        flags = f" (flagged {', '.join(latency.flags)})" if latency.flags else ""
         self._listener.note(
-            f"No target latency was given: aiming at {target:.3g} ms, what MobileNetV2 x{self.config.width:g} takes."
+            f"No target latency was given: aiming at {latency.latency_ms:.3g} ms, what MobileNetV2 "
+            f"x{self.config.width:g} takes{flags}."
         )
-        return target
+        return latency.latency_ms
 
     def typical_spec(self) -> Spec:
         """MobileNetV2 at the search's width and resolution: the skeleton of the space, for estimates."""

@@ -65,7 +65,7 @@ def timed(monkeypatch):
     """Hashes of the specs that were timed, in order."""
     hashes = []
 
-    def latency(self, spec):
+    def latency(self, spec, protocol=None):
         hashes.append(spec_hash(spec))
         ratio = 0.5 + _number(spec)
         return Latency((ratio,) * 3, (ratio,) * 3, (1.0,) * 3, (1.0,) * 3, calibrated=1e-3)
@@ -133,7 +133,7 @@ def test_a_failed_training_is_a_failed_trial(trained, timed, store, tmp_path, mo
 def test_a_failed_export_is_a_failed_trial(trained, timed, store, tmp_path, monkeypatch):
     latency = Evaluator.latency
 
-    def latency_or_error(self, spec):
+    def latency_or_error(self, spec, protocol=None):
         if len(timed) == 2:
             timed.append("failed")
             raise ExportError("the file differs")
@@ -388,7 +388,7 @@ def test_a_device_elsewhere_is_asked_for_more_only_when_the_old_trials_are_told(
 
 def test_flags_of_a_timing_are_counted_in_the_trial(trained, timed, store, tmp_path, monkeypatch):
     latency = Evaluator.latency
-    monkeypatch.setattr(Evaluator, "latency", lambda self, spec: replace(latency(self, spec), flags=("contended",)))
+    monkeypatch.setattr(Evaluator, "latency", lambda self, spec, protocol=None: replace(latency(self, spec), flags=("contended",)))
     assert all(t.metrics["latency_flags"] == 1 for t in _run(replace(CONFIG, trials=2), store, tmp_path))
 
 
