@@ -388,7 +388,8 @@ def test_a_device_elsewhere_is_asked_for_more_only_when_the_old_trials_are_told(
 
 def test_flags_of_a_timing_are_counted_in_the_trial(trained, timed, store, tmp_path, monkeypatch):
     latency = Evaluator.latency
-    monkeypatch.setattr(Evaluator, "latency", lambda self, spec, protocol=None: replace(latency(self, spec), flags=("contended",)))
+    flagged = lambda self, spec, protocol=None: replace(latency(self, spec), flags=("contended",))  # noqa: E731
+    monkeypatch.setattr(Evaluator, "latency", flagged)
     assert all(t.metrics["latency_flags"] == 1 for t in _run(replace(CONFIG, trials=2), store, tmp_path))
 
 
