@@ -24,6 +24,7 @@ from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.training import recipes
 from paretonas.training.classification import torch_device
 from paretonas.training.data import DataSource, ImageData, prepare_data
+from paretonas.training.images import TORCHVISION
 from paretonas.training.listing import DIGITS
 from paretonas.training.optimization import check_recipe
 from paretonas.training.recipe import Recipe
@@ -253,7 +254,7 @@ def delete_search(name: str, store: Store, home: Path) -> None:
 
 def _absolute(data: str) -> str:
     """`data` with its path in full; what stands before an `@` is the name of a data set."""
-    name, at, root = data.partition("@") if data.startswith("torchvision:") else ("", "", data)
+    name, at, root = data.partition("@") if data.startswith(TORCHVISION) else ("", "", data)
     return f"{name}{at}{Path(root).expanduser().resolve()}"
 
 
