@@ -4,6 +4,9 @@ Prints the coefficient of variation (standard deviation over mean) of the headli
 samples, and of the reference network, which is how much the machine itself drifted. The network of the default is the
 reference network, so that its headline is the noise of the protocol alone.
 
+With `--pause`, the processes of a session (the number that `setsid` and `ps -o sid` give) stand still during each
+measurement, so that the half hour can be one in which a search runs: a search does not train either while it measures.
+
 Usage: python benchmarks/timing_drift.py OUTPUT.parquet [--measurements 10] [--minutes 30] [--network NAME …]
 """
 
@@ -11,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,6 +51,20 @@ def variation(values: Sequence[float]) -> float:
     return statistics.stdev(values) / statistics.fmean(values)
 
 
+@contextmanager
+def standing_still(session: int | None) -> Iterator[None]:
+    """Stop all processes of a session for a while."""
+    if session is None:
+        yield
+        return
+    subprocess.run(["pkill", "-STOP", "--session", str(session)], check=True)
+    try:
+        time.sleep(1)
+        yield
+    finally:
+        subprocess.run(["pkill", "-CONT", "--session", str(session)], check=True)
+
+
 def main(options: argparse.Namespace) -> None:
     """Measure, write after every measurement, print."""
     output: Path = options.output
@@ -62,13 +81,15 @@ def main(options: argparse.Namespace) -> None:
         model = build(spec, options.classes).eval()
         file = device.export(model, spec, shape, folder / "candidate")
         device.verify(model, file)
-        calibration = device.calibrate(folder, file.input_shape, RECORD)
+        with standing_still(options.pause):
+            calibration = device.calibrate(folder, file.input_shape, RECORD)
         print(f"calibrated: {1e3 * calibration.calibrated:.3f} ms, flags {calibration.flags}")
         begin = time.monotonic()
         for i in range(options.measurements):
             at = begin + 60 * options.minutes * i / max(1, options.measurements - 1)
             time.sleep(max(0.0, at - time.monotonic()))
-            latency = device.measure(file, folder, calibration.calibrated, RECORD)
+            with standing_still(options.pause):
+                latency = device.measure(file, folder, calibration.calibrated, RECORD)
             found.append(latency)
             label = {"network": options.network, "width": options.width, "resolution": options.resolution}
             rows.append({**label, "measurement": i, "minutes": (time.monotonic() - begin) / 60, **asdict(latency)})
@@ -102,4 +123,5 @@ if __name__ == "__main__":
     parser.add_argument("--small-image", action="store_true", help="drop the first strides, as searches do")
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--device", default="onnxruntime")
+    parser.add_argument("--pause", type=int, metavar="SESSION", help="a session that stands still meanwhile")
     main(parser.parse_args())

@@ -196,7 +196,7 @@ class Device:
         conditions = {**self.transport.conditions(), **self.runtime.conditions()}
         while not found or (found[-1][0] and len(found) < protocol.attempts):
             if found and "slowed" in found[-1][0]:
-                time.sleep(protocol.pause)
+                time.sleep(protocol.pause * 2 ** (len(found) - 1))
             samples = self.transport.measure(self.runtime, candidate, reference, protocol)
             found.append((headline_flags(samples, self.runtime.clock, protocol, calibrated), samples))
         flags, samples = min(found, key=lambda attempt: len(attempt[0]))

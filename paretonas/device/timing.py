@@ -50,7 +50,8 @@ class Protocol:
         drifted: Median of the reference over its fastest tenth above which others shared the core's resources.
         slowed: Median of the reference over its calibrated latency above which the machine is another one than when it
             was calibrated: networks that differ in kind are then slowed differently.
-        pause: Seconds before a slowed measurement is repeated; hosts change their mind within seconds.
+        pause: Seconds before a slowed measurement is repeated for the first time, doubled for each repeat: a host
+            changes its mind within seconds, or minutes.
         attempts: How often a flagged measurement is made before it is kept with its flags.
 
     Raises:

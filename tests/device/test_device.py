@@ -184,6 +184,14 @@ def test_a_machine_that_is_slower_than_when_it_was_calibrated_is_flagged_and_tri
     assert measure(folder, [samples(reference=(1.09,) * 10)])[0].flags == ()
 
 
+def test_a_slowed_machine_is_waited_for_twice_as_long_each_time(folder, monkeypatch):
+    slept = []
+    monkeypatch.setattr("paretonas.device.device.time.sleep", slept.append)
+    slowed = samples(cpu=1.5, wall=1.5, reference=(1.25,) * 10)
+    measure(folder, [slowed] * 4, attempts=4, pause=2.0)
+    assert slept == [2.0, 4.0, 8.0]
+
+
 def test_reference_is_written_once_and_always_alike(tmp_path):
     device = Device("fake", OnnxRuntime(), FakeTransport())
     torch.manual_seed(7)
