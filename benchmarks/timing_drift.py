@@ -4,8 +4,9 @@ Prints the coefficient of variation (standard deviation over mean) of the headli
 samples, and of the reference network, which is how much the machine itself drifted. The network of the default is the
 reference network, so that its headline is the noise of the protocol alone.
 
-With `--pause`, the processes of a session (the number that `setsid` and `ps -o sid` give) stand still during each
+With `--pause`, the training workers of a session (the number that `setsid` and `ps -o sid` give) stand still during each
 measurement, so that the half hour can be one in which a search runs: a search does not train either while it measures.
+Its main process goes on, as it may hold the lock that measurements share.
 
 Usage: python benchmarks/timing_drift.py OUTPUT.parquet [--measurements 10] [--minutes 30] [--network NAME …]
 """
@@ -53,16 +54,17 @@ def variation(values: Sequence[float]) -> float:
 
 @contextmanager
 def standing_still(session: int | None) -> Iterator[None]:
-    """Stop all processes of a session for a while."""
+    """Stop the worker processes of a session for a while."""
     if session is None:
         yield
         return
-    subprocess.run(["pkill", "-STOP", "--session", str(session)], check=True)
+    workers = ["--session", str(session), "--full", "multiprocessing-fork"]
+    subprocess.run(["pkill", "-STOP", *workers], check=True)
     try:
         time.sleep(1)
         yield
     finally:
-        subprocess.run(["pkill", "-CONT", "--session", str(session)], check=True)
+        subprocess.run(["pkill", "-CONT", *workers], check=True)
 
 
 def main(options: argparse.Namespace) -> None:
