@@ -4,9 +4,9 @@ Prints the coefficient of variation (standard deviation over mean) of the headli
 samples, and of the reference network, which is how much the machine itself drifted. The network of the default is the
 reference network, so that its headline is the noise of the protocol alone.
 
-With `--pause`, the training workers of a session (the number that `setsid` and `ps -o sid` give) stand still during each
-measurement, so that the half hour can be one in which a search runs: a search does not train either while it measures.
-Its main process goes on, as it may hold the lock that measurements share.
+With `--pause`, the training workers of a session (the number that `ps -o sid` gives) stand still during measurements,
+so that the half hour can be one in which a search runs: a search does not train either while it measures. Its main
+process goes on, as it may hold the lock that measurements share.
 
 Usage: python benchmarks/timing_drift.py OUTPUT.parquet [--measurements 10] [--minutes 30] [--network NAME …]
 """

@@ -191,3 +191,17 @@ def training_bars(names: Sequence[int]) -> Iterator[Callable[[dict[int, float]],
                 bar.update(tasks[name], completed=share)
 
         yield show
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that is counted; yields a function that takes how much is done, of how much."""
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

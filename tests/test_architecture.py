@@ -31,12 +31,24 @@ LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training
 LAYERS["measure"] = LAYERS["evaluate"] | {"evaluate"}
 LAYERS["loop"] = {"config", "trial", "space", "strategy", "objective", "store", "executor", "evaluate"}
 LAYERS["tune"] = {"space", "training", "executor", "device", "evaluate"}
-LAYERS["search"] = set(LAYERS) - {"measure"}
+LAYERS["compare"] = {"space", "trial", "strategy", "objective", "training", "executor"}
+LAYERS["search"] = set(LAYERS) - {"measure", "compare"}
 LAYERS["final"] = LAYERS["search"] | {"search"}
 FREE = {"__init__", "testing", "cli", "console"}
 NOBODY_IMPORTS = {"cli", "console", "testing"}
-WITHOUT_TORCH = ("space", "trial", "objective", "store", "strategy", "executor", "report", "errors", "registry")
-TORCH_ALLOWED = {"paretonas.strategy.reinforce"}
+WITHOUT_TORCH = (
+    "space",
+    "trial",
+    "objective",
+    "store",
+    "strategy",
+    "executor",
+    "report",
+    "errors",
+    "registry",
+    "compare",
+)
+TORCH_ALLOWED = {"paretonas.strategy.controller", "paretonas.strategy.ppo", "paretonas.strategy.reinforce"}
 EXPECTED_LONG = {"onnx.py", "mnasnet.py", "data.py", "process.py", "store.py"}
 
 

@@ -3,7 +3,14 @@
 Exit codes: 0 done, 1 the work failed, 2 bad usage, 130 interrupted.
 """
 
-from paretonas.cli import catalogue, finalists, networks, results, searching  # noqa: F401 - they add their commands to the app
+from paretonas.cli import (  # noqa: F401 - they add their commands to the app
+    catalogue,
+    comparing,
+    finalists,
+    networks,
+    results,
+    searching,
+)
 from paretonas.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 builders = Registry(
     "network builder",
-    {"foreign": "paretonas.network.foreign:ForeignNetwork", "mnasnet": "paretonas.network.mnasnet:MnasNet"},
+    {
+        "foreign": "paretonas.network.foreign:ForeignNetwork",
+        "mnasnet": "paretonas.network.mnasnet:MnasNet",
+        "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",
+        "nasbench201": "paretonas.network.nasbench:NASBench201",
+    },
 )
 
 

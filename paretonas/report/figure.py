@@ -44,8 +44,8 @@ def front_figure(
     return chart.properties(width=WIDTH, height=HEIGHT, title=title, background="white").configure_title(fontSize=13)
 
 
-def save_figure(figure: alt.LayerChart, path: Path) -> None:
-    """Write a figure as PNG, SVG or HTML (which needs no network), by its suffix.
+def check_figure_path(path: Path) -> None:
+    """Whether a figure can be written there, before work is spent on it.
 
     Raises:
         UsageError: Another suffix, or a folder that does not exist.
@@ -54,5 +54,14 @@ def save_figure(figure: alt.LayerChart, path: Path) -> None:
         raise UsageError(f"A figure is written as {', '.join(SUFFIXES)}, but got {path.name!r}.")
     if not path.parent.exists():
         raise UsageError(f"A figure is written to a folder that exists, but there is no {path.parent}.")
+
+
+def save_figure(figure: alt.TopLevelMixin, path: Path) -> None:
+    """Write a figure as PNG, SVG or HTML (which needs no network), by its suffix.
+
+    Raises:
+        UsageError: Another suffix, or a folder that does not exist.
+    """
+    check_figure_path(path)
     options = {"inline": True} if path.suffix.lower() == ".html" else {"scale_factor": 2.0}
     figure.save(str(path), **options)

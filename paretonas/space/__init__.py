@@ -5,7 +5,13 @@ from paretonas.space.space import Architecture, Decision, SearchSpace
 from paretonas.space.spec import ForeignSpec, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
 
 spaces = Registry(
-    "space", {"mnasnet": "paretonas.space.mnasnet:MnasNetSpace", "zoo": "paretonas.network.published:ZooSpace"}
+    "space",
+    {
+        "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
+        "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
+        "nasbench201": "paretonas.space.nasbench:NASBench201Space",
+        "zoo": "paretonas.network.published:ZooSpace",
+    },
 )
 
 __all__ = [

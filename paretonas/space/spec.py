@@ -21,7 +21,13 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 spec_kinds = Registry(
     "spec kind",
-    {"foreign": "paretonas.space.spec:ForeignSpec", "mnasnet": "paretonas.space.mnasnet:MnasNetSpec"},
+    {
+        "foreign": "paretonas.space.spec:ForeignSpec",
+        "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
+        "nasbench-macro": "paretonas.space.nasbench:MacroSpec",
+        "nasbench201": "paretonas.space.nasbench:Cell201Spec",
+        "tabular": "paretonas.space.tabular:TabularSpec",
+    },
 )
 
 

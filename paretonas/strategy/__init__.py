@@ -7,9 +7,13 @@ strategies = Registry(
     "strategy",
     {
         "enumeration": "paretonas.strategy.enumeration:Enumeration",
-        "ppo": "paretonas.strategy.reinforce:PPO",
+        "local-search": "paretonas.strategy.local_search:LocalSearch",
+        "nsga2": "paretonas.strategy.nsga2:NSGA2",
+        "ppo": "paretonas.strategy.ppo:PPO",
         "random": "paretonas.strategy.random:RandomSearch",
+        "reinforce": "paretonas.strategy.reinforce:Reinforce",
         "regularized-evolution": "paretonas.strategy.evolution:RegularizedEvolution",
+        "surrogate": "paretonas.strategy.surrogate:Surrogate",
     },
 )
 

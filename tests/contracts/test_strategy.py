@@ -32,6 +32,18 @@ class TestEvolutionWithSmallPopulation(StrategyContract):
         return strategies.create("regularized-evolution:population=10,tournament=3")
 
 
+class TestNSGA2OnTheReward(StrategyContract):
+    @pytest.fixture
+    def options(self) -> StrategyOptions:
+        return strategies.create("nsga2:goals=reward,population=10")
+
+
+class TestReinforceWithSmallBatches(StrategyContract):
+    @pytest.fixture
+    def options(self) -> StrategyOptions:
+        return strategies.create("reinforce:batch=4,lr=0.005,hidden=20")
+
+
 def test_learning_strategies_end_clearly_above_random_search():
     def mean(name: str) -> float:
         history = [t for seed in range(3) for t in run(strategies.create(name).start(TOY_SPACE, seed), [], 240)[160:]]
@@ -40,3 +52,6 @@ def test_learning_strategies_end_clearly_above_random_search():
     random = mean("random")
     assert mean("regularized-evolution:population=20,tournament=5") > random + 0.1
     assert mean("ppo:batch=10,lr=0.01,hidden=30") > random + 0.03
+    assert mean("reinforce:batch=10,lr=0.02,hidden=30") > random + 0.03
+    assert mean("nsga2:goals=reward") > random + 0.1
+    assert mean("local-search") > random + 0.04  # half of what it tries lies beside an optimum

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from paretonas.errors import UsageError
-from paretonas.strategy.reinforce import PPO, Controller, ppo_loss
+from paretonas.strategy.controller import Baseline, Controller
+from paretonas.strategy.ppo import PPO, ppo_loss
 from paretonas.testing.strategy import TOY_SPACE, ended
 
 
@@ -50,9 +51,10 @@ def test_update_happens_after_every_batch_of_usable_trials():
 
 
 def test_advantage_is_the_reward_minus_the_moving_average_before_it():
-    strategy = PPO(baseline_decay=0.5).start(TOY_SPACE, 0)
-    trials = [ended(p, r, n) for n, (p, r) in enumerate(zip(strategy.ask(3), (0.4, 0.8, 0.2), strict=True))]
-    assert [strategy._advantage(t) for t in trials] == pytest.approx([0.0, 0.4, -0.4])  # baselines 0.4, 0.4, 0.6
+    proposals = PPO().start(TOY_SPACE, 0).ask(3)
+    trials = [ended(p, r, n) for n, (p, r) in enumerate(zip(proposals, (0.4, 0.8, 0.2), strict=True))]
+    found = Baseline(0.5).advantages(trials).flatten().tolist()
+    assert found == pytest.approx([0.0, 0.4, -0.4])  # baselines 0.4, 0.4, 0.6
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"clip": 1.0}, {"lr": 0.0}, {"baseline_decay": 1.0}])

@@ -1,0 +1,49 @@
+"""What `compare` found, as a figure: best so far, and the share of the front, over the number of evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+PANEL, HEIGHT = 460, 320
+"""Of a panel, in pixels."""
+SKIPPED = 10
+"""The first evaluations are left out of the vertical axis: nobody has found anything yet."""
+
+
+def comparison_figure(found: Mapping[str, Any]) -> alt.HConcatChart:
+    """A line for each strategy's median with a band between its quartiles.
+
+    Args:
+        found: What `compare.summary` gives.
+    """
+    panels = [_panel(found, None, f"best {found['judge']} so far")]
+    if found["latency"]:
+        panels.append(_panel(found, "hypervolume", f"share of the front's hypervolume ({found['latency']})"))
+    seeds = max(one["seeds"] for one in found["strategies"].values())
+    title = f"{found['table']}: {found['metric']}, {seeds} seeds · lines: medians, bands: quartiles"
+    chart: alt.HConcatChart = alt.hconcat(*panels).properties(title=title, background="white")
+    return chart.configure_title(fontSize=13)
+
+
+def _panel(found: Mapping[str, Any], part: str | None, title: str) -> alt.LayerChart:
+    rows = []
+    for name, one in found["strategies"].items():
+        spread = one[part] if part else one
+        for i, (middle, low, high) in enumerate(zip(spread["median"], *spread["quartiles"], strict=True)):
+            if middle is not None:
+                rows.append({"strategy": name, "evaluations": i + 1, "median": middle, "low": low, "high": high})
+    first = min(SKIPPED, found["trials"])
+    shown = [row["low"] for row in rows if row["evaluations"] == first]
+    top = 1.0 if part else found["best"]
+    scale = alt.Scale(domain=[min(shown, default=0.0), top], nice=False, clamp=True)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, found["trials"]], nice=False)),
+        color=alt.Color("strategy:N", title=None, sort=list(found["strategies"]), legend=alt.Legend(orient="bottom")),
+    )
+    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
+    line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", scale=scale, title=title))
+    layered: alt.LayerChart = (band + line).properties(width=PANEL, height=HEIGHT)
+    return layered

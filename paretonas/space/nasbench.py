@@ -1,0 +1,113 @@
+"""The spaces of NAS-Bench-Macro and NAS-Bench-201, so that what stands in their tables can be built and trained.
+
+Source: Su et al., Prioritized Architecture Sampling with Monto-Carlo Tree Search, CVPR 2021, and its repository
+xiusu/NAS-Bench-Macro; Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search,
+ICLR 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from paretonas.errors import SpecError
+from paretonas.space.space import Choice, Decision, SearchSpace
+from paretonas.space.spec import Spec
+
+MacroOp = Literal["identity", "mbconv3_k3", "mbconv6_k5"]
+MACRO_OPS: tuple[MacroOp, ...] = ("identity", "mbconv3_k3", "mbconv6_k5")
+"""In the order of the table's digits."""
+MACRO_STAGES = ((2, 64), (3, 128), (3, 256))
+"""Layers and channels of each stage."""
+
+CellOp = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
+CELL_OPS: tuple[CellOp, ...] = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""In the order of the table's codes."""
+CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""From which node to which, in the order of the decisions."""
+
+
+@dataclass(frozen=True)
+class MacroSpec(Spec):
+    """A network of NAS-Bench-Macro.
+
+    Args:
+        layers: An op for each of the eight layers.
+
+    Raises:
+        SpecError: Not eight.
+    """
+
+    kind: ClassVar[str] = "nasbench-macro"
+    layers: tuple[MacroOp, ...]
+
+    def __post_init__(self) -> None:
+        needed = sum(layers for layers, _ in MACRO_STAGES)
+        if len(self.layers) != needed:
+            raise SpecError(f"A network of NAS-Bench-Macro has {needed} layers, but got {len(self.layers)}.")
+
+
+@dataclass(frozen=True)
+class Cell201Spec(Spec):
+    """A network of NAS-Bench-201: one cell, repeated.
+
+    Args:
+        edges: An op for each edge of `CELL_EDGES`.
+        channels: Of the first stage; each further one has twice as many.
+        cells: In each of the three stages.
+
+    Raises:
+        SpecError: Not six edges, or a size that is not positive.
+    """
+
+    kind: ClassVar[str] = "nasbench201"
+    edges: tuple[CellOp, ...]
+    channels: int = 16
+    cells: int = 5
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(CELL_EDGES):
+            raise SpecError(f"A cell of NAS-Bench-201 has {len(CELL_EDGES)} edges, but got {len(self.edges)}.")
+        if not (0 < self.channels <= 1024 and 0 < self.cells <= 100):
+            raise SpecError(
+                f"`1 <= channels <= 1024` and `1 <= cells <= 100` must hold, but got {self.channels}, {self.cells}."
+            )
+
+
+@dataclass(frozen=True)
+class NASBenchMacroSpace:
+    """NAS-Bench-Macro: eight layers, each an identity or one of two inverted bottlenecks; for 32 pixels."""
+
+    def build(self) -> SearchSpace:
+        """The space; its choices are in the order of the table's digits."""
+        count = sum(layers for layers, _ in MACRO_STAGES)
+        decisions = tuple(Decision(f"layer{i}", MACRO_OPS) for i in range(count))
+        return SearchSpace("nasbench-macro", decisions, _macro)
+
+
+@dataclass(frozen=True)
+class NASBench201Space:
+    """NAS-Bench-201: one cell of four nodes, an op for each of its six edges; for 32 pixels.
+
+    Args:
+        channels: Of the first stage; published: 16.
+        cells: In each of the three stages; published: 5.
+    """
+
+    channels: int = 16
+    cells: int = 5
+
+    def build(self) -> SearchSpace:
+        """The space; its choices are in the order of the table's codes."""
+        decisions = tuple(Decision(f"edge{source}{target}", CELL_OPS) for source, target in CELL_EDGES)
+
+        def decode(values: Mapping[str, Choice]) -> Spec:
+            return Cell201Spec(tuple(values.values()), self.channels, self.cells)  # type: ignore[arg-type]
+
+        Cell201Spec((CELL_OPS[0],) * len(CELL_EDGES), self.channels, self.cells)
+        return SearchSpace(f"nasbench201:channels={self.channels},cells={self.cells}", decisions, decode)
+
+
+def _macro(values: Mapping[str, Choice]) -> Spec:
+    return MacroSpec(tuple(values.values()))  # type: ignore[arg-type]

@@ -1,0 +1,288 @@
+"""A model of what was told picks what to try next: Bayesian optimization over the decisions. The default strategy.
+
+A Gaussian process over the decisions predicts every goal, by rank, with its uncertainty. Of many candidates, mutants of
+the best trials and fresh samples, the one is proposed that promises the largest expected improvement: of the reward, or
+of the front's hypervolume where there are several goals. What was proposed before is never proposed again.
+
+Source: ours, from known parts. Expected improvement: Jones et al., Efficient Global Optimization of Expensive Black-Box
+Functions, Journal of Global Optimization 13, 1998. Expected hypervolume improvement: Emmerich et al., Single- and
+Multiobjective Evolutionary Optimization Assisted by Gaussian Random Field Metamodels, IEEE TEC 10(4), 2006. Believing
+in pending trials: Ginsbourger et al., Kriging Is Well-Suited to Parallelize Optimization, 2010. That such models need
+the fewest evaluations in architecture search: White et al., BANANAS, AAAI 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from paretonas.errors import UsageError
+from paretonas.objective import front
+from paretonas.objective.goals import Goals
+from paretonas.space import Architecture, SearchSpace, Spec
+from paretonas.strategy.gaussian import Floats, Kernel, Posterior, fit_kernel, normal_scores, one_hot
+from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.trial import Proposal, Trial
+
+PARENTS = 10
+"""Of one goal, so many of the best trials are mutated; of several, the front."""
+WORST = 0.25
+"""The front's reference point is this quantile of each goal among the random architectures at the start."""
+GROWTH = 1.1
+"""The kernel is fitted anew each time there are this many times as many values."""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Expected improvement under a Gaussian process over the decisions; never proposes anything twice.
+
+    Args:
+        goals: Metrics with `+` between them; of `reward` and `accuracy` more is better, of all others less. Of several,
+            the front is pursued.
+        limits: Bounds with `+` between them; filled in by a search.
+        initial: Random architectures at the start.
+        candidates: Architectures scored for each proposal; a space of fewer is scored whole.
+        evidence: Most values that the model takes in: the best half and the latest half.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    goals: str = "reward"
+    limits: str = ""
+    initial: int = 20
+    candidates: int = 2000
+    evidence: int = 500
+
+    def __post_init__(self) -> None:
+        Goals.parse(self.goals, self.limits)
+        if self.initial < 2 or self.candidates < 2 or self.evidence < 20:
+            raise UsageError(f"`initial, candidates >= 2` and `evidence >= 20` must hold, but got {self}.")
+
+    def start(self, space: SearchSpace, seed: int) -> Strategy:
+        """Begin a search."""
+        return _Surrogate(self, space, seed)
+
+
+class _Surrogate(Strategy):
+    def __init__(self, options: Surrogate, space: SearchSpace, seed: int):
+        self._options, self._space, self._seed = options, space, seed
+        self._goals = Goals.parse(options.goals, options.limits)
+        self._sizes = [len(decision.choices) for decision in space.decisions]
+        self._counter = AskCounter()
+        self._seen: set[Spec] = set()
+        self._known: set[tuple[int, ...]] = set()
+        self._pending: dict[int, tuple[int, ...]] = {}
+        self._models = [Model(self._sizes, options.evidence) for _ in self._goals.metrics]
+        self._bounded = [Model(self._sizes, options.evidence) for _ in self._goals.limits]
+        self._values: list[tuple[float, ...]] = []
+        self._trials: list[tuple[int, ...]] = []
+
+    def ask(self, n: int) -> list[Proposal]:
+        found: list[Proposal] = []
+        while len(found) < n and not self.is_finished:
+            found.append(self._propose(self._counter.take()))
+        return found
+
+    @property
+    def is_finished(self) -> bool:
+        return len(self._known) >= self._space.size
+
+    def _propose(self, number: int) -> Proposal:
+        rng = generator(self._seed, number)
+        is_informed = number >= self._options.initial and len(self._values) >= 2
+        architecture = self._pick(rng) if is_informed else self._fresh(rng)
+        self._remember(architecture)
+        self._pending[number] = architecture.choices
+        return Proposal(number, architecture)
+
+    def _fresh(self, rng: Random) -> Architecture:
+        """A sample, drawn until it is new; after many draws, whatever comes."""
+        for _ in range(self._options.candidates):
+            architecture = self._space.sample(rng)
+            if architecture.choices not in self._known and self._space.decode(architecture) not in self._seen:
+                break
+        return architecture
+
+    def _pick(self, rng: Random) -> Architecture:
+        """The candidate of the largest acquisition whose spec is new."""
+        candidates = self._candidates(rng)
+        for i in np.argsort(-self._acquisition(candidates), kind="stable") if candidates else []:
+            architecture = self._space.architecture(candidates[i])
+            if self._space.decode(architecture) not in self._seen:
+                return architecture
+        return self._fresh(rng)
+
+    def _candidates(self, rng: Random) -> list[tuple[int, ...]]:
+        """New architectures: all of a small space; else half fresh ones, half the best with up to three changes."""
+        n = self._options.candidates
+        if self._space.size <= n:
+            return [choices for choices in product(*map(range, self._sizes)) if choices not in self._known]
+        draw = np.random.default_rng(rng.getrandbits(64))
+        found = draw.integers(0, self._sizes, (n, len(self._sizes)))
+        parents = np.array(self._parents())
+        mutants = parents[draw.integers(len(parents), size=n // 2)]
+        changes = draw.integers(1, 4, n // 2)
+        for i in range(3):
+            rows = np.flatnonzero(changes > i)
+            columns = draw.integers(len(self._sizes), size=len(rows))
+            mutants[rows, columns] = draw.integers(0, np.array(self._sizes)[columns])
+        found[: n // 2] = mutants
+        unique = dict.fromkeys(map(tuple, found.tolist()))
+        return [choices for choices in unique if choices not in self._known]
+
+    def _parents(self) -> list[tuple[int, ...]]:
+        if len(self._goals.metrics) > 1:
+            return [self._trials[i] for i in front(self._values)]
+        order = sorted(range(len(self._values)), key=lambda i: self._values[i], reverse=True)
+        return [self._trials[i] for i in order[:PARENTS]]
+
+    def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
+        x = one_hot(candidates, self._sizes)
+        pending = list(self._pending.values())
+        scores = np.stack([normal_scores(model.values) for model in self._models], axis=1)  # (n, goals)
+        predicted = [m.predict(x, scores[:, i], pending) for i, m in enumerate(self._models)]
+        means, deviations = (np.stack(parts, axis=1) for parts in zip(*predicted, strict=True))  # (candidates, goals)
+        reference = np.quantile(scores[: self._options.initial], WORST, axis=0)
+        best = scores[front([tuple(row) for row in scores])]
+        found = hypervolume_improvement(means, deviations, best, reference)
+        for model, limit in zip(self._bounded, self._goals.limits, strict=True):
+            if len(model.values) >= 2:
+                excess = np.log(model.values / limit.bound)
+                mean, deviation = model.predict(x, excess, pending)
+                found = found * special.ndtr(-mean / deviation)
+        return found
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        self._counter.see(trials)
+        for trial in trials:
+            self._pending.pop(trial.number, None)
+            self._remember(trial.architecture)
+            self._learn(trial)
+
+    def _remember(self, architecture: Architecture) -> None:
+        self._known.add(architecture.choices)
+        self._seen.add(self._space.decode(architecture))
+
+    def _learn(self, trial: Trial) -> None:
+        choices = trial.architecture.choices
+        for model, limit in zip(self._bounded, self._goals.limits, strict=True):
+            if trial.metrics.get(limit.metric, 0.0) > 0:
+                model.add(choices, trial.metrics[limit.metric])
+        values = self._goals.values(trial)
+        if values is not None:
+            self._trials.append(choices)
+            self._values.append(values)
+            for model, value in zip(self._models, values, strict=True):
+                model.add(choices, value)
+
+
+class Model:
+    """Values of architectures, and a Gaussian process that is fitted to them as they grow.
+
+    Args:
+        sizes: Number of choices of each decision.
+        most: Values that are taken in at most.
+    """
+
+    def __init__(self, sizes: Sequence[int], most: int):
+        self._sizes, self._most = sizes, most
+        self._choices: list[tuple[int, ...]] = []
+        self._values: list[float] = []
+        self._fitted: tuple[int, Kernel] | None = None
+
+    def add(self, choices: tuple[int, ...], value: float) -> None:
+        """Take in one more."""
+        self._choices.append(choices)
+        self._values.append(value)
+
+    @property
+    def values(self) -> Floats:
+        """(n,), in the order in which they came."""
+        return np.array(self._values)
+
+    def predict(self, x: Floats, y: Floats, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
+        """Mean and standard deviation at `x`.
+
+        Args:
+            x: (m, k) one-hot.
+            y: (n,) the values, as they are to be modelled.
+            pending: Choices of what was asked for and not told.
+        """
+        kernel = self._kernel(y)
+        used = self._used(y)
+        seen, mean = one_hot([self._choices[i] for i in used], self._sizes), float(y[used].mean())
+        posterior = Posterior(kernel, seen, y[used] - mean, one_hot(pending, self._sizes))
+        found, deviation = posterior.predict(x)
+        return found + mean, deviation
+
+    def _kernel(self, y: Floats) -> Kernel:
+        """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
+        n = 2
+        while (more := max(n + 1, int(n * GROWTH))) <= len(y):
+            n = more
+        if self._fitted is None or self._fitted[0] != n:
+            used = self._used(y[:n])
+            part = y[used] - y[used].mean()
+            self._fitted = n, fit_kernel(one_hot([self._choices[i] for i in used], self._sizes), part)
+        return self._fitted[1]
+
+    def _used(self, y: Floats) -> NDArray[np.intp]:
+        """Indices of the best half and the latest half, if there are too many."""
+        if len(y) <= self._most:
+            return np.arange(len(y))
+        latest = np.arange(len(y) - self._most // 2, len(y))
+        earlier = np.argsort(-y[: latest[0]], kind="stable")[: self._most - len(latest)]
+        return np.concatenate([np.sort(earlier), latest])
+
+
+def expected_improvement(mean: Floats, deviation: Floats, threshold: float) -> Floats:
+    """`E[max(0, value - threshold)]` of normal values.
+
+    Args:
+        mean: (n,).
+        deviation: (n,) standard deviations, > 0.
+        threshold: What is to be beaten.
+
+    >>> expected_improvement(np.array([1.0]), np.array([1e-9]), 0.25).round(6).tolist()
+    [0.75]
+    """
+    z = (mean - threshold) / deviation
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    found: Floats = deviation * (z * special.ndtr(z) + density)
+    return found
+
+
+def hypervolume_improvement(means: Floats, deviations: Floats, points: Floats, reference: Floats) -> Floats:
+    """Expected gain of the front's hypervolume from one more point, whose goals are independent normal values.
+
+    Along the last goal, the points cut the space into slabs. In each, the gain is a gain of length, `EI(bottom) -
+    EI(top)`, times the gain of the other goals' hypervolume over the points that reach above the slab; expectations of
+    independent factors multiply. Exact.
+
+    Args:
+        means: (n, m).
+        deviations: (n, m), > 0.
+        points: (k, m) the front, to be maximized.
+        reference: (m,) the worst corner.
+
+    Returns:
+        (n,).
+    """
+    points = points[(points > reference).all(axis=1)]
+    if len(reference) == 1:
+        return expected_improvement(means[:, 0], deviations[:, 0], max([float(reference[0]), *points[:, 0]]))
+    levels = np.unique([reference[-1], *points[:, -1]])
+    gains = [expected_improvement(means[:, -1], deviations[:, -1], level) for level in levels]
+    gains.append(np.zeros(len(means)))
+    total = np.zeros(len(means))
+    for level, gain, above in zip(levels, gains, gains[1:], strict=False):
+        inner = points[points[:, -1] > level, :-1]
+        total += (gain - above) * hypervolume_improvement(means[:, :-1], deviations[:, :-1], inner, reference[:-1])
+    return total

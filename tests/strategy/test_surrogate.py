@@ -1,0 +1,156 @@
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from paretonas.errors import UsageError
+from paretonas.objective import hypervolume
+from paretonas.space import Decision, ForeignSpec, SearchSpace
+from paretonas.strategy.gaussian import NOISES, Kernel, Posterior, fit_kernel, normal_scores, one_hot
+from paretonas.strategy.random import RandomSearch
+from paretonas.strategy.surrogate import Model, Surrogate, expected_improvement, hypervolume_improvement
+from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
+from paretonas.trial import State
+
+
+def test_covariance_falls_with_the_number_of_decisions_that_differ():
+    x = one_hot([[0, 0], [0, 1], [1, 2]], [2, 3])
+    assert Kernel(2.0, 0.1).covariance(x, x)[0] == pytest.approx([1.0, math.exp(-0.5), math.exp(-1.0)])
+
+
+def test_posterior_is_that_of_the_textbook():
+    x, new = one_hot([[0, 0], [1, 1]], [2, 3]), one_hot([[0, 1]], [2, 3])
+    y = np.array([1.0, -2.0])
+    kernel = Kernel(1.0, 0.25)
+    a, b = math.exp(-2), math.exp(-1)  # between the two; from either to the new one
+    inverse = np.linalg.inv(np.array([[1.25, a], [a, 1.25]]))
+    k = np.array([b, b])
+    mean, deviation = Posterior(kernel, x, y, one_hot([], [2, 3])).predict(new)
+    scale = y @ inverse @ y / 2
+    assert mean[0] == pytest.approx(k @ inverse @ y)
+    assert deviation[0] == pytest.approx(math.sqrt(scale * (1 - k @ inverse @ k)))
+
+
+def test_pending_architectures_shrink_the_uncertainty_and_leave_the_mean():
+    x, new = one_hot([[0, 0], [1, 1]], [2, 3]), one_hot([[0, 1], [1, 2]], [2, 3])
+    y = np.array([1.0, -2.0])
+    alone = Posterior(Kernel(1.0, 0.1), x, y, one_hot([], [2, 3])).predict(new)
+    beside = Posterior(Kernel(1.0, 0.1), x, y, one_hot([[0, 2]], [2, 3])).predict(new)
+    assert beside[0] == pytest.approx(alone[0])
+    assert (beside[1] < alone[1]).all()
+
+
+def test_kernel_is_fitted_to_how_rough_the_values_are():
+    rng = np.random.default_rng(0)
+    choices = rng.integers(0, 3, (120, 6))
+    x = one_hot(choices, [3] * 6)
+    smooth = normal_scores(choices @ np.arange(1.0, 7.0))
+    rough = normal_scores((choices[:, 0] + choices[:, 1] + choices[:, 2]) % 3 + 0.01 * choices[:, 3])
+    assert fit_kernel(x, smooth).length > fit_kernel(x, rough).length
+    assert fit_kernel(x, normal_scores(rng.normal(size=120))).noise == max(NOISES) > fit_kernel(x, smooth).noise
+
+
+def test_equal_values_get_equal_scores():
+    assert normal_scores(np.array([1.0, 3.0, 1.0, 5.0])).tolist()[0] == normal_scores(np.array([1.0, 3.0, 1.0, 5.0]))[2]
+
+
+def test_expected_improvement_is_the_mean_over_samples():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0.3, 1.2, 400_000)
+    found = expected_improvement(np.array([0.3]), np.array([1.2]), 0.8)[0]
+    assert found == pytest.approx(np.maximum(0, samples - 0.8).mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("goals", [1, 2, 3])
+def test_hypervolume_improvement_is_the_mean_over_samples(goals):
+    rng = np.random.default_rng(goals)
+    points, reference = rng.random((6, goals)), np.zeros(goals)
+    mean, deviation = rng.random((1, goals)) + 0.3, np.full((1, goals), 0.3)
+    before = hypervolume(points.tolist(), reference.tolist())
+    samples = rng.normal(mean, deviation, (3000, goals))
+    gains = [hypervolume([*points.tolist(), sample.tolist()], reference.tolist()) - before for sample in samples]
+    found = hypervolume_improvement(mean, deviation, points, reference)[0]
+    assert found == pytest.approx(np.mean(gains), rel=0.08)
+
+
+def test_hypervolume_improvement_without_uncertainty_is_the_gain():
+    points, reference = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [-1.0, 9.0]]), np.zeros(2)
+    found = hypervolume_improvement(np.array([[2.5, 2.5], [1.0, 1.0]]), np.full((2, 2), 1e-9), points, reference)
+    assert found == pytest.approx([2.5 * 2.5 - 2 * 2 - 0.5 - 0.5, 0.0], abs=1e-6)
+
+
+def test_model_keeps_the_best_and_the_latest_values():
+    model = Model([2, 2], 4)
+    for value in (0.0, 9.0, 1.0, 8.0, 2.0, 3.0):
+        model.add((0, 0), value)
+    assert model._used(model.values).tolist() == [1, 3, 4, 5]
+
+
+def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
+    decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(5))
+    space = SearchSpace("sums", decisions, lambda v: ForeignSpec(f"toy:{sum(v.values())}"))  # eleven specs
+    strategy = Surrogate(initial=4).start(space, 0)
+    specs = []
+    for told in range(11):
+        (proposal,) = strategy.ask(1)
+        specs.append(space.decode(proposal.architecture))
+        strategy.tell([ended(proposal, float(specs[-1].source[4:]) / 10, told)])
+    assert len(set(specs)) == 11
+
+
+def test_it_ends_when_a_space_is_exhausted():
+    space = SearchSpace("few", (Decision("a", (0, 1, 2)), Decision("b", (0, 1))), lambda v: ForeignSpec(f"toy:{v}"))
+    strategy = Surrogate(initial=2).start(space, 0)
+    history = []
+    while not strategy.is_finished:
+        for p in strategy.ask(1):
+            history.append(ended(p, p.architecture.choices[0] / 2, len(history)))
+            strategy.tell(history[-1:])
+    assert len({t.architecture for t in history}) == len(history) == 6
+    assert strategy.ask(3) == []
+
+
+def test_members_of_a_batch_differ():
+    strategy = Surrogate(initial=10).start(TOY_SPACE, 0)
+    strategy.tell([ended(p, toy_reward(p.architecture), p.number) for p in strategy.ask(10)])
+    batch = [p.architecture.choices for p in strategy.ask(8)]
+    assert len(set(batch)) == 8
+    apart = [sum(x != y for x, y in zip(a, b, strict=True)) for a, b in itertools.combinations(batch, 2)]
+    assert max(apart) >= 3
+
+
+def test_it_needs_far_fewer_trials_than_random_search():
+    def best(options, trials, seed):
+        return max(t.reward for t in run(options.start(TOY_SPACE, seed), [], trials, batch=1))
+
+    for seed in range(3):
+        assert best(Surrogate(), 60, seed) >= best(RandomSearch(), 400, seed)
+
+
+def test_broken_limits_are_avoided():
+    def evaluated(proposal, told):
+        latency = 1.0 + sum(proposal.architecture.choices)
+        trial = ended(proposal, toy_reward(proposal.architecture), told)
+        trial = replace(trial, metrics={**trial.metrics, "latency_ms": latency})
+        return (
+            trial if latency <= 8 else replace(trial, state=State.PRUNED, reward=0.0, metrics={"latency_ms": latency})
+        )
+
+    strategy, history = Surrogate(limits="latency_ms<=8").start(TOY_SPACE, 0), []
+    while len(history) < 60:
+        for p in strategy.ask(1):
+            history.append(evaluated(p, len(history)))
+            strategy.tell(history[-1:])
+    pruned = [t.state is State.PRUNED for t in history]
+    assert sum(pruned[:20]) >= 8
+    assert sum(pruned[30:]) <= 4
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"initial": 1}, {"candidates": 1}, {"evidence": 19}, {"goals": "a+a"}, {"limits": "x"}]
+)
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(UsageError):
+        Surrogate(**wrong)
