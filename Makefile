@@ -1,7 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow bench-strategies clean
+
+PARETONAS_DATA ?= ../shared/data
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -22,6 +24,10 @@ check: .venv/installed ## Style, types and tests
 
 slow: .venv/installed ## The long tests
 	$(BIN)/pytest -m slow
+
+bench-strategies: .venv/installed ## Strategies on tables, beside those of other packages: about an hour on two cores
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/strategies.py $(PARETONAS_DATA)/nas_tables docs/results/strategies
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache demo-runs

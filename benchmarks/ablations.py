@@ -218,7 +218,7 @@ def main(options: argparse.Namespace) -> None:
                 config = replace(config, target_ms=target_ms)
             search = run(config, store, home)
             if target_ms is None:
-                target_ms = search.config.target_ms or search.evaluator.latency(search.typical_spec()).latency_ms
+                target_ms = search.config.target_ms or search.task.usual_ms(print)
             found[name, seed] = store.trials(config.name)
     assert target_ms is not None
     rows = [compare(name, seed, trials, target_ms) for (name, seed), trials in found.items()]

@@ -24,7 +24,7 @@ class SearchConfig:
 
     Args:
         name: Of the search: letters, digits, `.`, `_` and `-`.
-        data: `digits`, a Parquet file or folder, or a tree of image folders.
+        data: `digits`, a Parquet file or folder, a tree of image folders, or `table:` and a Parquet file of networks.
         target_ms: Latency to aim at; None: that of MobileNetV2 at the same width, measured at the start.
         device: Where latency is measured.
         space: What can be built.
@@ -45,6 +45,9 @@ class SearchConfig:
         skip_corrupt: Leave corrupt images out instead of stopping.
         stream: Decode images while training, even if they fit in memory.
         baselines: Also run random search with the same budget, and the zoo; see `companions`.
+        metric: Column of accuracies, where the data are a table (`table:FILE.parquet`).
+        latency: Column of latencies in milliseconds of a table, if any.
+        decisions: Columns that hold a table's architectures; none: `ops` or `arch`.
         models: Models of the user's own among these baselines, each as `module:factory`.
         digest: Of the data and their splits. Filled in when a search is recorded; other data are refused from then on.
         measured_on: Engine and machine. Filled in when a search is recorded; another one is pointed out from then on.
@@ -75,6 +78,9 @@ class SearchConfig:
     skip_corrupt: bool = False
     stream: bool = False
     baselines: bool = False
+    metric: str | None = None
+    latency: str | None = None
+    decisions: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     digest: str | None = None
     measured_on: str | None = None

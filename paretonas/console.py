@@ -101,20 +101,20 @@ def duration(seconds: float) -> str:
 
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
-    config, data = search.config, search.data
+    config = search.config
     goal = f"aiming at {config.target_ms:.3g} ms" if config.target_ms else "for accuracy alone"
     out.print(f"[bold]{config.name}[/]: {config.strategy} in {search.space.name} ({search.space.size:.2g} points)")
-    out.print(f"  {goal} on {escape(search.device.name)} ({search.device.transport.conditions()['cpu']})")
-    out.print(
-        f"  data {escape(config.data)}: {len(data.train):,} training, {len(data.val):,} validation, "
-        f"{len(data.test):,} test images, {data.channels} x {data.resolution} x {data.resolution}, "
-        f"{len(data.classes)} classes"
-    )
+    where, *more = search.task.about()
+    out.print(f"  {goal} {escape(where)}")
+    for line in more:
+        out.print(f"  {escape(line)}")
     if trials_left == 0:
         out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
         return
     if seconds is None:
         out.print("  what a trial costs cannot be told: the recipe diverges within three steps")
+        return
+    if seconds == 0.0:
         return
     totals = [] if trials_left is None else [seconds * trials_left / workers]
     if config.seconds is not None:
@@ -124,8 +124,8 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     count = fitting if trials_left is None else min(trials_left, fitting)
     at = (datetime.now() + timedelta(seconds=total)).strftime("%H:%M")
     out.print(
-        f"  a trial costs about {duration(seconds)} ({search.recipe.epochs:g} epochs); {count} of them on "
-        f"{workers} worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
+        f"  a trial costs about {duration(seconds)}; {count} of them on {workers} "
+        f"worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
     )
 
 

@@ -115,7 +115,8 @@ def train_trials(
         WorkError: A training failed, or an exported file disagrees with its model. The others are finished first.
     """
     recipe = recipe or recipes.create("small-image")
-    layout, precision = search.recipe.layout, search.recipe.precision
+    searched = search.image_task().tuned
+    layout, precision = searched.layout, searched.precision
     recipe = replace(
         recipe,
         layout=layout if recipe.layout == "auto" else recipe.layout,
@@ -174,7 +175,7 @@ def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: b
     stem = folder / f"trial-{trial.number}{'' if is_final else '-val'}{own_seed}"
     return TrainingJob(
         spec_to_json(search.space.decode(trial.architecture)),
-        search.data.folder,
+        search.image_task().data.folder,
         recipe,
         recipe.epochs,
         seed,
@@ -230,14 +231,15 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
     trained = load_checkpoint(job.checkpoint)
     onnx = job.checkpoint.with_suffix(".onnx")
     exporters.load("onnx")(trained.model, trained.spec, trained.input_shape, onnx)
-    split, name = (search.data.test, "test_accuracy") if is_final else (search.data.val, "accuracy")
+    task = search.image_task()
+    split, name = (task.data.test, "test_accuracy") if is_final else (task.data.val, "accuracy")
     exported = score_exported(onnx, trained, split, score[name])
     latency = _time(search, trained, onnx)
     metrics = {
         **score,
         "exported_accuracy": exported,
         **latency_metrics(latency),
-        **search.evaluator.cost(trained.spec),
+        **task.evaluator.cost(trained.spec),
     }
     finalist = Finalist(trial.number, metrics, job.checkpoint, onnx, latency.flags)
     info = {
@@ -262,7 +264,7 @@ def _finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, flo
 
 def _time(search: Search, trained: Checkpoint, onnx: Path) -> Latency:
     """The latency of the exported file itself, if the device runs ONNX files; else of one in the device's format."""
-    device, cache, store = search.device, search.home / "cache", search.store
+    device, cache, store = search.image_task().device, search.home / "cache", search.store
     if device.runtime.format == "onnx":
         file = ModelFile(onnx, trained.input_shape)
         return device.measure(file, cache, calibration(device, file.input_shape, cache, store), RECORD)

@@ -12,17 +12,17 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from paretonas.config import SearchConfig
 from paretonas.errors import ParetonasError, StoreError, WorkError
-from paretonas.evaluate import Evaluator, latency_metrics, run_training
+from paretonas.evaluate import latency_metrics
 from paretonas.executor import Executor, Job
 from paretonas.objective import Objective
-from paretonas.space import SearchSpace, spec_hash
+from paretonas.space import SearchSpace, Spec, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy
-from paretonas.trial import Proposal, State, Trial
+from paretonas.trial import Latency, Metrics, Proposal, State, Trial
 
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
@@ -68,6 +68,40 @@ SILENT = Listener()
 """Tells nobody."""
 
 
+class Evaluates(Protocol):
+    """What gives a candidate's metrics; what was paid for before costs nothing."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether measuring and training take place on one machine, so that they must not overlap."""
+        ...
+
+    @property
+    def run(self) -> Callable[[Any], dict[str, float]]:
+        """What a worker calls with a job."""
+        ...
+
+    def cost(self, spec: Spec) -> Metrics:
+        """What is known without running anything."""
+        ...
+
+    def latency(self, spec: Spec) -> Latency | None:
+        """Measured; None where there are no latencies."""
+        ...
+
+    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
+        """What training gave, if it was paid for."""
+        ...
+
+    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
+        """Keep what training gave."""
+        ...
+
+    def job(self, spec: Spec, fidelity: float, state: Path) -> Any:
+        """The training, for a worker; `state` is the file from which it can go on."""
+        ...
+
+
 class Loop:
     """One session of a search.
 
@@ -90,7 +124,7 @@ class Loop:
         home: Path,
         space: SearchSpace,
         strategy: Strategy,
-        evaluator: Evaluator,
+        evaluator: Evaluates,
         objective: Objective,
         executor: Executor,
         listener: Listener,
@@ -150,7 +184,7 @@ class Loop:
 
     def _refill(self) -> int:
         """Measure new proposals, but on this machine only while nothing trains; how many there were."""
-        is_here = self._evaluator.device.transport.is_here
+        is_here = self._evaluator.is_here
         is_wanted = not self._running and not self._queue if is_here else len(self._queue) < self._executor.workers
         wanted = self._executor.workers * (4 if is_here else 1)
         if self._config.budget is not None:
@@ -185,7 +219,8 @@ class Loop:
                 broken = self._objective.broken_limit(trial.metrics)
                 if broken is None:
                     latency = self._evaluator.latency(spec)
-                    trial = replace(trial, metrics={**trial.metrics, **latency_metrics(latency)})
+                    timed = {} if latency is None else latency_metrics(latency)
+                    trial = replace(trial, metrics={**trial.metrics, **timed})
                     broken = self._objective.broken_limit(trial.metrics)
             except StoreError:
                 raise
@@ -216,7 +251,7 @@ class Loop:
                 trial = self._save(replace(trial, state=State.RUNNING))
                 job = self._evaluator.job(spec, trial.fidelity, self._state_file(trial))
                 limit = self._config.trial_seconds
-                submitted = self._executor.submit(f"{trial.number}", run_training, job, timeout=limit)
+                submitted = self._executor.submit(f"{trial.number}", self._evaluator.run, job, timeout=limit)
                 self._running[submitted.key] = trial
         return before - len(self._queue)
 

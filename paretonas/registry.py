@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib.metadata import entry_points
@@ -120,7 +121,7 @@ class Registry:
         plugin = plugin or self.create(text)
         values = {f.name: getattr(plugin, f.name) for f in fields(plugin)} if is_dataclass(plugin) else {}
         parts = [f"{k}={_text(v)}" for k, v in values.items() if isinstance(v, int | float)]
-        parts += [f"{k}={v}" for k, v in values.items() if isinstance(v, str) and v.replace("-", "").isalnum()]
+        parts += [f"{k}={v}" for k, v in values.items() if isinstance(v, str) and re.fullmatch(r"[\w.+*<=:-]+", v)]
         return text.partition(":")[0] + (":" + ",".join(parts) if parts else "")
 
     def summary(self, name: str) -> str:

@@ -10,30 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from paretonas.config import SearchConfig, companions, config_from_json, config_to_json, parse_limit
-from paretonas.device import Device, parse_device
-from paretonas.errors import DataError, StoreError
-from paretonas.evaluate import RECORD, Evaluator
+from paretonas.errors import DataError, StoreError, UsageError
 from paretonas.executor import executors
 from paretonas.loop import SILENT, Listener, Loop
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
 from paretonas.objective import Objective
-from paretonas.space import ForeignSpec, SearchSpace, Spec, spaces
+from paretonas.space import ForeignSpec, SearchSpace
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
-from paretonas.training import recipes
-from paretonas.training.classification import torch_device
-from paretonas.training.data import DataSource, ImageData, prepare_data
+from paretonas.task import TABLE, ImageTask, Task, new_task
 from paretonas.training.images import TORCHVISION
 from paretonas.training.listing import DIGITS
-from paretonas.training.optimization import check_recipe
-from paretonas.training.recipe import Recipe
 from paretonas.trial import Trial
-from paretonas.tune import tune
 
 
 class Search:
-    """A configuration brought to life: space, data, device and evaluator, checked before anything is stored.
+    """A configuration brought to life: space, task and objective, checked before anything is stored.
 
     Args:
         config: What to search.
@@ -47,71 +39,48 @@ class Search:
 
     def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT):
         self.config, self.store, self.home, self._listener = config, store, home, listener
-        self.device: Device = parse_device(config.device)
-        self.recipe: Recipe = recipes.create(config.recipe)
-        check_recipe(self.recipe)
-        torch_device(config.torch_device)
-        self._strategy_options: StrategyOptions = strategies.create(config.strategy)
-        executors.create(config.executor)
-        self._executor = config.executor
+        self._strategy_options: StrategyOptions = strategies.create(
+            config.strategy, {"limits": "+".join(config.limits)}
+        )
         limits = tuple(map(parse_limit, config.limits))
-        spaces.create(config.space)
-        source = DataSource(
-            config.data,
-            resolution=config.resolution,
-            train_images=config.train_images,
-            val_images=config.val_images,
-            skip_corrupt=config.skip_corrupt,
-            seed=config.seed,
-            stream=config.stream,
-        )
-        self.data: ImageData = prepare_data(source, home / "cache", listener.decoding)
+        self.task: Task = new_task(config, store, home / "cache", listener.note, listener.decoding)
         self._check_circumstances()
-        defaults = {"resolution": self.data.resolution, "width": config.width}
-        self.space: SearchSpace = spaces.create(config.space, defaults).build()
-        self.evaluator = Evaluator(
-            store, self.device, home / "cache", self.data, self.recipe, config.seed, config.torch_device
-        )
+        self.space: SearchSpace = self.task.space
         alpha, beta = config.exponents()
-        is_latency_free = config.reward == "accuracy"
-        self.objective = Objective(None if is_latency_free else self._target_ms(), alpha, beta, limits)
+        self.objective = Objective(self._target_ms(), alpha, beta, limits)
 
     def _check_circumstances(self) -> None:
         """The data have to be those that the search began with; another device is pointed out."""
-        config, data = self.config, self.data
-        if config.digest not in (None, data.digest):
+        config, task = self.config, self.task
+        if config.digest not in (None, task.digest):
             raise DataError(
                 f"A search goes on with the data that it began with, but {config.data} has changed since (digest "
-                f"{data.digest}, not {config.digest}): its splits would differ. Begin a new search."
+                f"{task.digest}, not {config.digest}): its splits would differ. Begin a new search."
             )
-        if config.measured_on not in (None, self.measured_on):
+        if config.measured_on not in (None, task.measured_on):
             self._listener.note(
-                f"This search was measured on {config.measured_on}; now it is {self.measured_on}. "
+                f"This search was measured on {config.measured_on}; now it is {task.measured_on}. "
                 "Latencies of the two do not compare."
             )
-        if data.skipped:
-            names = ", ".join(data.skipped[:3]) + (", …" if len(data.skipped) > 3 else "")
-            self._listener.note(f"{len(data.skipped)} corrupt images are left out: {names}")
 
-    @property
-    def measured_on(self) -> str:
-        """Engine and machine in words."""
-        return ", ".join(f"{key} {value}" for key, value in self.device.identity.items())
-
-    def _target_ms(self) -> float:
+    def _target_ms(self) -> float | None:
+        if self.config.reward == "accuracy":
+            return None
         if self.config.target_ms is not None:
-            return Objective(self.config.target_ms).target_ms or 0.0
-        latency = self.evaluator.latency(self.typical_spec(), RECORD)
-        flags = f" (flagged {', '.join(latency.flags)})" if latency.flags else ""
-        self._listener.note(
-            f"No target latency was given: aiming at {latency.latency_ms:.3g} ms, what MobileNetV2 "
-            f"x{self.config.width:g} takes{flags}."
-        )
-        return latency.latency_ms
+            return Objective(self.config.target_ms).target_ms
+        return self.task.usual_ms(self._listener.note)
 
-    def typical_spec(self) -> Spec:
-        """MobileNetV2 at the search's width and resolution: the skeleton of the space, for estimates."""
-        return zoo_spec("mobilenet-v2", self.config.width, self.data.resolution)
+    def image_task(self) -> ImageTask:
+        """The task of a search of images, for what trains and times networks.
+
+        Raises:
+            UsageError: It is a table, whose networks cannot be built.
+        """
+        if not isinstance(self.task, ImageTask):
+            raise UsageError(
+                f"A network of the search {self.config.name!r} is a row of a table: nothing to build or train."
+            )
+        return self.task
 
     def start_strategy(self) -> Strategy:
         """A strategy that has been told nothing."""
@@ -119,16 +88,7 @@ class Search:
 
     def tune(self) -> None:
         """Pick by measuring what recipe and executor leave open."""
-        self.recipe, self._executor = tune(
-            self.recipe,
-            self.config.executor,
-            self.typical_spec(),
-            self.data,
-            self.config.torch_device,
-            self.store,
-            self._listener.note,
-        )
-        self.evaluator.recipe = self.recipe
+        self.task.tune(self._listener.note)
 
     def recorded(self) -> SearchConfig:
         """The configuration with all that was found out or left at its default written into it."""
@@ -138,10 +98,10 @@ class Search:
             target_ms=self.objective.target_ms,
             data=config.data if config.data == DIGITS else _absolute(config.data),
             strategy=strategies.written_out(config.strategy),
-            recipe=recipes.written_out(config.recipe, self.recipe),
-            executor=self._executor,
-            digest=self.data.digest,
-            measured_on=self.measured_on,
+            recipe=self.task.recipe,
+            executor=self.task.executor,
+            digest=self.task.digest,
+            measured_on=self.task.measured_on,
         )
 
     def run(self) -> list[Trial]:
@@ -156,7 +116,7 @@ class Search:
         """
         with (
             _sole_runner(self.store, self.home, self.config.name),
-            executors.create(self._executor).start() as executor,
+            executors.create(self.task.executor).start() as executor,
         ):
             loop = Loop(
                 self.config,
@@ -164,7 +124,7 @@ class Search:
                 self.home,
                 self.space,
                 self.start_strategy(),
-                self.evaluator,
+                self.task.evaluator,
                 self.objective,
                 executor,
                 self._listener,
@@ -182,7 +142,8 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
         store.create_search(config.name, {})  # says how to go on
     found = Search(config, store, home, listener)
     for model in config.models:
-        build(ForeignSpec(model), len(found.data.classes), found.data.channels)  # what cannot be is found now
+        data = found.image_task().data
+        build(ForeignSpec(model), len(data.classes), data.channels)  # what cannot be is found now
     found.tune()
     found.config = found.recorded()
     store.create_search(config.name, config_to_json(found.config))
@@ -253,9 +214,10 @@ def delete_search(name: str, store: Store, home: Path) -> None:
 
 
 def _absolute(data: str) -> str:
-    """`data` with its path in full; what stands before an `@` is the name of a data set."""
-    name, at, root = data.partition("@") if data.startswith(TORCHVISION) else ("", "", data)
-    return f"{name}{at}{Path(root).expanduser().resolve()}"
+    """`data` with its path in full; what stands before it says what kind of data it is."""
+    separator = "@" if data.startswith(TORCHVISION) else ":" if data.startswith(TABLE) else None
+    kind, between, root = data.partition(separator) if separator else ("", "", data)
+    return f"{kind}{between}{Path(root).expanduser().resolve()}"
 
 
 @contextmanager

@@ -151,7 +151,9 @@ class Latency:
 
     @property
     def spread(self) -> float:
-        """Interquartile range of the pair ratios over their median."""
+        """Interquartile range of the pair ratios over their median; 0 of a single pair."""
+        if len(self.pair_ratios) < 2:
+            return 0.0
         low, median, high = statistics.quantiles(self.pair_ratios, n=4)
         return (high - low) / median
 

@@ -31,6 +31,7 @@ LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training
 LAYERS["measure"] = LAYERS["evaluate"] | {"evaluate"}
 LAYERS["loop"] = {"config", "trial", "space", "strategy", "objective", "store", "executor", "evaluate"}
 LAYERS["tune"] = {"space", "training", "executor", "device", "evaluate"}
+LAYERS["task"] = {*LAYERS["tune"], "config", "loop", "network", "tune", "trial"}
 LAYERS["compare"] = {"space", "trial", "strategy", "objective", "training", "executor"}
 LAYERS["search"] = set(LAYERS) - {"measure", "compare"}
 LAYERS["final"] = LAYERS["search"] | {"search"}

@@ -25,8 +25,11 @@ def print_front(name: str, trials: Any) -> None:
     from paretonas.report.table import front_trials
 
     found = front_trials(trials)
+    complete = sorted((t for t in trials if t.state is State.COMPLETE), key=lambda t: -(t.reward or 0.0))
     if found:
         console.trial_table(found, f"Pareto front of {name}, fastest first")
+    elif complete:
+        console.trial_table(complete[:3], f"Best of {name}, which has no latencies")
     else:
         console.out.print(f"Search {name} has no complete trial yet.")
 

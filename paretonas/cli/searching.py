@@ -11,7 +11,7 @@ from paretonas import console
 from paretonas.cli.app import AsJson, Name, app
 from paretonas.cli.reading import read_seconds, read_toml
 from paretonas.cli.results import print_front
-from paretonas.errors import TrainingError, UsageError
+from paretonas.errors import UsageError
 from paretonas.trial import State
 
 
@@ -22,7 +22,8 @@ def search(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, torchvision:NAME@ROOT, a Parquet file or folder (columns image, label), or folders of images."
+            help="digits, torchvision:NAME@ROOT, a Parquet file or folder (columns image, label), folders of images, "
+            "or table:FILE.parquet of trained networks."
         ),
     ] = None,
     target_ms: Annotated[
@@ -54,6 +55,9 @@ def search(
     model: Annotated[
         list[str] | None, typer.Option(help="With --baselines: a model of your own, module:factory; may be repeated.")
     ] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a table: the column of accuracies.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Of a table: the column of latencies in ms.")] = None,
+    decisions: Annotated[str | None, typer.Option(help="Of a table: the architecture's columns, with commas.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`.")] = None,
     trial_time: Annotated[str | None, typer.Option(help="Longest training of one candidate, such as 10m.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the strategy and the training.")] = None,
@@ -70,8 +74,9 @@ def search(
         "strategy": strategy, "trials": trials, "seconds": read_seconds(time), "reward": reward, "limits": limit,
         "recipe": recipe, "resolution": resolution, "train_images": train_images, "val_images": val_images,
         "skip_corrupt": skip_corrupt or None, "stream": stream or None, "baselines": baselines or None,
-        "models": model, "executor": executor, "trial_seconds": read_seconds(trial_time),
-        "seed": seed, "torch_device": torch_device,
+        "models": model, "metric": metric, "latency": latency,
+        "decisions": decisions and decisions.split(","), "executor": executor,
+        "trial_seconds": read_seconds(trial_time), "seed": seed, "torch_device": torch_device,
     }  # fmt: skip
     settings = read_toml(config) if config else {}
     settings |= {key: value for key, value in given.items() if value is not None}
@@ -135,7 +140,7 @@ def _run_one(search: Any, as_json: bool) -> None:
         flagged = sum(trial.metrics.get("latency_flags", 0) > 0 for trial in trials)
         if flagged:
             console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
-        if State.COMPLETE in states:
+        if State.COMPLETE in states and search.task.is_buildable:
             console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
 
 
@@ -146,10 +151,7 @@ def _print_plan(search: Any) -> None:
     budget = search.config.budget
     left = None if budget is None else max(0, budget - sum(trial.state.is_final for trial in trials))
     paid = [trial.seconds for trial in trials if trial.state is State.COMPLETE and not trial.is_reused]
-    try:
-        seconds = sum(paid) / len(paid) if paid else search.evaluator.estimate(search.typical_spec())
-    except TrainingError:
-        seconds = None
+    seconds = sum(paid) / len(paid) if paid else search.task.seconds_a_trial()
     with executors.create(search.config.executor).start() as executor:
         workers = executor.workers
     console.plan(search, left, workers, seconds)

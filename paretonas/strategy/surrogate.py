@@ -24,7 +24,7 @@ from scipy import special
 
 from paretonas.errors import UsageError
 from paretonas.objective import front
-from paretonas.objective.goals import Goals
+from paretonas.objective.goals import RISING, Goals
 from paretonas.space import Architecture, SearchSpace, Spec
 from paretonas.strategy.gaussian import Floats, Kernel, Posterior, fit_kernel, normal_scores, one_hot
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
@@ -32,8 +32,8 @@ from paretonas.trial import Proposal, Trial
 
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
-WORST = 0.25
-"""The front's reference point is this quantile of each goal among the random architectures at the start."""
+WORST = {True: 0.5, False: 0.1}
+"""The front's reference point is the median of what rises and the 90th percentile of what falls, of the random start."""
 GROWTH = 1.1
 """The kernel is fitted anew each time there are this many times as many values."""
 
@@ -149,7 +149,10 @@ class _Surrogate(Strategy):
         scores = np.stack([normal_scores(model.values) for model in self._models], axis=1)  # (n, goals)
         predicted = [m.predict(x, scores[:, i], pending) for i, m in enumerate(self._models)]
         means, deviations = (np.stack(parts, axis=1) for parts in zip(*predicted, strict=True))  # (candidates, goals)
-        reference = np.quantile(scores[: self._options.initial], WORST, axis=0)
+        worst = [WORST[metric in RISING] for metric in self._goals.metrics]
+        reference = np.array(
+            [np.quantile(part, q) for part, q in zip(scores[: self._options.initial].T, worst, strict=True)]
+        )
         best = scores[front([tuple(row) for row in scores])]
         found = hypervolume_improvement(means, deviations, best, reference)
         for model, limit in zip(self._bounded, self._goals.limits, strict=True):

@@ -1,0 +1,192 @@
+"""How many evaluations do strategies need? Ours and those of other packages, on the same tables, in the same session.
+
+On NAS-Bench-201 and NAS-Bench-Macro: ours with their defaults and with settings for short searches, beside Optuna's TPE
+and NSGA-II and PyGlove's regularized evolution. Every run's rows are kept; a run that is there already is not made
+again, so that what was interrupted goes on.
+
+Usage: python benchmarks/strategies.py TABLES OUTPUT [--seeds 20] [--trials 500] [--only CONTEST …]
+TABLES is a folder with nasbench201_cifar10.parquet and nas_bench_macro.parquet. Needs: pip install optuna pyglove.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from conditions import conditions, print_conditions, print_table, write_rows
+
+from paretonas.compare import Contest, Run, run, summary
+from paretonas.executor import executors
+from paretonas.report.comparison import comparison_figure
+from paretonas.report.figure import save_figure
+from paretonas.space import Architecture
+from paretonas.training.tabular import TabularTask
+
+NB201, MACRO = "nasbench201_cifar10.parquet", "nas_bench_macro.parquet"
+FINAL, PROXY = "cifar10_test_acc_200ep", "cifar10_valid_acc_12ep"
+OWN = (
+    "random",
+    "local-search",
+    "regularized-evolution",
+    "regularized-evolution:population=20,tournament=5",
+    "reinforce:batch=10,lr=0.01",
+    "ppo",
+    "ppo:batch=10,lr=0.005",
+    "nsga2",
+    "surrogate",
+)
+COUNTS = (20, 50, 100, 120, 150, 200, 500)
+
+
+def contests(tables: Path, trials: int) -> dict[str, Contest]:
+    """The tables and what is sought in them."""
+    nb201, macro = tables / NB201, tables / MACRO
+    return {
+        "nb201": Contest(nb201, FINAL, trials=trials),
+        "nb201-proxy": Contest(nb201, PROXY, FINAL, trials=trials),
+        "macro": Contest(macro, "mean_acc", trials=trials),
+        "nb201-pixel3": Contest(nb201, FINAL, latency="lat_pixel3_ms", trials=trials),
+        "nb201-raspi4": Contest(nb201, FINAL, latency="lat_raspi4_ms", trials=trials),
+    }
+
+
+def strategies_of(contest: Contest) -> list[str]:
+    """Ours, and the peers that can do what is asked."""
+    own = [name if name != "nsga2" or contest.latency else "nsga2:goals=reward" for name in OWN]
+    return own + (["optuna-tpe", "optuna-nsga2"] if contest.latency else list(PEERS))
+
+
+# Peers
+
+
+class Seen:
+    """What a peer asked for, with the time between its questions."""
+
+    def __init__(self, contest: Contest):
+        self.contest, self.task = contest, TabularTask(contest.table, contest.metric, contest.latency)
+        self.name = contest.table.space().name
+        self.rows: list[int] = []
+        self.seconds: list[float] = []
+        self._free = time.perf_counter()
+
+    def evaluate(self, choices: Sequence[int]) -> dict[str, float]:
+        """Metrics of an architecture."""
+        self.seconds.append(time.perf_counter() - self._free)
+        architecture = Architecture(self.name, tuple(choices))
+        self.rows.append(self.contest.table.rows[architecture.choices])
+        found = self.task.metrics(architecture)
+        self._free = time.perf_counter()
+        return found
+
+    def run(self, name: str, seed: int) -> Run:
+        """As one of ours."""
+        return Run(name, seed, tuple(self.rows), tuple(self.seconds))
+
+
+def optuna_run(contest: Contest, name: str, seed: int) -> Run:
+    """Optuna's samplers with their defaults; of a latency, both are goals."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = {"optuna-tpe": optuna.samplers.TPESampler, "optuna-nsga2": optuna.samplers.NSGAIISampler}[name](seed=seed)
+    study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"][: 2 if contest.latency else 1])
+    seen = Seen(contest)
+    for _ in range(contest.trials):
+        trial = study.ask()
+        sizes = [len(decision.choices) for decision in contest.table.decisions]
+        metrics = seen.evaluate([trial.suggest_categorical(f"d{i}", list(range(n))) for i, n in enumerate(sizes)])
+        study.tell(trial, [metrics["accuracy"], metrics["latency_ms"]] if contest.latency else metrics["accuracy"])
+    return seen.run(name, seed)
+
+
+def pyglove_run(contest: Contest, name: str, seed: int) -> Run:
+    """PyGlove's regularized evolution with its defaults: a population of 100, tournaments of 10."""
+    import pyglove as pg
+
+    space = pg.List([pg.oneof(list(range(len(d.choices)))) for d in contest.table.decisions])
+    algorithm = pg.evolution.regularized_evolution(seed=seed)
+    seen = Seen(contest)
+    for example, feedback in pg.sample(space, algorithm, num_examples=contest.trials):
+        feedback(seen.evaluate([int(choice) for choice in example])["accuracy"])
+    return seen.run(name, seed)
+
+
+PEERS = {"optuna-tpe": optuna_run, "optuna-nsga2": optuna_run, "pyglove-evolution": pyglove_run}
+
+
+def one(contest: Contest, name: str, seed: int) -> Run:
+    """A run of ours or of a peer."""
+    return PEERS[name](contest, name, seed) if name in PEERS else run(contest, name, seed)
+
+
+# All of it
+
+
+def main(options: argparse.Namespace) -> None:
+    """Make the runs that are missing, then tables and figures."""
+    print_conditions(conditions())
+    options.output.mkdir(parents=True, exist_ok=True)
+    for label, contest in contests(options.tables, options.trials).items():
+        if options.only and label not in options.only:
+            continue
+        file = options.output / f"{label}.parquet"
+        runs = read_runs(file)
+        made = {(r.strategy, r.seed) for r in runs}
+        missing = [
+            (name, seed) for seed in range(options.seeds) for name in strategies_of(contest) if (name, seed) not in made
+        ]
+        with executors.create("process").start() as executor:
+            jobs = [executor.submit(f"{label}/{name}/{seed}", one, contest, name, seed) for name, seed in missing]
+            left = len(jobs)
+            while left:
+                ended = executor.wait()
+                runs += [job.result() for job in ended]
+                left -= len(ended)
+                write_rows([asdict(r) for r in runs], file)
+                print(f"\r{label}: {left} runs left  ", end="", flush=True)
+        order = strategies_of(contest)
+        runs = sorted((r for r in runs if r.strategy in order), key=lambda r: (order.index(r.strategy), r.seed))
+        found = summary(contest, runs)
+        (options.output / f"{label}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+        save_figure(comparison_figure(found), options.output / f"{label}.png")
+        print(f"\r{label}: {found['metric']}, judged by {found['judge']}; best {found['best']:.3f}")
+        report(found)
+
+
+def report(found: dict[str, Any]) -> None:
+    """Mean regret, or share of the front, with standard errors."""
+    counts = [n for n in COUNTS if n <= found["trials"]]
+    rows = []
+    for name, of in found["strategies"].items():
+        part = of["hypervolume"] if found["latency"] else of
+        values = part["mean"] if found["latency"] else of["regret"]
+        cells = [f"{values[n - 1]:.3f} ± {part['standard_error'][n - 1] or 0:.3f}" for n in counts]
+        rows.append((name, *cells, f"{100 * of['repeated']:.0f} %", f"{1e3 * of['ask_seconds']['mean']:.1f} ms"))
+    print("share of the front's hypervolume" if found["latency"] else "mean regret")
+    print_table(("strategy", *map(str, counts), "repeated", "an ask"), rows)
+
+
+def read_runs(file: Path) -> list[Run]:
+    """Runs of an earlier session."""
+    if not file.exists():
+        return []
+    return [
+        Run(row["strategy"], row["seed"], tuple(row["rows"]), tuple(row["ask_seconds"]))
+        for row in pq.read_table(file).to_pylist()
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--only", nargs="*", default=[])
+    main(parser.parse_args())
