@@ -12,17 +12,18 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from paretonas.config import SearchConfig
 from paretonas.errors import ParetonasError, StoreError, WorkError
 from paretonas.evaluate import latency_metrics
 from paretonas.executor import Executor, Job
 from paretonas.objective import Objective
-from paretonas.space import SearchSpace, Spec, spec_hash
+from paretonas.space import SearchSpace, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy
-from paretonas.trial import Latency, Metrics, Proposal, State, Trial
+from paretonas.task import Evaluates
+from paretonas.trial import Proposal, State, Trial
 
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
@@ -66,40 +67,6 @@ class Listener:
 
 SILENT = Listener()
 """Tells nobody."""
-
-
-class Evaluates(Protocol):
-    """What gives a candidate's metrics; what was paid for before costs nothing."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether measuring and training take place on one machine, so that they must not overlap."""
-        ...
-
-    @property
-    def run(self) -> Callable[[Any], dict[str, float]]:
-        """What a worker calls with a job."""
-        ...
-
-    def cost(self, spec: Spec) -> Metrics:
-        """What is known without running anything."""
-        ...
-
-    def latency(self, spec: Spec) -> Latency | None:
-        """Measured; None where there are no latencies."""
-        ...
-
-    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What training gave, if it was paid for."""
-        ...
-
-    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
-        """Keep what training gave."""
-        ...
-
-    def job(self, spec: Spec, fidelity: float, state: Path) -> Any:
-        """The training, for a worker; `state` is the file from which it can go on."""
-        ...
 
 
 class Loop:

@@ -7,13 +7,13 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 from paretonas.config import SearchConfig
 from paretonas.device import Device, parse_device
 from paretonas.errors import TrainingError, UsageError
 from paretonas.evaluate import RECORD, Cache, Evaluator
 from paretonas.executor import executors
-from paretonas.loop import Evaluates
 from paretonas.network.zoo import zoo_spec
 from paretonas.space import SearchSpace, Spec, spaces
 from paretonas.space.tabular import read_table
@@ -23,12 +23,47 @@ from paretonas.training.data import DataSource, ImageData, prepare_data
 from paretonas.training.optimization import check_recipe
 from paretonas.training.recipe import Recipe
 from paretonas.training.tabular import TableEvaluator, TabularTask
+from paretonas.trial import Latency, Metrics
 from paretonas.tune import tune
 
 TABLE = "table:"
 """Data that begin so are a table."""
 
 Note = Callable[[str], None]
+
+
+class Evaluates(Protocol):
+    """What gives a candidate's metrics; what was paid for before costs nothing."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether measuring and training take place on one machine, so that they must not overlap."""
+        ...
+
+    @property
+    def run(self) -> Callable[[Any], dict[str, float]]:
+        """What a worker calls with a job."""
+        ...
+
+    def cost(self, spec: Spec) -> Metrics:
+        """What is known without running anything."""
+        ...
+
+    def latency(self, spec: Spec) -> Latency | None:
+        """Measured; None where there are no latencies."""
+        ...
+
+    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
+        """What training gave, if it was paid for."""
+        ...
+
+    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
+        """Keep what training gave."""
+        ...
+
+    def job(self, spec: Spec, fidelity: float, state: Path) -> Any:
+        """The training, for a worker; `state` is the file from which it can go on."""
+        ...
 
 
 class Task(ABC):

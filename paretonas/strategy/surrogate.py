@@ -26,6 +26,7 @@ from paretonas.errors import UsageError
 from paretonas.objective import front
 from paretonas.objective.goals import RISING, Goals
 from paretonas.space import Architecture, SearchSpace, Spec
+from paretonas.strategy.acquisition import hypervolume_improvement
 from paretonas.strategy.gaussian import Floats, Kernel, Posterior, fit_kernel, normal_scores, one_hot
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
 from paretonas.trial import Proposal, Trial
@@ -33,7 +34,7 @@ from paretonas.trial import Proposal, Trial
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
 WORST = {True: 0.5, False: 0.1}
-"""The front's reference point is the median of what rises and the 90th percentile of what falls, of the random start."""
+"""The front's reference point: the median of what rises, the 90th percentile of what falls, of the random start."""
 GROWTH = 1.1
 """The kernel is fitted anew each time there are this many times as many values."""
 
@@ -243,49 +244,3 @@ class Model:
         latest = np.arange(len(y) - self._most // 2, len(y))
         earlier = np.argsort(-y[: latest[0]], kind="stable")[: self._most - len(latest)]
         return np.concatenate([np.sort(earlier), latest])
-
-
-def expected_improvement(mean: Floats, deviation: Floats, threshold: float) -> Floats:
-    """`E[max(0, value - threshold)]` of normal values.
-
-    Args:
-        mean: (n,).
-        deviation: (n,) standard deviations, > 0.
-        threshold: What is to be beaten.
-
-    >>> expected_improvement(np.array([1.0]), np.array([1e-9]), 0.25).round(6).tolist()
-    [0.75]
-    """
-    z = (mean - threshold) / deviation
-    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    found: Floats = deviation * (z * special.ndtr(z) + density)
-    return found
-
-
-def hypervolume_improvement(means: Floats, deviations: Floats, points: Floats, reference: Floats) -> Floats:
-    """Expected gain of the front's hypervolume from one more point, whose goals are independent normal values.
-
-    Along the last goal, the points cut the space into slabs. In each, the gain is a gain of length, `EI(bottom) -
-    EI(top)`, times the gain of the other goals' hypervolume over the points that reach above the slab; expectations of
-    independent factors multiply. Exact.
-
-    Args:
-        means: (n, m).
-        deviations: (n, m), > 0.
-        points: (k, m) the front, to be maximized.
-        reference: (m,) the worst corner.
-
-    Returns:
-        (n,).
-    """
-    points = points[(points > reference).all(axis=1)]
-    if len(reference) == 1:
-        return expected_improvement(means[:, 0], deviations[:, 0], max([float(reference[0]), *points[:, 0]]))
-    levels = np.unique([reference[-1], *points[:, -1]])
-    gains = [expected_improvement(means[:, -1], deviations[:, -1], level) for level in levels]
-    gains.append(np.zeros(len(means)))
-    total = np.zeros(len(means))
-    for level, gain, above in zip(levels, gains, gains[1:], strict=False):
-        inner = points[points[:, -1] > level, :-1]
-        total += (gain - above) * hypervolume_improvement(means[:, :-1], deviations[:, :-1], inner, reference[:-1])
-    return total

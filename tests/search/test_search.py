@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-import paretonas.loop as module
+import paretonas.evaluate as module
 import paretonas.search as searches
 from paretonas.config import SearchConfig, config_from_json, config_to_json
 from paretonas.device.transport.local import LocalTransport
@@ -21,7 +21,7 @@ from paretonas.errors import (
     WorkError,
 )
 from paretonas.evaluate import Evaluator
-from paretonas.loop import Listener
+from paretonas.loop import Listener, Loop
 from paretonas.search import baselines, delete_search, new_search, open_search
 from paretonas.space import spaces, spec_from_json, spec_hash
 from paretonas.store import Store
@@ -215,7 +215,7 @@ def test_time_alone_as_the_budget_has_no_largest_number_of_trials(trained, timed
     assert replace(config, seconds=None).budget == 100
     assert replace(config, trials=7).budget == 7
     seen = []
-    monkeypatch.setattr(module.Loop, "_seconds", property(lambda loop: 3601.0 if len(trained) == 10 else 1.0))
+    monkeypatch.setattr(Loop, "_seconds", property(lambda loop: 3601.0 if len(trained) == 10 else 1.0))
     trials = new_search(config, store, tmp_path, Listener(progress=seen.append)).run()
     assert sum(t.state is State.COMPLETE for t in trials) == 10
     assert seen[0].budget is None
@@ -469,14 +469,14 @@ def test_a_model_that_is_none_is_found_before_anything_runs(store, tmp_path):
 def test_what_is_open_is_measured_once_and_recorded(trained, timed, store, tmp_path):
     config, notes = replace(CONFIG, recipe="search", trials=1), []
     first = new_search(config, store, tmp_path, Listener(note=notes.append))
-    assert first.recipe.layout != "auto"
-    assert first.recipe.precision != "auto"
+    assert first.task.tuned.layout != "auto"
+    assert first.task.tuned.precision != "auto"
     assert sum("was the fastest here" in note for note in notes) == 1
     recorded = recipes.create(store.config("s")["recipe"])
-    assert (recorded.layout, recorded.precision) == (first.recipe.layout, first.recipe.precision)
+    assert (recorded.layout, recorded.precision) == (first.task.tuned.layout, first.task.tuned.precision)
     new_search(replace(config, name="t"), store, tmp_path, Listener(note=notes.append))
     assert sum("Trying how training" in note for note in notes) == 1
-    assert open_search("s", store, tmp_path).recipe == recorded
+    assert open_search("s", store, tmp_path).task.tuned == recorded
 
 
 def test_what_is_fixed_is_not_tried(trained, timed, store, tmp_path):

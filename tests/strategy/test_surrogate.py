@@ -8,9 +8,10 @@ import pytest
 from paretonas.errors import UsageError
 from paretonas.objective import hypervolume
 from paretonas.space import Decision, ForeignSpec, SearchSpace
+from paretonas.strategy.acquisition import expected_improvement, hypervolume_improvement
 from paretonas.strategy.gaussian import NOISES, Kernel, Posterior, fit_kernel, normal_scores, one_hot
 from paretonas.strategy.random import RandomSearch
-from paretonas.strategy.surrogate import Model, Surrogate, expected_improvement, hypervolume_improvement
+from paretonas.strategy.surrogate import Model, Surrogate
 from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
 from paretonas.trial import State
 
