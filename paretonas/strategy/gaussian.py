@@ -114,7 +114,7 @@ class Posterior:
         self._lower = linalg.cholesky(kernel.covariance(self._seen, self._seen) + noise, lower=True)
         lower = self._lower[: len(x), : len(x)]  # the factor of what was seen alone
         half = linalg.solve_triangular(lower, y, lower=True)
-        self._scale = float(half @ half) / len(y)
+        self._scale = max(float(half @ half) / len(y), 1e-12)  # values may all be equal
         self._weights = linalg.solve_triangular(lower, half, lower=True, trans=1)
         self._x = x
 

@@ -13,8 +13,9 @@ the fewest evaluations in architecture search: White et al., BANANAS, AAAI 2021.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from random import Random
 
@@ -30,6 +31,8 @@ from paretonas.strategy.acquisition import hypervolume_improvement
 from paretonas.strategy.gaussian import Floats, Kernel, Posterior, fit_kernel, normal_scores, one_hot
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
 from paretonas.trial import Proposal, Trial
+
+Scale = Callable[[Floats], Floats]
 
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
@@ -148,7 +151,7 @@ class _Surrogate(Strategy):
         x = one_hot(candidates, self._sizes)
         pending = list(self._pending.values())
         scores = np.stack([normal_scores(model.values) for model in self._models], axis=1)  # (n, goals)
-        predicted = [m.predict(x, scores[:, i], pending) for i, m in enumerate(self._models)]
+        predicted = [model.predict(x, normal_scores, pending) for model in self._models]
         means, deviations = (np.stack(parts, axis=1) for parts in zip(*predicted, strict=True))  # (candidates, goals)
         worst = [WORST[metric in RISING] for metric in self._goals.metrics]
         reference = np.array(
@@ -158,8 +161,7 @@ class _Surrogate(Strategy):
         found = hypervolume_improvement(means, deviations, best, reference)
         for model, limit in zip(self._bounded, self._goals.limits, strict=True):
             if len(model.values) >= 2:
-                excess = np.log(model.values / limit.bound)
-                mean, deviation = model.predict(x, excess, pending)
+                mean, deviation = model.predict(x, partial(_excess, limit.bound), pending)
                 found = found * special.ndtr(-mean / deviation)
         return found
 
@@ -187,6 +189,12 @@ class _Surrogate(Strategy):
                 model.add(choices, value)
 
 
+def _excess(bound: float, values: Floats) -> Floats:
+    """Logarithms of values over a bound: negative where it is kept."""
+    found: Floats = np.log(values / bound)
+    return found
+
+
 class Model:
     """Values of architectures, and a Gaussian process that is fitted to them as they grow.
 
@@ -211,28 +219,29 @@ class Model:
         """(n,), in the order in which they came."""
         return np.array(self._values)
 
-    def predict(self, x: Floats, y: Floats, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
+    def predict(self, x: Floats, scale: Scale, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation at `x`.
 
         Args:
             x: (m, k) one-hot.
-            y: (n,) the values, as they are to be modelled.
+            scale: Values to what is modelled, such as their ranks.
             pending: Choices of what was asked for and not told.
         """
-        kernel = self._kernel(y)
+        kernel, y = self._kernel(scale), scale(self.values)
         used = self._used(y)
         seen, mean = one_hot([self._choices[i] for i in used], self._sizes), float(y[used].mean())
         posterior = Posterior(kernel, seen, y[used] - mean, one_hot(pending, self._sizes))
         found, deviation = posterior.predict(x)
         return found + mean, deviation
 
-    def _kernel(self, y: Floats) -> Kernel:
+    def _kernel(self, scale: Scale) -> Kernel:
         """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
         n = 2
-        while (more := max(n + 1, int(n * GROWTH))) <= len(y):
+        while (more := max(n + 1, int(n * GROWTH))) <= len(self._values):
             n = more
         if self._fitted is None or self._fitted[0] != n:
-            used = self._used(y[:n])
+            y = scale(self.values[:n])
+            used = self._used(y)
             part = y[used] - y[used].mean()
             self._fitted = n, fit_kernel(one_hot([self._choices[i] for i in used], self._sizes), part)
         return self._fitted[1]

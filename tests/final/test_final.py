@@ -114,12 +114,12 @@ def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
     spec = searched.space.decode(_trials(searched)[0].architecture)
     from paretonas.space import spec_to_json
 
-    job = TrainingJob(spec_to_json(spec), searched.data.folder, RECIPE, 0.2, 0, "cpu", True, checkpoint)
+    job = TrainingJob(spec_to_json(spec), searched.image_task().data.folder, RECIPE, 0.2, 0, "cpu", True, checkpoint)
     score = run_training(job)
     trained = load_checkpoint(checkpoint)
     onnx = tmp_path / "m.onnx"
     export_onnx(trained.model, trained.spec, trained.input_shape, onnx)
-    split = searched.data.test
+    split = searched.image_task().data.test
     assert score_exported(onnx, trained, split, score["test_accuracy"]) == pytest.approx(score["test_accuracy"])
     with pytest.raises(ExportError, match="instead of"):
         score_exported(onnx, trained, split, score["test_accuracy"] + 0.1)
