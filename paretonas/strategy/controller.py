@@ -1,4 +1,4 @@
-"""The RNN controller of NASNet and MnasNet, and what its trainers share.
+"""The RNN controller of NASNet and MnasNet, and the strategy around it; PPO and REINFORCE differ in the loss.
 
 An LSTM makes the decisions of an architecture one after the other: each step embeds the previous choice and a softmax
 over the current decision's choices gives the next.
@@ -10,7 +10,7 @@ CVPR 2019, section 5: the same controller.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paretonas.space import SearchSpace
-from paretonas.strategy.strategy import generator
+from paretonas.strategy.strategy import AskCounter, Strategy, generator
 from paretonas.trial import Proposal, Trial
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @contextmanager
@@ -90,21 +92,6 @@ class Controller(nn.Module):
         return choices, chosen
 
 
-def new_controller(space: SearchSpace, hidden: int, seed: int) -> Controller:
-    """A controller with the first weights of a search."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, 0, "init").getrandbits(63))
-        return Controller([len(d.choices) for d in space.decisions], hidden)
-
-
-def propose(controller: Controller, space: SearchSpace, seed: int, number: int) -> Proposal:
-    """Draw proposal `number`; its log-probabilities travel in the context."""
-    rng = torch.Generator().manual_seed(generator(seed, number).getrandbits(63))
-    with one_thread():
-        choices, log_probs = controller.sample(rng)
-    return Proposal(number, space.architecture(choices), {"log_probs": log_probs})
-
-
 class Baseline:
     """The exponential moving average of rewards.
 
@@ -124,3 +111,74 @@ class Baseline:
         before = reward if self._mean is None else self._mean
         self._mean = self._decay * before + (1 - self._decay) * reward
         return reward - before
+
+
+class ControllerStrategy(Strategy):
+    """Proposes what a controller draws, and updates it after every batch of usable trials.
+
+    Args:
+        space: What can be built.
+        seed: Of the search.
+        loss: From the log-probabilities of a batch under the current controller and under the one that proposed it,
+            both (n, decisions), and the advantages (n, 1), to what is minimized.
+        lr: Adam's learning rate.
+        hidden: Units of the LSTM.
+        batch: Trials an update.
+        epochs: Steps an update.
+        entropy: Weight of the mean entropy of the decisions.
+        baseline_decay: Of the moving average of rewards.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        loss: Loss,
+        *,
+        lr: float,
+        hidden: int,
+        batch: int,
+        epochs: int,
+        entropy: float,
+        baseline_decay: float,
+    ):
+        self._space, self._seed, self._loss = space, seed, loss
+        self._size, self._epochs, self._entropy = batch, epochs, entropy
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator(seed, 0, "init").getrandbits(63))
+            self._controller = Controller([len(d.choices) for d in space.decisions], hidden)
+        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=lr)
+        self._baseline = Baseline(baseline_decay)
+        self._batch: list[Trial] = []
+        self._counter = AskCounter()
+
+    def ask(self, n: int) -> list[Proposal]:
+        return [self._propose(self._counter.take()) for _ in range(n)]
+
+    def _propose(self, number: int) -> Proposal:
+        rng = torch.Generator().manual_seed(generator(self._seed, number).getrandbits(63))
+        with one_thread():
+            choices, log_probs = self._controller.sample(rng)
+        return Proposal(number, self._space.architecture(choices), {"log_probs": log_probs})
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        self._counter.see(trials)
+        for trial in trials:
+            if trial.usable_reward is not None and "log_probs" in trial.context:
+                self._batch.append(trial)
+            if len(self._batch) == self._size:
+                with one_thread():
+                    self._update()
+                self._batch = []
+
+    def _update(self) -> None:
+        choices = torch.tensor([trial.architecture.choices for trial in self._batch])  # (n, decisions)
+        old = torch.tensor([trial.context["log_probs"] for trial in self._batch])  # (n, decisions)
+        advantage = self._baseline.advantages(self._batch)  # (n, 1)
+        for _ in range(self._epochs):
+            log_probs, entropies = self._controller(choices)  # (n, decisions) each
+            loss = self._loss(log_probs, old, advantage) - self._entropy * entropies.mean()
+            self._optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self._controller.parameters(), 1.0)
+            self._optimizer.step()

@@ -9,17 +9,16 @@ the whole batch as the minibatch, the ratio clipped decision by decision, Adam, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from paretonas.errors import UsageError
 from paretonas.space import SearchSpace
-from paretonas.strategy.controller import Baseline, new_controller, one_thread, propose
-from paretonas.strategy.strategy import AskCounter, Strategy
-from paretonas.trial import Proposal, Trial
+from paretonas.strategy.controller import ControllerStrategy
+from paretonas.strategy.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -55,42 +54,17 @@ class PPO:
 
     def start(self, space: SearchSpace, seed: int) -> Strategy:
         """Begin a search."""
-        return _PPO(self, space, seed)
-
-
-class _PPO(Strategy):
-    def __init__(self, options: PPO, space: SearchSpace, seed: int):
-        self._options, self._space, self._seed = options, space, seed
-        self._controller = new_controller(space, options.hidden, seed)
-        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=options.lr)
-        self._baseline = Baseline(options.baseline_decay)
-        self._batch: list[Trial] = []
-        self._counter = AskCounter()
-
-    def ask(self, n: int) -> list[Proposal]:
-        return [propose(self._controller, self._space, self._seed, self._counter.take()) for _ in range(n)]
-
-    def tell(self, trials: Sequence[Trial]) -> None:
-        self._counter.see(trials)
-        for trial in trials:
-            if trial.usable_reward is not None and "log_probs" in trial.context:
-                self._batch.append(trial)
-            if len(self._batch) == self._options.batch:
-                with one_thread():
-                    self._update()
-                self._batch = []
-
-    def _update(self) -> None:
-        choices = torch.tensor([trial.architecture.choices for trial in self._batch])  # (n, decisions)
-        old = torch.tensor([trial.context["log_probs"] for trial in self._batch])  # (n, decisions)
-        advantage = self._baseline.advantages(self._batch)  # (n, 1)
-        for _ in range(self._options.epochs):
-            log_probs, entropies = self._controller(choices)  # (n, decisions) each
-            loss = ppo_loss(log_probs, old, advantage, self._options.clip) - self._options.entropy * entropies.mean()
-            self._optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self._controller.parameters(), 1.0)
-            self._optimizer.step()
+        return ControllerStrategy(
+            space,
+            seed,
+            partial(ppo_loss, clip=self.clip),
+            lr=self.lr,
+            hidden=self.hidden,
+            batch=self.batch,
+            epochs=self.epochs,
+            entropy=self.entropy,
+            baseline_decay=self.baseline_decay,
+        )
 
 
 def ppo_loss(log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor, clip: float) -> Tensor:

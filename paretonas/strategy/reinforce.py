@@ -8,17 +8,14 @@ replicas with 8 children each are one update of `batch` trials.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import nn
+from torch import Tensor
 
 from paretonas.errors import UsageError
 from paretonas.space import SearchSpace
-from paretonas.strategy.controller import Baseline, new_controller, one_thread, propose
-from paretonas.strategy.strategy import AskCounter, Strategy
-from paretonas.trial import Proposal, Trial
+from paretonas.strategy.controller import ControllerStrategy
+from paretonas.strategy.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -50,37 +47,27 @@ class Reinforce:
 
     def start(self, space: SearchSpace, seed: int) -> Strategy:
         """Begin a search."""
-        return _Reinforce(self, space, seed)
+        return ControllerStrategy(
+            space,
+            seed,
+            reinforce_loss,
+            lr=self.lr,
+            hidden=self.hidden,
+            batch=self.batch,
+            epochs=1,
+            entropy=self.entropy,
+            baseline_decay=self.baseline_decay,
+        )
 
 
-class _Reinforce(Strategy):
-    def __init__(self, options: Reinforce, space: SearchSpace, seed: int):
-        self._options, self._space, self._seed = options, space, seed
-        self._controller = new_controller(space, options.hidden, seed)
-        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=options.lr)
-        self._baseline = Baseline(options.baseline_decay)
-        self._batch: list[Trial] = []
-        self._counter = AskCounter()
+def reinforce_loss(log_probs: Tensor, old_log_probs: Tensor, advantage: Tensor) -> Tensor:
+    """`-mean(sum over decisions of log p * A)`, whose gradient is the policy gradient; to be minimized.
 
-    def ask(self, n: int) -> list[Proposal]:
-        return [propose(self._controller, self._space, self._seed, self._counter.take()) for _ in range(n)]
+    Args:
+        log_probs: (n, decisions).
+        old_log_probs: Not used: trials that an earlier controller proposed count like the others.
+        advantage: (n, 1), `A`.
 
-    def tell(self, trials: Sequence[Trial]) -> None:
-        self._counter.see(trials)
-        for trial in trials:
-            if trial.usable_reward is not None:
-                self._batch.append(trial)
-            if len(self._batch) == self._options.batch:
-                with one_thread():
-                    self._update()
-                self._batch = []
-
-    def _update(self) -> None:
-        choices = torch.tensor([trial.architecture.choices for trial in self._batch])  # (n, decisions)
-        advantage = self._baseline.advantages(self._batch)  # (n, 1)
-        log_probs, entropies = self._controller(choices)  # (n, decisions) each
-        loss = -(log_probs.sum(1, keepdim=True) * advantage).mean() - self._options.entropy * entropies.mean()
-        self._optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._controller.parameters(), 1.0)
-        self._optimizer.step()
+    Source: Zoph and Le, 2017, section 3.2.
+    """
+    return -(log_probs.sum(1, keepdim=True) * advantage).mean()
