@@ -17,6 +17,9 @@ LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes"
 
 DEFAULT_TRIALS = 100
 
+TABLE = "table:"
+"""Data that begin so are a table of networks."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -129,16 +132,24 @@ def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
     """The searches that give `config` its baselines, if it asks for them.
 
     `NAME.zoo` tries published networks and the user's own once each, `NAME.random` searches at random with the same
-    budget. Both have the same data, device, target and recipe, so that only the choice of networks differs.
+    budget. Both have the same data, device, target and recipe, so that only the choice of networks differs. A table has
+    no other networks than its own, and random search needs no second one.
 
     >>> [c.name for c in companions(SearchConfig("cats", data="digits", baselines=True))]
     ['cats.zoo', 'cats.random']
     """
     if not config.baselines:
         return ()
+    found = () if config.data.startswith(TABLE) else (_zoo(config),)
+    if config.strategy.partition(":")[0] == "random":
+        return found
+    return (*found, replace(config, name=f"{config.name}.random", strategy="random", baselines=False, models=()))
+
+
+def _zoo(config: SearchConfig) -> SearchConfig:
     space = "zoo" + (f":also={'+'.join(config.models)}" if config.models else "")
     defaults = {"width": config.width, "resolution": config.resolution or 224}
-    zoo = replace(
+    return replace(
         config,
         name=f"{config.name}.zoo",
         space=space,
@@ -149,9 +160,6 @@ def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
         baselines=False,
         models=(),
     )
-    if config.strategy.partition(":")[0] == "random":
-        return (zoo,)
-    return zoo, replace(config, name=f"{config.name}.random", strategy="random", baselines=False, models=())
 
 
 def config_to_json(config: SearchConfig) -> dict[str, Any]:

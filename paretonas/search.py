@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from paretonas.config import SearchConfig, companions, config_from_json, config_to_json, parse_limit
+from paretonas.config import TABLE, SearchConfig, companions, config_from_json, config_to_json, parse_limit
 from paretonas.errors import DataError, StoreError, UsageError
 from paretonas.executor import executors
 from paretonas.loop import SILENT, Listener, Loop
@@ -18,7 +18,7 @@ from paretonas.objective import Objective
 from paretonas.space import ForeignSpec, SearchSpace
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
-from paretonas.task import TABLE, ImageTask, Task, new_task
+from paretonas.task import ImageTask, Task, new_task
 from paretonas.training.images import TORCHVISION
 from paretonas.training.listing import DIGITS
 from paretonas.trial import Trial

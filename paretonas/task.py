@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from paretonas.config import SearchConfig
+from paretonas.config import TABLE, SearchConfig
 from paretonas.device import Device, parse_device
 from paretonas.errors import TrainingError, UsageError
 from paretonas.evaluate import RECORD, Cache, Evaluator
@@ -25,9 +25,6 @@ from paretonas.training.recipe import Recipe
 from paretonas.training.tabular import TableEvaluator, TabularTask
 from paretonas.trial import Latency, Metrics
 from paretonas.tune import tune
-
-TABLE = "table:"
-"""Data that begin so are a table."""
 
 Note = Callable[[str], None]
 
@@ -230,7 +227,7 @@ class TableTask(Task):
         self.space = self._table.space()
         self.evaluator = TableEvaluator(self._task)
         self.digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        self.measured_on = f"{self._table.name}, column {config.latency}"
+        self.measured_on = ", column ".join(filter(None, (self._table.name, config.latency)))
         self.executor, self.recipe = "serial", config.recipe
 
     def usual_ms(self, note: Note) -> float | None:

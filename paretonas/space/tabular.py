@@ -98,12 +98,8 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
     symbols = [symbol for name in names for symbol in _symbols(name, columns[name], len(names) == 1, path.name)]
     found = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
     indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in found]
-    keys = list(
-        zip(
-            *([index[value] for value in values] for index, (_, values) in zip(indices, symbols, strict=True)),
-            strict=True,
-        )
-    )
+    columns_of_indices = [[index[v] for v in values] for index, (_, values) in zip(indices, symbols, strict=True)]
+    keys = list(zip(*columns_of_indices, strict=True))
     rows = {key: i for i, key in enumerate(keys)}
     if len(rows) < len(keys):
         raise DataError(

@@ -1,4 +1,4 @@
-"""A model of what was told picks what to try next: Bayesian optimization over the decisions. The default strategy.
+"""A model of what was told picks what to try next: Bayesian optimization over the decisions.
 
 A Gaussian process over the decisions predicts every goal, by rank, with its uncertainty. Of many candidates, mutants of
 the best trials and fresh samples, the one is proposed that promises the largest expected improvement: of the reward, or
@@ -85,8 +85,6 @@ class _Surrogate(Strategy):
         self._pending: dict[int, tuple[int, ...]] = {}
         self._models = [Model(self._sizes, options.evidence) for _ in self._goals.metrics]
         self._bounded = [Model(self._sizes, options.evidence) for _ in self._goals.limits]
-        self._values: list[tuple[float, ...]] = []
-        self._trials: list[tuple[int, ...]] = []
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []
@@ -100,7 +98,7 @@ class _Surrogate(Strategy):
 
     def _propose(self, number: int) -> Proposal:
         rng = generator(self._seed, number)
-        is_informed = number >= self._options.initial and len(self._values) >= 2
+        is_informed = number >= self._options.initial and len(self._models[0].values) >= 2
         architecture = self._pick(rng) if is_informed else self._fresh(rng)
         self._remember(architecture)
         self._pending[number] = architecture.choices
@@ -142,10 +140,11 @@ class _Surrogate(Strategy):
         return [choices for choices in unique if choices not in self._known]
 
     def _parents(self) -> list[tuple[int, ...]]:
-        if len(self._goals.metrics) > 1:
-            return [self._trials[i] for i in front(self._values)]
-        order = sorted(range(len(self._values)), key=lambda i: self._values[i], reverse=True)
-        return [self._trials[i] for i in order[:PARENTS]]
+        choices = self._models[0].choices
+        if len(self._models) > 1:
+            values = np.stack([model.values for model in self._models], axis=1)  # (n, goals)
+            return [choices[i] for i in front(values.tolist())]
+        return [choices[i] for i in np.argsort(-self._models[0].values, kind="stable")[:PARENTS]]
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         x = one_hot(candidates, self._sizes)
@@ -183,8 +182,6 @@ class _Surrogate(Strategy):
                 model.add(choices, trial.metrics[limit.metric])
         values = self._goals.values(trial)
         if values is not None:
-            self._trials.append(choices)
-            self._values.append(values)
             for model, value in zip(self._models, values, strict=True):
                 model.add(choices, value)
 
@@ -205,13 +202,13 @@ class Model:
 
     def __init__(self, sizes: Sequence[int], most: int):
         self._sizes, self._most = sizes, most
-        self._choices: list[tuple[int, ...]] = []
+        self.choices: list[tuple[int, ...]] = []
         self._values: list[float] = []
         self._fitted: tuple[int, Kernel] | None = None
 
     def add(self, choices: tuple[int, ...], value: float) -> None:
         """Take in one more."""
-        self._choices.append(choices)
+        self.choices.append(choices)
         self._values.append(value)
 
     @property
@@ -229,7 +226,7 @@ class Model:
         """
         kernel, y = self._kernel(scale), scale(self.values)
         used = self._used(y)
-        seen, mean = one_hot([self._choices[i] for i in used], self._sizes), float(y[used].mean())
+        seen, mean = one_hot([self.choices[i] for i in used], self._sizes), float(y[used].mean())
         posterior = Posterior(kernel, seen, y[used] - mean, one_hot(pending, self._sizes))
         found, deviation = posterior.predict(x)
         return found + mean, deviation
@@ -243,7 +240,7 @@ class Model:
             y = scale(self.values[:n])
             used = self._used(y)
             part = y[used] - y[used].mean()
-            self._fitted = n, fit_kernel(one_hot([self._choices[i] for i in used], self._sizes), part)
+            self._fitted = n, fit_kernel(one_hot([self.choices[i] for i in used], self._sizes), part)
         return self._fitted[1]
 
     def _used(self, y: Floats) -> NDArray[np.intp]:

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from paretonas import cli
-from paretonas.config import SearchConfig
+from paretonas.config import SearchConfig, companions
 from paretonas.errors import DataError, UsageError
-from paretonas.search import new_search, open_search
+from paretonas.search import baselines, new_search, open_search
 from paretonas.store import Store
 from paretonas.trial import State
 
@@ -72,6 +72,12 @@ def test_median_latency_is_the_target_where_none_is_given(table, store, tmp_path
     search = new_search(config(table, trials=1), store, tmp_path)
     assert search.config.target_ms == pytest.approx(5.1)
     assert new_search(config(table, name="free", latency=None, trials=1), store, tmp_path).config.target_ms is None
+
+
+def test_baseline_of_a_table_is_random_search(table, store, tmp_path):
+    search = new_search(config(table, strategy="local-search", trials=5, baselines=True), store, tmp_path)
+    assert [found.config.name for found in baselines(search)] == ["toy.random"]
+    assert companions(config(table, strategy="random", baselines=True)) == ()
 
 
 def test_changed_table_is_refused(table, store, tmp_path):
