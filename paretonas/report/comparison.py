@@ -41,7 +41,12 @@ def _panel(found: Mapping[str, Any], part: str | None, title: str) -> alt.LayerC
     scale = alt.Scale(domain=[min(shown, default=0.0), top], nice=False, clamp=True)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, found["trials"]], nice=False)),
-        color=alt.Color("strategy:N", title=None, sort=list(found["strategies"]), legend=alt.Legend(orient="bottom")),
+        color=alt.Color(
+            "strategy:N",
+            title=None,
+            sort=list(found["strategies"]),
+            legend=alt.Legend(orient="bottom", symbolOpacity=1),
+        ),
     )
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", scale=scale, title=title))
