@@ -31,7 +31,7 @@ from conditions import conditions, print_conditions, print_table, write_rows
 from paretonas import Search, SearchConfig, Store, hypervolume, mnasnet_reward, new_search, open_search
 from paretonas.config import config_from_json, config_to_json
 from paretonas.errors import UsageError
-from paretonas.loop import Listener
+from paretonas.listener import Listener
 from paretonas.report.table import trial_row
 from paretonas.strategy import strategies
 from paretonas.training import recipes

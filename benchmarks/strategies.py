@@ -4,7 +4,7 @@ On NAS-Bench-201 and NAS-Bench-Macro: ours with their defaults and with settings
 and NSGA-II and PyGlove's regularized evolution. Every run's rows are kept; a run that is there already is not made
 again, so that what was interrupted goes on.
 
-Usage: python benchmarks/strategies.py TABLES OUTPUT [--seeds 20] [--trials 500] [--only CONTEST …]
+Usage: python benchmarks/strategies.py TABLES OUTPUT [--seeds 20] [--trials 500] [--only CONTEST …] [--skip STRATEGY …]
 TABLES is a folder with nasbench201_cifar10.parquet and nas_bench_macro.parquet. Needs: pip install optuna pyglove.
 """
 
@@ -138,9 +138,8 @@ def main(options: argparse.Namespace) -> None:
         file = options.output / f"{label}.parquet"
         runs = read_runs(file)
         made = {(r.strategy, r.seed) for r in runs}
-        missing = [
-            (name, seed) for seed in range(options.seeds) for name in strategies_of(contest) if (name, seed) not in made
-        ]
+        order = [name for name in strategies_of(contest) if name not in options.skip]
+        missing = [(name, seed) for seed in range(options.seeds) for name in order if (name, seed) not in made]
         with executors.create("process").start() as executor:
             jobs = [executor.submit(f"{label}/{name}/{seed}", one, contest, name, seed) for name, seed in missing]
             left = len(jobs)
@@ -150,7 +149,6 @@ def main(options: argparse.Namespace) -> None:
                 left -= len(ended)
                 write_rows([asdict(r) for r in runs], file)
                 print(f"\r{label}: {left} runs left  ", end="", flush=True)
-        order = strategies_of(contest)
         runs = sorted((r for r in runs if r.strategy in order), key=lambda r: (order.index(r.strategy), r.seed))
         found = summary(contest, runs)
         (options.output / f"{label}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
@@ -188,5 +186,6 @@ if __name__ == "__main__":
     parser.add_argument("output", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", default=[], help="contests")
+    parser.add_argument("--skip", nargs="*", default=[], help="strategies to leave for another time")
     main(parser.parse_args())

@@ -36,6 +36,8 @@ class SearchConfig:
         reward: `soft` or `hard` as in the MnasNet paper, `accuracy`, or two exponents `ALPHA,BETA`.
         limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
         recipe: How a candidate is trained.
+        fidelity: How long: `full`, or `asha` to stop those early that fall behind.
+        screen: Metric of the untrained network by which candidates are screened, such as `synflow:keep=0.5`; None: not.
         trials: Budget: proposals. None: 100, or as many as fit where `seconds` are given.
         seconds: Budget: wall time of all sessions; None: none.
         trial_seconds: Longest training of one candidate; None: no limit.
@@ -69,6 +71,8 @@ class SearchConfig:
     reward: str = "soft"
     limits: tuple[str, ...] = ()
     recipe: str = "search"
+    fidelity: str = "full"
+    screen: str | None = None
     trials: int | None = None
     seconds: float | None = None
     trial_seconds: float | None = None
@@ -143,7 +147,8 @@ def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
     found = () if config.data.startswith(TABLE) else (_zoo(config),)
     if config.strategy.partition(":")[0] == "random":
         return found
-    return (*found, replace(config, name=f"{config.name}.random", strategy="random", baselines=False, models=()))
+    other = replace(config, name=f"{config.name}.random", strategy="random", screen=None, baselines=False, models=())
+    return (*found, other)
 
 
 def _zoo(config: SearchConfig) -> SearchConfig:
@@ -154,6 +159,8 @@ def _zoo(config: SearchConfig) -> SearchConfig:
         name=f"{config.name}.zoo",
         space=space,
         strategy="enumeration",
+        fidelity=SearchConfig.fidelity,
+        screen=None,
         trials=spaces.create(space, defaults).build().size,
         seconds=None,
         limits=(),

@@ -26,8 +26,8 @@ from paretonas.report.table import trial_row
 from paretonas.trial import State, Trial
 
 if TYPE_CHECKING:
-    from paretonas.loop import Listener
-    from paretonas.loop import Progress as SearchProgress
+    from paretonas.listener import Listener
+    from paretonas.listener import Progress as SearchProgress
     from paretonas.search import Search
 
 WIDTH_OF_FILES = 140
@@ -132,7 +132,7 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
 @contextmanager
 def search_listener(is_json: bool) -> Iterator[Listener]:
     """Shows a search as it goes on: a line for every trial and a bar, or JSON lines."""
-    from paretonas.loop import Listener
+    from paretonas.listener import Listener
 
     if is_json:
         yield Listener(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,110 +17,17 @@ import torch
 from paretonas.device import Device
 from paretonas.device.timing import Protocol as TimingProtocol
 from paretonas.errors import StoreError
-from paretonas.export.checkpoint import save_checkpoint
+from paretonas.job import TrainingJob, run_training
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
-from paretonas.space import Spec, spec_from_json, spec_hash, spec_to_json
-from paretonas.training.batches import MEAN, STD
-from paretonas.training.classification import accuracy, predict, torch_device, train
-from paretonas.training.data import ImageData, Split, open_data
-from paretonas.training.progress import ProgressFile
+from paretonas.space import Spec, spec_hash, spec_to_json
+from paretonas.training.classification import torch_device, train
+from paretonas.training.data import ImageData, Split
 from paretonas.training.recipe import Recipe
-from paretonas.training.state import StateFile
 from paretonas.trial import Latency, Metrics, latency_from_json
 
 SCREEN, RECORD = TimingProtocol(pairs=10), TimingProtocol(pairs=20, attempts=6)
 """The second waits up to a minute for a slowed machine."""
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """All that a worker needs to train and score one network.
-
-    Args:
-        spec: As JSON data.
-        data: Folder of the prepared images.
-        recipe: How.
-        epochs: Passes over the training images.
-        seed: Of weights and training.
-        torch_device: Where.
-        is_final: Train on all training images and score on the test images, instead of the search's splits.
-        checkpoint: Where to leave the weights, if anywhere.
-        progress: File that tells how far it is, if anybody wants to know.
-        state: File from which an interrupted training goes on; None: it would begin anew.
-    """
-
-    spec: Mapping[str, Any]
-    data: Path
-    recipe: Recipe
-    epochs: float
-    seed: int
-    torch_device: str = "auto"
-    is_final: bool = False
-    checkpoint: Path | None = None
-    progress: Path | None = None
-    state: Path | None = None
-
-
-def job_identity(job: TrainingJob) -> dict[str, Any]:
-    """What decides the outcome of a training; JSON data."""
-    return {
-        "spec": dict(job.spec),
-        "data": _open_data(job.data).digest,
-        "recipe": asdict(replace(job.recipe, epochs=job.epochs)),
-        "seed": job.seed,
-        "is_final": job.is_final,
-    }
-
-
-def run_training(job: TrainingJob) -> dict[str, float]:
-    """Train and score one network; runs in a worker.
-
-    Returns:
-        `accuracy` (`test_accuracy` if final), `train_loss`, `train_seconds`, `images_per_second`.
-
-    Raises:
-        TrainingError: It diverged.
-    """
-    data, device, spec = _open_data(job.data), torch_device(job.torch_device), spec_from_json(job.spec)
-    recipe = replace(job.recipe, epochs=job.epochs)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
-        model = build(spec, len(data.classes), data.channels, recipe.dropout)
-    images = data.full_train if job.is_final else data.train
-    scored, name = (data.test, "test_accuracy") if job.is_final else (data.val, "accuracy")
-    loaders = torch.get_num_threads() if data.is_streamed else 0
-    state = None if job.state is None else StateFile(job.state, job_identity(job))
-    trained = train(
-        model,
-        images,
-        recipe,
-        len(data.classes),
-        job.seed,
-        flip=data.flip,
-        device=device,
-        loaders=loaders,
-        state=state,
-        on_step=None if job.progress is None else ProgressFile(job.progress).step,
-    )
-    metrics = {
-        name: accuracy(predict(trained.model, scored, device, loaders), scored.labels),
-        "train_loss": trained.train_loss,
-        "train_seconds": trained.seconds,
-        "images_per_second": trained.images / trained.seconds,
-    }
-    if job.checkpoint is not None:
-        shape = (1, data.channels, data.resolution, data.resolution)
-        info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "job": job_identity(job)}
-        save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, info)
-    if state is not None:
-        state.delete()
-    return metrics
-
-
-@lru_cache(maxsize=1)
-def _open_data(folder: Path) -> ImageData:
-    return open_data(folder)
 
 
 class Cache(Protocol):
@@ -215,10 +121,16 @@ class Evaluator:
         self._cache.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
 
     def job(self, spec: Spec, fidelity: float, state: Path | None = None) -> TrainingJob:
-        """The training of `spec` on the search's training split; `state` is the file from which it can go on."""
-        epochs = self.recipe.epochs * fidelity
+        """That share of the training of `spec` on the search's training split; `state` is the file to go on from."""
         return TrainingJob(
-            spec_to_json(spec), self.data.folder, self.recipe, epochs, self._seed, self._torch_device, state=state
+            spec_to_json(spec),
+            self.data.folder,
+            self.recipe,
+            self.recipe.epochs,
+            self._seed,
+            self._torch_device,
+            state=state,
+            until=fidelity,
         )
 
     def estimate(self, spec: Spec) -> float:

@@ -16,18 +16,11 @@ import numpy as np
 
 from paretonas.device import ModelFile, parse_device
 from paretonas.errors import ExportError, ParetonasError, UsageError, WorkError
-from paretonas.evaluate import (
-    RECORD,
-    TrainingJob,
-    calibration,
-    job_identity,
-    latency_metrics,
-    run_training,
-    time_model,
-)
+from paretonas.evaluate import RECORD, calibration, latency_metrics, time_model
 from paretonas.executor import executors
 from paretonas.export import exporters
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.job import TrainingJob, job_identity, run_training
 from paretonas.search import Search
 from paretonas.space import spec_hash, spec_to_json
 from paretonas.training import recipes

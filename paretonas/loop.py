@@ -1,16 +1,15 @@
 """The loop of a search: ask, measure, train, tell.
 
-The strategy is asked for a few proposals, they are measured, and those that break no limit are trained. On the machine
-that both measures and trains, the two never overlap: a batch is measured first, then trained in parallel. Every step
-is in the store before the next begins.
+The strategy is asked for a few proposals, they are measured, and those that break no limit are trained, by stages if
+the scheduler has any. On the machine that both measures and trains, the two never overlap: a batch is measured first,
+then trained in parallel. Every step is in the store before the next begins.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,10 @@ from paretonas.config import SearchConfig
 from paretonas.errors import ParetonasError, StoreError, WorkError
 from paretonas.evaluate import latency_metrics
 from paretonas.executor import Executor, Job
+from paretonas.listener import Listener, Progress
 from paretonas.objective import Objective
+from paretonas.scheduler import Scheduler
+from paretonas.screen import Screening
 from paretonas.space import SearchSpace, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy
@@ -27,46 +29,6 @@ from paretonas.trial import Proposal, State, Trial
 
 HOPELESS = 8
 """So many failures before the first success end a search: something other than the architectures is wrong."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands after a trial has ended.
-
-    Args:
-        trial: The one that ended.
-        ended: How many have ended.
-        budget: How many there may be; None: as many as fit the time.
-        best: The one with the highest reward so far.
-        seconds: Wall time of all sessions so far.
-        seconds_left: Estimate; None if it cannot be told yet.
-    """
-
-    trial: Trial
-    ended: int
-    budget: int | None
-    best: Trial | None
-    seconds: float
-    seconds_left: float | None
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Functions that are told how a search goes on.
-
-    Args:
-        note: A line of text.
-        progress: After every trial that ended.
-        decoding: Numbers of images decoded and of all images, while data are prepared.
-    """
-
-    note: Callable[[str], None] = lambda text: None
-    progress: Callable[[Progress], None] = lambda progress: None
-    decoding: Callable[[int, int], None] | None = None
-
-
-SILENT = Listener()
-"""Tells nobody."""
 
 
 class Loop:
@@ -81,6 +43,7 @@ class Loop:
         evaluator: Measures and trains.
         objective: Rewards and limits.
         executor: Where training runs.
+        scheduler: One that has been told nothing.
         listener: Is told what happens.
     """
 
@@ -94,14 +57,17 @@ class Loop:
         evaluator: Evaluates,
         objective: Objective,
         executor: Executor,
+        scheduler: Scheduler,
         listener: Listener,
     ):
         self._config, self._store, self._space, self._strategy = config, store, space, strategy
         self._evaluator, self._objective, self._executor, self._listener = evaluator, objective, executor, listener
+        self._scheduler = scheduler
         self._name, self._folder = config.name, home / config.name
         self._begin, self._before = time.monotonic(), store.seconds(config.name)
         self._ended_before = 0
         self._trials = {trial.number: trial for trial in store.trials(config.name)}
+        self._screen = None if config.screen is None else Screening(config.screen, self._trials.values())
         self._queue: list[Trial] = []
         self._running: dict[str, Trial] = {}
         self._taken_up: set[int] = set()
@@ -125,6 +91,8 @@ class Loop:
         self._strategy.tell(ended)
         self._ended_before = len(ended)
         waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
+        for trial in (*ended, *waiting):
+            self._remind(trial)
         if waiting:
             self._taken_up = {trial.number for trial in waiting}
             self._listener.note(f"Taking up {len(waiting)} trials that had begun.")
@@ -172,19 +140,24 @@ class Loop:
             number=proposal.number,
             architecture=proposal.architecture,
             spec_hash=spec_hash(self._space.decode(proposal.architecture)),
+            fidelity=self._scheduler.shares[0],
             seed=self._config.seed,
             context=proposal.context,
         )
 
     def _measure(self, trials: list[Trial]) -> None:
-        """Cost and latency; what breaks a limit ends here, the rest waits for training."""
+        """Cost and latency; what breaks a limit or is screened out ends here, the rest waits for training."""
         for trial in trials:
-            begin = time.monotonic()
+            begin, objection = time.monotonic(), None
             spec = self._space.decode(trial.architecture)
             try:
                 trial = replace(trial, metrics=self._evaluator.cost(spec))
                 broken = self._objective.broken_limit(trial.metrics)
-                if broken is None:
+                if broken is None and self._screen is not None:
+                    if self._screen.is_zero_cost:
+                        trial = replace(trial, metrics={**trial.metrics, **self._evaluator.proxies(spec)})
+                    objection = self._screen.objection(trial)
+                if broken is None and objection is None:
                     latency = self._evaluator.latency(spec)
                     timed = {} if latency is None else latency_metrics(latency)
                     trial = replace(trial, metrics={**trial.metrics, **timed})
@@ -197,14 +170,16 @@ class Loop:
             trial = replace(trial, seconds=time.monotonic() - begin)
             if broken is not None:
                 self._end(trial, State.PRUNED, reward=0.0, error=f"over the limit {broken}")
+            elif objection is not None:
+                self._end(trial, State.PRUNED, error=f"screened out: {objection}")
             else:
                 self._queue.append(trial)
 
     # Training
 
     def _dispatch(self) -> int:
-        """Give free workers something to do; what an earlier trial has paid for ends at once. How many trials moved."""
-        before = len(self._queue)
+        """Give free workers something to do, and take what an earlier trial has paid for; how many trials moved."""
+        moved = 0
         for trial in list(self._queue):
             if trial.spec_hash in {t.spec_hash for t in self._running.values()}:
                 continue  # its twin is training; the result will serve both
@@ -212,15 +187,18 @@ class Loop:
             known = self._evaluator.trained(spec, trial.fidelity)
             if known is not None:
                 self._queue.remove(trial)
-                self._complete(replace(trial, is_reused=True), dict(known))
+                self._scored(replace(trial, is_reused=True), dict(known))
             elif self._executor.idle and not self._out_of_time:
                 self._queue.remove(trial)
-                trial = self._save(replace(trial, state=State.RUNNING))
+                trial = self._save(replace(trial, state=State.RUNNING, is_reused=False))
                 job = self._evaluator.job(spec, trial.fidelity, self._state_file(trial))
                 limit = self._config.trial_seconds
                 submitted = self._executor.submit(f"{trial.number}", self._evaluator.run, job, timeout=limit)
                 self._running[submitted.key] = trial
-        return before - len(self._queue)
+            else:
+                continue
+            moved += 1
+        return moved
 
     def _collect(self, job: Job[Any]) -> None:
         trial = self._running.pop(job.key)
@@ -232,13 +210,31 @@ class Loop:
             return
         spec = self._space.decode(trial.architecture)
         self._evaluator.remember(spec, trial.fidelity, metrics)
-        self._complete(trial, metrics)
+        self._scored(trial, metrics)
+
+    def _scored(self, trial: Trial, metrics: dict[str, float]) -> None:
+        """A trial has been trained as far as it was to be: it ends, or waits for its next stage before all others."""
+        trial = replace(trial, metrics={**trial.metrics, **metrics})
+        reward, share = self._objective.reward(trial.metrics), trial.fidelity
+        if share == self._scheduler.shares[-1]:
+            self._end(trial, State.COMPLETE, reward=reward)
+        elif self._scheduler.goes_on(share, reward):
+            further = replace(trial, state=State.WAITING, fidelity=self._scheduler.after(share))
+            self._queue.insert(0, self._save(further))
+        else:
+            reason = f"stopped after {100 * share:.0f} % of its training: others were better by then"
+            self._end(trial, State.PRUNED, reward=reward, error=reason)
+
+    def _remind(self, trial: Trial) -> None:
+        """Tell a new scheduler what a trial of an earlier session reached at its stages."""
+        spec, is_trained = self._space.decode(trial.architecture), "accuracy" in trial.metrics
+        for share in self._scheduler.shares[:-1]:
+            is_past = share < trial.fidelity or (share == trial.fidelity and trial.told is not None)
+            known = self._evaluator.trained(spec, share) if is_trained and is_past else None
+            if known is not None:
+                self._scheduler.goes_on(share, self._objective.reward({**trial.metrics, **known}))
 
     # Ending
-
-    def _complete(self, trial: Trial, metrics: dict[str, float]) -> None:
-        trial = replace(trial, metrics={**trial.metrics, **metrics})
-        self._end(trial, State.COMPLETE, reward=self._objective.reward(trial.metrics))
 
     def _end(self, trial: Trial, state: State, reward: float | None = None, error: str | None = None) -> None:
         trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._told))

@@ -12,9 +12,12 @@ from pathlib import Path
 from paretonas.config import TABLE, SearchConfig, companions, config_from_json, config_to_json, parse_limit
 from paretonas.errors import DataError, StoreError, UsageError
 from paretonas.executor import executors
-from paretonas.loop import SILENT, Listener, Loop
+from paretonas.listener import SILENT, Listener
+from paretonas.loop import Loop
 from paretonas.network import build
 from paretonas.objective import Objective
+from paretonas.scheduler import SchedulerOptions, schedulers
+from paretonas.screen import Screening
 from paretonas.space import ForeignSpec, SearchSpace
 from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
@@ -42,6 +45,9 @@ class Search:
         self._strategy_options: StrategyOptions = strategies.create(
             config.strategy, {"limits": "+".join(config.limits)}
         )
+        self._scheduler_options: SchedulerOptions = schedulers.create(config.fidelity)
+        if config.screen is not None:
+            Screening(config.screen)
         limits = tuple(map(parse_limit, config.limits))
         self.task: Task = new_task(config, store, home / "cache", listener.note, listener.decoding)
         self._check_circumstances()
@@ -86,6 +92,11 @@ class Search:
         """A strategy that has been told nothing."""
         return self._strategy_options.start(self.space, self.config.seed)
 
+    def seconds_a_trial(self) -> float | None:
+        """An estimate; None if training diverges at once."""
+        seconds = self.task.seconds_a_trial()
+        return None if seconds is None else seconds * self._scheduler_options.start().mean_share
+
     def tune(self) -> None:
         """Pick by measuring what recipe and executor leave open."""
         self.task.tune(self._listener.note)
@@ -98,6 +109,7 @@ class Search:
             target_ms=self.objective.target_ms,
             data=config.data if config.data == DIGITS else _absolute(config.data),
             strategy=strategies.written_out(config.strategy),
+            fidelity=schedulers.written_out(config.fidelity),
             recipe=self.task.recipe,
             executor=self.task.executor,
             digest=self.task.digest,
@@ -127,6 +139,7 @@ class Search:
                 self.task.evaluator,
                 self.objective,
                 executor,
+                self._scheduler_options.start(),
                 self._listener,
             )
             return loop.run()

@@ -46,12 +46,16 @@ class Evaluates(Protocol):
         """What is known without running anything."""
         ...
 
+    def proxies(self, spec: Spec) -> Metrics:
+        """Zero-cost metrics of the untrained network."""
+        ...
+
     def latency(self, spec: Spec) -> Latency | None:
         """Measured; None where there are no latencies."""
         ...
 
     def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What training gave, if it was paid for."""
+        """What that share of the training gave, if it was paid for."""
         ...
 
     def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
@@ -221,6 +225,8 @@ class TableTask(Task):
             )
         if config.space != SearchConfig.space:
             raise UsageError(f"The space of a table is its own, but got (space={config.space!r}).")
+        if config.fidelity.partition(":")[0] != SearchConfig.fidelity:
+            raise UsageError(f"What a table has was trained to the end, but got (fidelity={config.fidelity!r}).")
         file = Path(config.data.removeprefix(TABLE)).expanduser()
         self._table = read_table(file, config.decisions)
         self._task = TabularTask(self._table, config.metric, config.latency)

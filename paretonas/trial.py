@@ -57,11 +57,12 @@ class Trial:
         spec_hash: Identity of the spec that the architecture decodes to.
         state: See `State`.
         metrics: What was measured, possibly before the trial was pruned or failed.
-        reward: What the strategy sees; 0 for a pruned trial, None for a failed one.
-        fidelity: Share of the full training budget, in (0, 1].
+        reward: What the strategy sees; 0 if a limit was broken, that of what it reached if its training was stopped
+            early, None if it was screened out or failed.
+        fidelity: Share of the full training that it has had, or is to have next; in (0, 1].
         seed: Of the training.
         context: The proposal's.
-        error: Traceback or reason if failed, the limit if pruned.
+        error: Traceback or reason if failed, the reason if pruned.
         is_reused: Whether the accuracy had been paid for by an earlier trial.
         told: Position in the order in which strategies were told, from 0; None before.
         seconds: Wall time that this trial cost.

@@ -26,12 +26,17 @@ LAYERS = {
     "training": {"trial", "space", "network"},
     "report": {"trial", "space", "network", "objective", "store"},
 }
+LAYERS["scheduler"] = {"trial", "objective"}
+LAYERS["screen"] = {"scheduler", "trial"}
 LAYERS["config"] = {"space", "trial", "objective"}
-LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training", "objective"}
+LAYERS["listener"] = {"trial"}
+LAYERS["job"] = {"space", "network", "export", "training"}
+LAYERS["evaluate"] = {"trial", "space", "network", "export", "device", "training", "objective", "job"}
 LAYERS["measure"] = LAYERS["evaluate"] | {"evaluate"}
 LAYERS["tune"] = {"space", "training", "executor", "device", "evaluate"}
 LAYERS["task"] = {*LAYERS["tune"], "config", "network", "tune", "trial"}
 LAYERS["loop"] = {"config", "trial", "space", "strategy", "objective", "store", "executor", "evaluate", "task"}
+LAYERS["loop"] |= {"scheduler", "screen", "listener"}
 LAYERS["compare"] = {"space", "trial", "strategy", "objective", "training", "executor"}
 LAYERS["search"] = set(LAYERS) - {"measure", "compare"}
 LAYERS["final"] = LAYERS["search"] | {"search"}
@@ -48,6 +53,8 @@ WITHOUT_TORCH = (
     "errors",
     "registry",
     "compare",
+    "scheduler",
+    "screen",
 )
 TORCH_ALLOWED = {"paretonas.strategy.controller", "paretonas.strategy.ppo", "paretonas.strategy.reinforce"}
 EXPECTED_LONG = {"onnx.py", "mnasnet.py", "data.py", "process.py", "store.py"}

@@ -17,6 +17,8 @@ from paretonas.cli import app
 from paretonas.device import runtimes, transports
 from paretonas.executor import executors
 from paretonas.export import exporters
+from paretonas.scheduler import schedulers
+from paretonas.screen import screens
 from paretonas.space import spaces
 from paretonas.strategy import strategies
 from paretonas.training import recipes
@@ -30,7 +32,7 @@ ALL_TEXT = "\n".join(TEXTS.values())
 COMMANDS = typer.main.get_command(app)
 PLUGINS = [
     pytest.param(registry, name, id=f"{registry.kind}-{name}")
-    for registry in (spaces, strategies, runtimes, transports, executors, recipes, exporters)
+    for registry in (spaces, strategies, runtimes, transports, executors, recipes, exporters, schedulers, screens)
     for name in registry
 ]
 ERRORS = [

@@ -42,6 +42,14 @@ def search(
         list[str] | None, typer.Option(help="Hard limit, such as 'params<=2e6' or 'latency_ms<=8'; may be repeated.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="How a candidate is trained: `search:epochs=3`, …")] = None,
+    fidelity: Annotated[
+        str | None,
+        typer.Option(help="How long: `full`, or `asha` to stop early those that fall behind: `asha:rungs=3,factor=3`."),
+    ] = None,
+    screen: Annotated[
+        str | None,
+        typer.Option(help="Train only what an untrained metric ranks high: `synflow:keep=0.5`, `params:first=20`, …"),
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels; inferred.")] = None,
     train_images: Annotated[int | None, typer.Option(help="Train on a class-balanced part of this size.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Images held out to score candidates.")] = None,
@@ -72,9 +80,9 @@ def search(
     given = {
         "name": name, "data": data, "target_ms": target_ms, "device": device, "space": space, "width": width,
         "strategy": strategy, "trials": trials, "seconds": read_seconds(time), "reward": reward, "limits": limit,
-        "recipe": recipe, "resolution": resolution, "train_images": train_images, "val_images": val_images,
-        "skip_corrupt": skip_corrupt or None, "stream": stream or None, "baselines": baselines or None,
-        "models": model, "metric": metric, "latency": latency,
+        "recipe": recipe, "fidelity": fidelity, "screen": screen, "resolution": resolution,
+        "train_images": train_images, "val_images": val_images, "skip_corrupt": skip_corrupt or None,
+        "stream": stream or None, "baselines": baselines or None, "models": model, "metric": metric, "latency": latency,
         "decisions": decisions and decisions.split(","), "executor": executor,
         "trial_seconds": read_seconds(trial_time), "seed": seed, "torch_device": torch_device,
     }  # fmt: skip
@@ -150,8 +158,8 @@ def _print_plan(search: Any) -> None:
     trials = search.store.trials(search.config.name)
     budget = search.config.budget
     left = None if budget is None else max(0, budget - sum(trial.state.is_final for trial in trials))
-    paid = [trial.seconds for trial in trials if trial.state is State.COMPLETE and not trial.is_reused]
-    seconds = sum(paid) / len(paid) if paid else search.task.seconds_a_trial()
+    paid = [trial.seconds for trial in trials if "accuracy" in trial.metrics and not trial.is_reused]
+    seconds = sum(paid) / len(paid) if paid else search.seconds_a_trial()
     with executors.create(search.config.executor).start() as executor:
         workers = executor.workers
     console.plan(search, left, workers, seconds)

@@ -46,11 +46,11 @@ class Goals:
         return cls(tuple(part.strip() for part in goals.split("+")), tuple(map(Limit.parse, bounds)))
 
     def values(self, trial: Trial) -> tuple[float, ...] | None:
-        """What the trial reached, all to be maximized; None if it was not evaluated to the end or a number is missing.
+        """What the trial reached, all to be maximized; None if it failed, or a number is missing.
 
-        Of a trial that broke a limit, the reward is known: it is 0.
+        A trial that was stopped early has what it reached by then; one that broke a limit has the reward 0.
         """
-        if trial.state is not State.COMPLETE and (trial.state is not State.PRUNED or self.metrics != ("reward",)):
+        if trial.state not in (State.COMPLETE, State.PRUNED):
             return None
         found = {**trial.metrics, "reward": trial.reward}
         values = [found.get(name) for name in self.metrics]

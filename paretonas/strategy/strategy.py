@@ -27,8 +27,9 @@ class Strategy(ABC):
     - A proposal depends on the seed, its ask number and the trials told before it was asked, in the order told; not on
       how asks and tells were grouped. Random generators come from `generator(seed, ask or update number)`.
     - What `tell` needs to know of the ask travels in `Proposal.context`.
-    - `tell` is given final trials only. Failed ones have no usable reward; pruned ones have reward 0. It copes with
-      duplicates, NaN rewards and spaces of one architecture.
+    - `tell` is given final trials only. Failed ones have no usable reward; pruned ones have reward 0 if they broke a
+      limit, that of what they reached if their training was stopped early, and none if they were screened out. It
+      copes with duplicates, NaN rewards and spaces of one architecture.
     - A strategy that is told the trials of an earlier process goes on with the ask number after the highest told.
     """
 

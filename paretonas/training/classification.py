@@ -76,6 +76,7 @@ def train(
     device: torch.device | None = None,
     loaders: int = 0,
     state: StateFile | None = None,
+    until: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Trained:
     """Train `model` by `recipe`.
@@ -90,6 +91,7 @@ def train(
         device: Where; the CPU if None.
         loaders: Processes that decode images which do not fit in memory.
         state: Where the training's state is kept; with what is there already, it goes on as if never interrupted.
+        until: Share of the steps after which to stop; of all but the last, the state is kept.
         on_step: Called after every step with its number from 1 and the number of steps.
 
     Raises:
@@ -107,7 +109,7 @@ def train(
     parts = {"model": model} if average is None else {"model": model, "average": average.model}
     begun = (state.load(parts, optimizer) if state else None) or Begun((), 0.0)
     losses = list(begun.losses)
-    todo = range(len(losses), steps)
+    todo = range(len(losses), max(len(losses), 1, round(until * steps)))
     batches = training_batches(split, recipe, batch_size, seed, flip, todo, loaders)
     with torch.random.fork_rng(devices=[]):
         for step, (images, labels) in zip(todo, batches, strict=True):
@@ -125,11 +127,11 @@ def train(
                 average.update(model, step)
             if on_step is not None:
                 on_step(step + 1, steps)
-            if state is not None and state.is_due and step + 1 < steps:
+            if state is not None and step + 1 < steps and (state.is_due or step + 1 == todo.stop):
                 state.save(Begun(tuple(losses), begun.seconds + time.perf_counter() - begin), parts, optimizer)
     best = average.model if average is not None else model
     seconds = begun.seconds + time.perf_counter() - begin
-    return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, steps * batch_size)
+    return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, len(losses) * batch_size)
 
 
 def predict(

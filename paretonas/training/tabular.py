@@ -100,6 +100,10 @@ class TableEvaluator:
         """What the table knows of costs."""
         return self._task.costs(self._architecture(spec))
 
+    def proxies(self, spec: Spec) -> Metrics:
+        """None: nothing is built."""
+        return {}
+
     def latency(self, spec: Spec) -> Latency | None:
         """The table's figure, of which nobody knows the samples."""
         if self._task.latency is None:

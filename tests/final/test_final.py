@@ -8,10 +8,10 @@ import torch
 import paretonas.final as module
 from paretonas.config import SearchConfig
 from paretonas.errors import ExportError, TrainingError, UsageError, WorkError
-from paretonas.evaluate import TrainingJob, run_training
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.export.onnx import export_onnx
 from paretonas.final import choose, export_trial, score_exported, train_trials
+from paretonas.job import TrainingJob, run_training
 from paretonas.search import new_search
 from paretonas.space import Architecture
 from paretonas.store import Store

@@ -21,7 +21,8 @@ from paretonas.errors import (
     WorkError,
 )
 from paretonas.evaluate import Evaluator
-from paretonas.loop import Listener, Loop
+from paretonas.listener import Listener
+from paretonas.loop import Loop
 from paretonas.search import baselines, delete_search, new_search, open_search
 from paretonas.space import spaces, spec_from_json, spec_hash
 from paretonas.store import Store

@@ -64,6 +64,33 @@ def test_resumed_training_makes_only_the_steps_that_are_left(tmp_path):
     assert steps == [6, 7, 8, 9, 10]  # the state is written after a step is counted
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_in_stages_makes_the_identical_losses(name, tmp_path):
+    recipe, file, lengths = RECIPES[name], tmp_path / "training.state", []
+    for until in (1 / 9, 1 / 3, 1.0):
+        torch.manual_seed(1)
+        model = build(zoo_spec("mnasnet-a1", 0.25, 16), 3, dropout=recipe.dropout)
+        part = train(model, _split(), recipe, 3, seed=7, state=StateFile(file, {}), until=until)
+        lengths.append(len(part.losses))
+        assert part.images == 8 * len(part.losses)
+    whole = _train(recipe)
+    assert lengths == [1, 3, 10]
+    assert part.losses == whole.losses
+    assert np.array_equal(predict(part.model, _split()), predict(whole.model, _split()))
+
+
+def test_a_stage_that_was_finished_is_scored_without_another_step(tmp_path):
+    steps = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        model, state = build(zoo_spec("mnasnet-a1", 0.25, 16), 3), StateFile(tmp_path / "training.state", {})
+        part = train(
+            model, _split(), RECIPES["search"], 3, 7, state=state, until=0.5, on_step=lambda i, _: steps.append(i)
+        )
+    assert steps == [1, 2, 3, 4, 5]
+    assert len(part.losses) == 5
+
+
 @pytest.mark.parametrize("damage", ["other identity", "truncated", "not ours", "missing"])
 def test_state_that_is_not_this_trainings_is_not_used(damage, tmp_path):
     file = tmp_path / "training.state"
