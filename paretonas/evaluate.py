@@ -21,10 +21,15 @@ from paretonas.job import TrainingJob, run_training
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.space import Spec, spec_hash, spec_to_json
+from paretonas.training.batches import scoring_batches
 from paretonas.training.classification import torch_device, train
 from paretonas.training.data import ImageData, Split
 from paretonas.training.recipe import Recipe
+from paretonas.training.zerocost import zero_cost
 from paretonas.trial import Latency, Metrics, latency_from_json
+
+PROXY_IMAGES = 64
+"""So many training images an untrained network is shown."""
 
 SCREEN, RECORD = TimingProtocol(pairs=10), TimingProtocol(pairs=20, attempts=6)
 """The second waits up to a minute for a slowed machine."""
@@ -78,6 +83,25 @@ class Evaluator:
     def cost(self, spec: Spec) -> Metrics:
         """Params, MACs, weight bytes and peak memory."""
         return spec_cost(spec, self.data.resolution, len(self.data.classes), self.data.channels).metrics()
+
+    def proxies(self, spec: Spec) -> Metrics:
+        """Metrics of the untrained network on the first training images; see `zero_cost`.
+
+        Raises:
+            TrainingError: One is not a finite number.
+        """
+        key = {"spec": spec_hash(spec), "data": self.data.digest, "seed": self._seed, "images": PROXY_IMAGES}
+        known = self._cache.get("proxies", key)
+        if known is None:
+            train = self.data.train
+            few = Split(train.images[:PROXY_IMAGES], train.labels[:PROXY_IMAGES])
+            images = next(scoring_batches(few))
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self._seed)
+                model = build(spec, len(self.data.classes), self.data.channels)
+            known = zero_cost(model, images, torch.as_tensor(few.labels))
+            self._cache.put("proxies", key, known)
+        return {name: float(value) for name, value in known.items()}
 
     def latency(self, spec: Spec, protocol: TimingProtocol = SCREEN) -> Latency:
         """The latency of one image through a network of `spec`; measured if the cache does not know it.

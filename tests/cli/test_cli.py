@@ -76,6 +76,21 @@ def test_show_writes_parquet_and_a_configuration_that_repeats_the_search(pareton
     assert paretonas("delete", "again", "--yes")[0] == 0
 
 
+def test_proxies_say_what_untrained_metrics_are_worth(paretonas, searched):
+    code, _, err = paretonas("proxies", "first")
+    assert code == 2
+    assert "5 different complete networks" in err
+    assert paretonas("resume", "first", "--trials", "7", "--json")[0] == 0
+    found = json.loads(paretonas("proxies", "first", "--json")[1])
+    assert len(found["networks"]) == 7
+    assert {"synflow", "jacobian_covariance", "gradient_norm", "params", "macs"} == found["correlations"].keys()
+    assert all(-1 <= one["low"] <= one["high"] <= 1 for one in found["correlations"].values())
+    code, out, _ = paretonas("proxies", "first", "--trials", "6")
+    assert code == 0
+    assert "6 networks of first" in out
+    assert paretonas("delete", "first", "--yes")[0] == 0
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "html"])
 def test_front_is_printed_and_drawn(paretonas, searched, tmp_path, suffix):
     path = tmp_path / f"front.{suffix}"

@@ -1,0 +1,95 @@
+"""Do metrics of untrained networks foretell accuracy? Measured on networks whose trained accuracies are in tables.
+
+A random sample of the networks of NAS-Bench-201 and NAS-Bench-Macro is built and shown a batch of real CIFAR-10 images.
+The metrics' rank correlations with the tables' accuracies are printed: among all, and among the best fifth, where a
+search has to tell networks apart.
+
+Usage: python benchmarks/proxies.py TABLES DATA OUTPUT [--networks 100] [--seed 0]
+TABLES is a folder with nasbench201_cifar10.parquet and nas_bench_macro.parquet, DATA a data set of 32 x 32 images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from conditions import conditions, print_conditions, print_table, write_rows
+
+from paretonas import build
+from paretonas.report.correlation import rank_correlation
+from paretonas.screen import COSTS, ZERO_COST
+from paretonas.space import spaces
+from paretonas.space.tabular import read_table
+from paretonas.training.batches import scoring_batches
+from paretonas.training.data import DataSource, Split, prepare_data
+from paretonas.training.zerocost import zero_cost
+
+TABLES = {
+    "nasbench201": ("nasbench201_cifar10.parquet", "cifar10_test_acc_200ep"),
+    "nasbench-macro": ("nas_bench_macro.parquet", "mean_acc"),
+}
+BATCH = 64
+
+
+def sample(name: str, tables: Path, n: int, seed: int) -> Iterator[tuple[Any, float, dict[str, float]]]:
+    """Specs with the accuracy and the costs that the table knows."""
+    file, column = TABLES[name]
+    table, space = read_table(tables / file), spaces.create(name).build()
+    costs = {"params": "params", "macs": "flops"}
+    for choices in Random(seed).sample(sorted(table.rows), n):
+        row = table.rows[choices]
+        known = {metric: table.columns[source][row] for metric, source in costs.items()}
+        yield space.decode(space.architecture(choices)), table.column(column)[row], known
+
+
+def main(options: argparse.Namespace) -> None:
+    """Build, look, write, print."""
+    print_conditions(conditions())
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        data = prepare_data(DataSource(str(options.data), train_images=1000, val_images=100), Path(folder))
+        few = Split(data.train.images[:BATCH], data.train.labels[:BATCH])
+        images, labels = next(scoring_batches(few)), torch.as_tensor(few.labels)
+    rows: list[dict[str, Any]] = []
+    for name in TABLES:
+        begin = time.perf_counter()
+        for i, (spec, accuracy, costs) in enumerate(sample(name, options.tables, options.networks, options.seed)):
+            torch.manual_seed(options.seed)
+            found = zero_cost(build(spec, 10), images, labels)
+            rows.append({"space": name, "accuracy": accuracy, **found, **costs})
+            print(f"\r{name}: {i + 1} of {options.networks}  ", end="", flush=True)
+        print(f"\r{name}: {(time.perf_counter() - begin) / options.networks:.2f} s a network")
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_rows(rows, options.output / "proxies.parquet")
+    report(rows)
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Rank correlations, of all and of the best fifth."""
+    cells = []
+    for name in TABLES:
+        here = sorted((row for row in rows if row["space"] == name), key=lambda row: -row["accuracy"])
+        for metric in (*ZERO_COST, *COSTS):
+            line = [name, metric]
+            for part in (here, here[: max(5, len(here) // 5)]):
+                c = rank_correlation([row[metric] for row in part], [row["accuracy"] for row in part])
+                line += [f"{c.spearman:+.2f} ({c.low:+.2f} to {c.high:+.2f})", f"{c.kendall:+.2f}", c.verdict]
+            cells.append(line)
+    columns = ("Spearman, all", "Kendall", "verdict", "Spearman, best fifth", "Kendall", "verdict")
+    print_table(("space", "metric", *columns), cells)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--networks", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    main(parser.parse_args())

@@ -1,0 +1,57 @@
+"""Command on metrics of untrained networks: proxies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from paretonas import console
+from paretonas.cli.app import AsJson, Name, app
+from paretonas.errors import UsageError
+from paretonas.trial import State
+
+
+@app.command()
+def proxies(
+    context: typer.Context,
+    name: Name,
+    trials: Annotated[int | None, typer.Option(help="Look at so many trials, the first; all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show whether metrics of untrained networks foretell the accuracies that a search found.
+
+    Example: paretonas proxies cats
+    """
+    from paretonas.report.correlation import FEWEST, rank_correlation
+    from paretonas.screen import COSTS, ZERO_COST
+    from paretonas.search import open_search
+
+    here = context.obj
+    search = open_search(name, here.store(), here.home)
+    evaluator = search.image_task().evaluator
+    complete = {t.spec_hash: t for t in search.store.trials(name) if t.state is State.COMPLETE}
+    chosen = list(complete.values())[:trials]
+    if len(chosen) < FEWEST:
+        raise UsageError(f"It takes {FEWEST} different complete networks to see anything, but there are {len(chosen)}.")
+    rows = []
+    with console.counting("untrained networks") as progress:
+        for i, trial in enumerate(chosen, start=1):
+            found = {**trial.metrics, **evaluator.proxies(search.space.decode(trial.architecture))}
+            rows.append({"trial": trial.number, **{m: found[m] for m in ("accuracy", *ZERO_COST, *COSTS)}})
+            progress(i, len(chosen))
+    accuracies = [row["accuracy"] for row in rows]
+    correlations = {m: rank_correlation([row[m] for row in rows], accuracies) for m in (*ZERO_COST, *COSTS)}
+    if as_json:
+        told = {m: {**asdict(c), "verdict": c.verdict} for m, c in correlations.items()}
+        console.print_json({"search": name, "correlations": told, "networks": rows})
+        return
+    console.table(
+        ["metric", "Spearman", "95 % interval", "Kendall", "with accuracy"],
+        [
+            [m, f"{c.spearman:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", f"{c.kendall:+.2f}", c.verdict]
+            for m, c in correlations.items()
+        ],
+        f"{len(rows)} networks of {name}: rank correlation with the accuracy of the search",
+    )

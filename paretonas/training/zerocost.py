@@ -1,0 +1,100 @@
+"""Metrics of an untrained network that are said to foretell its accuracy. Whether they do is to be measured.
+
+Source: Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021. `synflow`: Tanaka et al., Pruning Neural
+Networks without any Data by Iteratively Conserving Synaptic Flow, NeurIPS 2020. `jacobian_covariance`: Mellor et al.,
+Neural Architecture Search without Training, arXiv 2006.04647v1, 2020.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from paretonas.errors import TrainingError
+
+PASSED = (nn.modules.batchnorm._BatchNorm, nn.ReLU6, nn.Hardswish, nn.SiLU)
+"""Layers that `synflow` leaves out: normalization undoes the products that it sums up, the others bound them."""
+
+
+def zero_cost(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """All metrics of a network with its initial weights, which are left as they are. More is said to be better.
+
+    Args:
+        model: Untrained; on the CPU.
+        images: (n, channels, height, width), n >= 2, as the network takes them.
+        labels: (n,)
+
+    Raises:
+        TrainingError: A metric is not a finite number.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = {
+            "synflow": synflow(model, images[:1].shape),
+            "jacobian_covariance": jacobian_covariance(model, images),
+            "gradient_norm": gradient_norm(model, images, labels),
+        }
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"A metric of an untrained network is a finite number, but its {name} is {value}.")
+    return found
+
+
+def synflow(model: nn.Module, shape: torch.Size) -> float:
+    """Logarithm of the sum over weights of weight x gradient, with all weights positive and an image of ones.
+
+    Without normalization, bounded activations and biases, so that what is summed are products of weights along paths;
+    in double precision, as they grow large.
+
+    Args:
+        model: Untrained.
+        shape: Of the image, (1, channels, height, width).
+    """
+    linear = copy.deepcopy(model).double().eval()
+    for module in linear.modules():
+        if isinstance(module, PASSED):
+            module.forward = _same  # type: ignore[assignment,method-assign]
+    weights = {n: p.detach().abs().requires_grad_() for n, p in linear.named_parameters() if p.dim() > 1}
+    rest = {n: torch.zeros_like(p) for n, p in linear.named_parameters() if n not in weights}
+    output = functional_call(linear, {**weights, **rest}, torch.ones(shape, dtype=torch.float64)).sum()
+    gradients = torch.autograd.grad(output, list(weights.values()), allow_unused=True)
+    total = sum((w * g).sum().item() for w, g in zip(weights.values(), gradients, strict=True) if g is not None)
+    return math.log(total) if total > 0 else -math.inf
+
+
+def jacobian_covariance(model: nn.Module, images: Tensor) -> float:
+    """How little the gradients to the images of a batch resemble each other.
+
+    Minus the sum of log(v) + 1/v over the eigenvalues v of the correlations of the gradients, each image's flattened.
+
+    Args:
+        model: Untrained.
+        images: (n, channels, height, width).
+    """
+    x = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(copy.deepcopy(model).train()(x).sum(), x)
+    values = torch.linalg.eigvalsh(torch.corrcoef(gradient.flatten(1).double())).clamp(min=0.0) + 1e-5
+    return -float((values.log() + 1.0 / values).sum())
+
+
+def gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Euclidean norms of the gradient of one batch's cross-entropy, summed over the layers' weights.
+
+    Args:
+        model: Untrained.
+        images: (n, channels, height, width).
+        labels: (n,)
+    """
+    trained = copy.deepcopy(model).train()
+    weights = [p for p in trained.parameters() if p.dim() > 1]
+    gradients = torch.autograd.grad(F.cross_entropy(trained(images), labels), weights, allow_unused=True)
+    return sum(float(g.norm()) for g in gradients if g is not None)
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
