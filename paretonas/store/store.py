@@ -1,7 +1,8 @@
 """A database of searches, trials and evaluations: SQLite in a file by default, any other by its SQLAlchemy URL.
 
 Every call is one transaction, committed when it returns, so whatever kills the process loses nothing that a call has
-stored. A row is checked when it is read; JSON is the only encoding.
+stored. The end of a trial is on the disk too when its call returns, with all that was stored before it: only what came
+since can be lost to a power cut. A row is checked when it is read; JSON is the only encoding.
 """
 
 from __future__ import annotations
@@ -142,10 +143,16 @@ class Store:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        """A transaction whose database errors are ours; a broken uniqueness is the caller's to explain."""
+    def _transaction(self, is_synced: bool = False) -> Iterator[sa.Connection]:
+        """A transaction whose database errors are ours; a broken uniqueness is the caller's to explain.
+
+        Args:
+            is_synced: SQLite waits until it is on the disk, with all earlier ones; others have rules of their own.
+        """
         try:
             with self._engine.begin() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    _set_synced(connection, is_synced)
                 yield connection
         except sa.exc.IntegrityError:
             raise
@@ -261,10 +268,12 @@ class Store:
             StoreError: No such search or trial.
         """
         row = _to_row(trial)
-        chosen = (_trials.c.search == self._search(name).id) & (_trials.c.number == row.pop("number"))
-        with self._transaction() as connection:
-            found = connection.execute(_trials.update().where(chosen).values(row)).rowcount
+        search = sa.select(_searches.c.id).where(_searches.c.name == name).scalar_subquery()
+        chosen = (_trials.c.search == search) & (_trials.c.number == row.pop("number"))
+        with self._transaction(is_synced=trial.state.is_final) as connection:
+            found = connection.execute(_trials.update().where(chosen), row).rowcount
         if not found:
+            self._search(name)
             raise StoreError(f"Search {name!r} has no trial {trial.number}.")
 
     def trials(self, name: str) -> list[Trial]:
@@ -334,6 +343,13 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _set_synced(connection: sa.Connection, is_synced: bool) -> None:
+    """Whether the commits of an SQLite connection wait for the disk; said only where it changes."""
+    if connection.info.get("is_synced") != is_synced:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if is_synced else 'NORMAL'}")
+        connection.info["is_synced"] = is_synced
 
 
 def _reason(error: BaseException) -> object:
