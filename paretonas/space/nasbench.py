@@ -7,6 +7,7 @@ ICLR 2020.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -26,6 +27,7 @@ CELL_OPS: tuple[CellOp, ...] = ("none", "skip_connect", "nor_conv_1x1", "nor_con
 """In the order of the table's codes."""
 CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """From which node to which, in the order of the decisions."""
+WRITTEN_CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,52 @@ class NASBench201Space:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return Cell201Spec(tuple(values.values()), self.channels, self.cells)  # type: ignore[arg-type]
 
+        def representative(choices: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(map(CELL_OPS.index, canonical_cell(tuple(CELL_OPS[choice] for choice in choices))))
+
         Cell201Spec((CELL_OPS[0],) * len(CELL_EDGES), self.channels, self.cells)
-        return SearchSpace(f"nasbench201:channels={self.channels},cells={self.cells}", decisions, decode)
+        return SearchSpace(
+            f"nasbench201:channels={self.channels},cells={self.cells}", decisions, decode, representative
+        )
+
+
+def canonical_cell(edges: tuple[CellOp, ...]) -> tuple[CellOp, ...]:
+    """The cell that stands for all which compute the same as this one.
+
+    Edges on no path from input to output become `none`; nodes 1 and 2, if not joined, may be exchanged, and come in the
+    order of the ops' names.
+
+    >>> canonical_cell(("nor_conv_3x3", "none", "none", "skip_connect", "none", "avg_pool_3x3"))
+    ('none', 'none', 'none', 'skip_connect', 'none', 'none')
+    """
+    used = dict(zip(CELL_EDGES, edges, strict=True))
+    reached, needed = {0}, {3}
+    for source, target in sorted(used, key=lambda edge: edge[1]):
+        if source in reached and used[source, target] != "none":
+            reached.add(target)
+    for source, target in sorted(used, key=lambda edge: -edge[0]):
+        if target in needed and used[source, target] != "none":
+            needed.add(source)
+    alive: dict[tuple[int, int], CellOp] = {
+        edge: op if edge[0] in reached and edge[1] in needed else "none" for edge, op in used.items()
+    }
+    if alive[1, 2] != "none":
+        return tuple(alive.values())
+    other = {0: 0, 1: 2, 2: 1, 3: 3}
+    exchanged: dict[tuple[int, int], CellOp] = {(other[a], other[b]): op for (a, b), op in alive.items()}
+    first, second = (tuple(cell.get(edge, "none") for edge in CELL_EDGES) for cell in (alive, exchanged))
+    return min(first, second)
+
+
+def parse_cell(text: str) -> tuple[CellOp, ...] | None:
+    """The edges of a cell as the table's makers write it; None if it is something else.
+
+    >>> parse_cell("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|")
+    ('nor_conv_3x3', 'none', 'skip_connect', 'none', 'none', 'avg_pool_3x3')
+    """
+    match = WRITTEN_CELL.fullmatch(text)
+    ops = match.groups() if match else ()
+    return ops if ops and set(ops) <= set(CELL_OPS) else None  # type: ignore[return-value]
 
 
 def _macro(values: Mapping[str, Choice]) -> Spec:

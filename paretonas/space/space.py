@@ -54,6 +54,8 @@ class SearchSpace:
         name: Under which architectures of this space are stored.
         decisions: In the order in which a controller makes them.
         decoder: Values by decision name -> spec. Must be pure.
+        representative: Indices -> those of the architecture that stands for all that compute the same, where that is
+            known. Must be pure.
 
     Raises:
         SpecError: Two decisions of one name, or none at all.
@@ -68,6 +70,7 @@ class SearchSpace:
     name: str
     decisions: tuple[Decision, ...]
     decoder: Callable[[Mapping[str, Choice]], Spec]
+    representative: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
 
     def __post_init__(self) -> None:
         names = [d.name for d in self.decisions]
@@ -127,6 +130,13 @@ class SearchSpace:
             SpecError: It is not of this space.
         """
         return self.decoder(self.values(architecture))
+
+    def canonical(self, choices: tuple[int, ...]) -> tuple[int, ...]:
+        """Indices of the architecture that stands for all which compute the same; where none is known, `choices`.
+
+        Such architectures may be built differently: a branch that leads nowhere costs time, and changes no output.
+        """
+        return self.representative(choices) if self.representative is not None else choices
 
     def architecture(self, choices: Sequence[int]) -> Architecture:
         """The checked architecture with these indices.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from paretonas.errors import DataError
+from paretonas.space.nasbench import canonical_cell, parse_cell
 from paretonas.space.space import Architecture, Choice, Decision, SearchSpace
 from paretonas.space.spec import Spec
 
@@ -43,12 +44,14 @@ class Table:
         decisions: One for each symbol that a row holds.
         rows: Choices -> number of the row.
         columns: Name -> the numbers of all rows.
+        canonical: Choices -> those of the row that stands for all which compute the same, if the table tells.
     """
 
     name: str
     decisions: tuple[Decision, ...]
     rows: Mapping[tuple[int, ...], int]
     columns: Mapping[str, Sequence[float]]
+    canonical: Mapping[tuple[int, ...], tuple[int, ...]] | None = None
 
     def space(self) -> SearchSpace:
         """The architectures of the table."""
@@ -56,7 +59,9 @@ class Table:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return TabularSpec(self.name, tuple(map(str, values.values())))
 
-        return SearchSpace(f"tabular/{self.name}", self.decisions, decode)
+        known = self.canonical
+        representative = None if known is None else lambda choices: known.get(choices, choices)
+        return SearchSpace(f"tabular/{self.name}", self.decisions, decode, representative)
 
     def column(self, name: str) -> Sequence[float]:
         """The numbers of a column.
@@ -112,7 +117,20 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
             "architectures."
         )
     numbers = {name: values for name, values in columns.items() if name not in names and _are_numbers(values)}
-    return Table(path.stem, found, rows, {name: [_number(v) for v in values] for name, values in numbers.items()})
+    kept = {name: [_number(v) for v in values] for name, values in numbers.items()}
+    return Table(path.stem, found, rows, kept, _canonical(columns, keys))
+
+
+def _canonical(
+    columns: Mapping[str, list[Any]], keys: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], tuple[int, ...]] | None:
+    """Rows -> the row that stands for all which compute the same, if a column writes cells as NAS-Bench-201 does."""
+    for values in columns.values():
+        cells = [parse_cell(value) if isinstance(value, str) else None for value in values]
+        if all(cells):
+            by_cell = dict(zip(cells, keys, strict=True))
+            return {key: by_cell.get(canonical_cell(cell), key) for cell, key in by_cell.items() if cell}
+    return None
 
 
 def _read_columns(path: Path) -> dict[str, list[Any]]:

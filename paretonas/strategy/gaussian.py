@@ -19,7 +19,7 @@ from scipy import linalg, special, stats
 
 Floats = NDArray[np.float64]
 
-LENGTHS = (0.7, 1.5, 3.0, 6.0)
+LENGTHS = (0.7, 2.0, 6.0, 20.0)
 """Numbers of differing decisions at which the covariance has fallen to 1/e."""
 NOISES = (1e-3, 1e-2, 0.05, 0.2)
 """Variances of what an evaluation gives beside the architecture's own value, in shares of the signal's."""
@@ -78,12 +78,15 @@ def normal_scores(values: Floats) -> Floats:
     return scores
 
 
-def fit_kernel(x: Floats, y: Floats) -> Kernel:
+def fit_kernel(x: Floats, y: Floats) -> tuple[float, Kernel]:
     """The kernel of the grid under which the values are likeliest, with the best scale for each.
 
     Args:
         x: (n, k) one-hot.
         y: (n,) with mean 0.
+
+    Returns:
+        The logarithm of that likelihood, but for a constant, and the kernel.
     """
     best, found = -math.inf, Kernel(LENGTHS[0], NOISES[-1])
     for length in LENGTHS:
@@ -94,7 +97,7 @@ def fit_kernel(x: Floats, y: Floats) -> Kernel:
             likelihood = -0.5 * (len(y) * math.log((projected / spectrum).mean() + 1e-12) + np.log(spectrum).sum())
             if likelihood > best:
                 best, found = likelihood, Kernel(length, noise)
-    return found
+    return best, found
 
 
 class Posterior:

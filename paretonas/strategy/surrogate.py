@@ -40,6 +40,8 @@ WORST = {True: 0.5, False: 0.1}
 """The front's reference point: the median of what rises, the 90th percentile of what falls, of the random start."""
 GROWTH = 1.1
 """The kernel is fitted anew each time there are this many times as many values."""
+FITTED = 300
+"""Of so many at most."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class _Surrogate(Strategy):
         self._seen: set[Spec] = set()
         self._known: set[tuple[int, ...]] = set()
         self._pending: dict[int, tuple[int, ...]] = {}
-        self._models = [Model(self._sizes, options.evidence) for _ in self._goals.metrics]
-        self._bounded = [Model(self._sizes, options.evidence) for _ in self._goals.limits]
+        self._models = [Model(self._views, options.evidence) for _ in self._goals.metrics]
+        self._bounded = [Model(self._views, options.evidence) for _ in self._goals.limits]
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []
@@ -146,8 +148,15 @@ class _Surrogate(Strategy):
             return [choices[i] for i in front(values.tolist())]
         return [choices[i] for i in np.argsort(-self._models[0].values, kind="stable")[:PARENTS]]
 
+    def _views(self, choices: Sequence[tuple[int, ...]]) -> tuple[Floats, ...]:
+        """One-hot rows of what is written, and of what stands for all that compute the same, if anything does."""
+        written = one_hot(choices, self._sizes)
+        if self._space.representative is None:
+            return (written,)
+        return written, one_hot([self._space.canonical(one) for one in choices], self._sizes)
+
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
-        x = one_hot(candidates, self._sizes)
+        x = self._views(candidates)
         pending = list(self._pending.values())
         scores = np.stack([normal_scores(model.values) for model in self._models], axis=1)  # (n, goals)
         predicted = [model.predict(x, normal_scores, pending) for model in self._models]
@@ -195,16 +204,19 @@ def _excess(bound: float, values: Floats) -> Floats:
 class Model:
     """Values of architectures, and a Gaussian process that is fitted to them as they grow.
 
+    Architectures that compute the same share their accuracy, but not their latency; so the process sees what is written
+    or what it stands for, whichever makes the values likelier.
+
     Args:
-        sizes: Number of choices of each decision.
+        views: Architectures to one-hot rows, (n, k) each.
         most: Values that are taken in at most.
     """
 
-    def __init__(self, sizes: Sequence[int], most: int):
-        self._sizes, self._most = sizes, most
+    def __init__(self, views: Callable[[Sequence[tuple[int, ...]]], tuple[Floats, ...]], most: int):
+        self._views, self._most = views, most
         self.choices: list[tuple[int, ...]] = []
         self._values: list[float] = []
-        self._fitted: tuple[int, Kernel] | None = None
+        self._fitted: tuple[int, int, Kernel] | None = None
 
     def add(self, choices: tuple[int, ...], value: float) -> None:
         """Take in one more."""
@@ -216,37 +228,39 @@ class Model:
         """(n,), in the order in which they came."""
         return np.array(self._values)
 
-    def predict(self, x: Floats, scale: Scale, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
+    def predict(self, x: tuple[Floats, ...], scale: Scale, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation at `x`.
 
         Args:
-            x: (m, k) one-hot.
+            x: (m, k) one-hot, in each view.
             scale: Values to what is modelled, such as their ranks.
             pending: Choices of what was asked for and not told.
         """
-        kernel, y = self._kernel(scale), scale(self.values)
-        used = self._used(y)
-        seen, mean = one_hot([self.choices[i] for i in used], self._sizes), float(y[used].mean())
-        posterior = Posterior(kernel, seen, y[used] - mean, one_hot(pending, self._sizes))
-        found, deviation = posterior.predict(x)
+        (view, kernel), y = self._kernel(scale), scale(self.values)
+        used = self._used(y, self._most)
+        seen, mean = self._views([self.choices[i] for i in used])[view], float(y[used].mean())
+        posterior = Posterior(kernel, seen, y[used] - mean, self._views(pending)[view])
+        found, deviation = posterior.predict(x[view])
         return found + mean, deviation
 
-    def _kernel(self, scale: Scale) -> Kernel:
-        """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
+    def _kernel(self, scale: Scale) -> tuple[int, Kernel]:
+        """View and kernel, fitted to as many of the first values as the last step of growth had, whenever asked for."""
         n = 2
         while (more := max(n + 1, int(n * GROWTH))) <= len(self._values):
             n = more
         if self._fitted is None or self._fitted[0] != n:
             y = scale(self.values[:n])
-            used = self._used(y)
+            used = self._used(y, FITTED)
             part = y[used] - y[used].mean()
-            self._fitted = n, fit_kernel(one_hot([self.choices[i] for i in used], self._sizes), part)
-        return self._fitted[1]
+            fits = [fit_kernel(x, part) for x in self._views([self.choices[i] for i in used])]
+            view = max(range(len(fits)), key=lambda i: fits[i][0])
+            self._fitted = n, view, fits[view][1]
+        return self._fitted[1:]
 
-    def _used(self, y: Floats) -> NDArray[np.intp]:
+    def _used(self, y: Floats, most: int) -> NDArray[np.intp]:
         """Indices of the best half and the latest half, if there are too many."""
-        if len(y) <= self._most:
+        if len(y) <= most:
             return np.arange(len(y))
-        latest = np.arange(len(y) - self._most // 2, len(y))
-        earlier = np.argsort(-y[: latest[0]], kind="stable")[: self._most - len(latest)]
+        latest = np.arange(len(y) - most // 2, len(y))
+        earlier = np.argsort(-y[: latest[0]], kind="stable")[: most - len(latest)]
         return np.concatenate([np.sort(earlier), latest])

@@ -1,5 +1,8 @@
+from random import Random
+
 import pytest
 import torch
+from torch import nn
 
 from paretonas.errors import SpecError
 from paretonas.network import build
@@ -77,3 +80,25 @@ def test_specs_that_cannot_be_are_refused():
         Cell201Spec(("none",))
     with pytest.raises(SpecError, match="1 <= cells"):
         NASBench201Space(cells=0).build()
+
+
+def test_a_cell_computes_the_same_as_the_one_that_stands_for_it():
+    space = NASBench201Space(4, 1).build()
+    draw, changed = Random(0), 0
+    images = torch.randn(2, 3, 32, 32)
+    while changed < 8:
+        architecture = space.sample(draw)
+        canonical = space.architecture(space.canonical(architecture.choices))
+        models = [build(space.decode(a), 10).eval() for a in (architecture, canonical)]
+        if canonical == architecture or "nor_conv" not in str(space.values(canonical)):
+            continue
+        for model in models:  # every convolution of a kind is the same, so that it does not matter which edge has it
+            for module in model.modules():
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    torch.manual_seed(module.weight.numel())
+                    nn.init.normal_(module.weight, std=0.1)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+        with torch.inference_mode():
+            assert torch.allclose(models[0](images), models[1](images), atol=1e-5)
+        changed += 1

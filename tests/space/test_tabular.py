@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pyarrow as pa
@@ -32,6 +33,22 @@ def test_lists_are_read_symbol_by_symbol_and_gaps_are_none(write):
     assert [d.choices for d in table.decisions] == [(3, 5), (7, 9)]
     assert table.row(Architecture("tabular/table", (1, 1))) is None
     assert math.isnan(table.column("acc")[1])
+
+
+def test_rows_stand_for_others_where_cells_are_written_out(write):
+    ops = ("none", "skip_connect", "nor_conv_3x3")
+    cells = list(itertools.product(range(3), repeat=6))
+    text = ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*(ops[i] for i in cell)) for cell in cells]
+    columns = {"ops": cells, "acc": [float(i) for i in range(len(cells))]}
+    space = read_table(write(arch_str=text, **columns)).space()
+    dead = (2, 0, 1, 1, 0, 0)  # node 1 leads to node 2, which leads nowhere
+    assert space.canonical(dead) == (0, 0, 0, 1, 0, 0)
+    assert space.canonical((2, 1, 0, 0, 1, 2)) == space.canonical((1, 2, 0, 0, 2, 1))  # the inner nodes exchanged
+    assert space.canonical((2, 1, 0, 0, 1, 2)) != space.canonical((2, 1, 0, 0, 2, 1))
+    assert all(space.canonical(space.canonical(cell)) == space.canonical(cell) for cell in cells)
+    assert read_table(write(**columns)).space().canonical(dead) == dead
+    text[7] = "|conv~0|"
+    assert read_table(write(arch_str=text, **columns)).space().canonical(dead) == dead
 
 
 def test_named_columns_are_decisions_in_that_order(write):

@@ -49,8 +49,9 @@ def test_kernel_is_fitted_to_how_rough_the_values_are():
     x = one_hot(choices, [3] * 6)
     smooth = normal_scores(choices @ np.arange(1.0, 7.0))
     rough = normal_scores((choices[:, 0] + choices[:, 1] + choices[:, 2]) % 3 + 0.01 * choices[:, 3])
-    assert fit_kernel(x, smooth).length > fit_kernel(x, rough).length
-    assert fit_kernel(x, normal_scores(rng.normal(size=120))).noise == max(NOISES) > fit_kernel(x, smooth).noise
+    (_, of_smooth), (_, of_rough) = fit_kernel(x, smooth), fit_kernel(x, rough)
+    assert of_smooth.length > of_rough.length
+    assert fit_kernel(x, normal_scores(rng.normal(size=120)))[1].noise == max(NOISES) > of_smooth.noise
 
 
 def test_equal_values_get_equal_scores():
@@ -83,10 +84,26 @@ def test_hypervolume_improvement_without_uncertainty_is_the_gain():
 
 
 def test_model_keeps_the_best_and_the_latest_values():
-    model = Model([2, 2], 4)
+    model = Model(lambda choices: (one_hot(choices, [2, 2]),), 4)
     for value in (0.0, 9.0, 1.0, 8.0, 2.0, 3.0):
         model.add((0, 0), value)
-    assert model._used(model.values).tolist() == [1, 3, 4, 5]
+    assert model._used(model.values, 4).tolist() == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("sees_written", [True, False])
+def test_a_model_sees_what_is_written_or_what_it_stands_for_as_the_values_have_it(sees_written):
+    sizes, rng = [4, 4, 4], np.random.default_rng(0)
+
+    def views(choices):
+        return one_hot(choices, sizes), one_hot([(c[0], 0, 0) if c[0] < 2 else c for c in choices], sizes)
+
+    model, choices = Model(views, 500), rng.integers(0, 4, (60, 3))
+    for a, b, c in choices:
+        is_dead = a < 2 and not sees_written
+        model.add((a, b, c), float(a + (0 if is_dead else b + 0.3 * c)))
+    assert model._kernel(normal_scores)[0] == (0 if sees_written else 1)
+    mean, _ = model.predict(views([(0, 1, 2), (0, 3, 0)]), normal_scores, [])
+    assert (mean[0] == pytest.approx(mean[1])) is not sees_written
 
 
 def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
