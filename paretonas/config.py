@@ -67,7 +67,7 @@ class SearchConfig:
     device: str = "onnxruntime"
     space: str = "mnasnet"
     width: float = 1.0
-    strategy: str = "ppo"
+    strategy: str = "surrogate"
     reward: str = "soft"
     limits: tuple[str, ...] = ()
     recipe: str = "search"

@@ -34,7 +34,7 @@ def search(
     ] = None,
     space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
     width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="What to try next: `ppo`, `ppo:batch=10`, …")] = None,
+    strategy: Annotated[str | None, typer.Option(help="What to try next: `surrogate`, `ppo:batch=10`, …")] = None,
     trials: Annotated[int | None, typer.Option(help="Budget: number of trials; 100 if no --time is given.")] = None,
     time: Annotated[str | None, typer.Option(help="Budget: wall time, such as 90s, 45m, 3h or 1h30m.")] = None,
     reward: Annotated[str | None, typer.Option(help="soft, hard, accuracy, or exponents ALPHA,BETA.")] = None,

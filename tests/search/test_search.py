@@ -343,7 +343,7 @@ def test_another_device_is_pointed_out_on_resume(trained, timed, store, tmp_path
 def test_recorded_configuration_writes_plugins_out(trained, timed, store, tmp_path):
     config = new_search(replace(CONFIG, strategy="ppo:batch=3"), store, tmp_path).config
     assert "batch=3" in config.strategy
-    assert "lr=0.00035" in config.strategy
+    assert "lr=0.005" in config.strategy
     assert "batch_size=64" in config.recipe
     assert open_search("s", store, tmp_path).config == config
 
