@@ -65,7 +65,8 @@ class Loop:
         self._scheduler = scheduler
         self._name, self._folder = config.name, home / config.name
         self._begin, self._before = time.monotonic(), store.seconds(config.name)
-        self._ended_before = 0
+        self._ended, self._ended_before, self._failed = 0, 0, 0
+        self._best: Trial | None = None
         self._trials = {trial.number: trial for trial in store.trials(config.name)}
         self._screen = None if config.screen is None else Screening(config.screen, self._trials.values())
         self._queue: list[Trial] = []
@@ -77,10 +78,6 @@ class Loop:
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._begin
 
-    @property
-    def _told(self) -> int:
-        return sum(trial.told is not None for trial in self._trials.values())
-
     def run(self) -> list[Trial]:
         """Go on until the budget is used up; all trials.
 
@@ -89,7 +86,9 @@ class Loop:
         """
         ended = sorted((t for t in self._trials.values() if t.told is not None), key=lambda t: t.told or 0)
         self._strategy.tell(ended)
-        self._ended_before = len(ended)
+        for trial in ended:
+            self._count(trial)
+        self._ended_before = self._ended
         waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
         for trial in (*ended, *waiting):
             self._remind(trial)
@@ -237,14 +236,21 @@ class Loop:
     # Ending
 
     def _end(self, trial: Trial, state: State, reward: float | None = None, error: str | None = None) -> None:
-        trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._told))
+        trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._ended))
+        self._count(trial)
         self._state_file(trial).unlink(missing_ok=True)
         self._store.set_seconds(self._name, self._seconds)
         self._strategy.tell([trial])
         self._listener.progress(self._progress(trial))
-        states = [t.state for t in self._trials.values() if t.state.is_final]
-        if len(states) == HOPELESS and set(states) == {State.FAILED}:
+        if self._ended == self._failed == HOPELESS:
             raise WorkError(f"The first {HOPELESS} trials all failed, so the search was stopped. The last one: {error}")
+
+    def _count(self, trial: Trial) -> None:
+        self._ended += 1
+        self._failed += trial.state is State.FAILED
+        is_best = self._best is None or (trial.reward or 0.0) > (self._best.reward or 0.0)
+        if trial.state is State.COMPLETE and is_best:
+            self._best = trial
 
     def _state_file(self, trial: Trial) -> Path:
         """From where the trial's training goes on if it is interrupted."""
@@ -256,18 +262,16 @@ class Loop:
         return trial
 
     def _progress(self, trial: Trial) -> Progress:
-        ended = [t for t in self._trials.values() if t.state.is_final]
-        complete = [t for t in ended if t.state is State.COMPLETE]
-        here, estimates = len(ended) - self._ended_before, []
+        here, estimates = self._ended - self._ended_before, []
         if self._config.budget is not None and here >= 2:
-            estimates.append((time.monotonic() - self._begin) / here * (self._config.budget - len(ended)))
+            estimates.append((time.monotonic() - self._begin) / here * (self._config.budget - self._ended))
         if self._config.seconds is not None:
             estimates.append(max(0.0, self._config.seconds - self._seconds))
         return Progress(
             trial,
-            len(ended),
+            self._ended,
             self._config.budget,
-            max(complete, key=lambda t: t.reward or 0.0, default=None),
+            self._best,
             self._seconds,
             min(estimates, default=None),
         )
