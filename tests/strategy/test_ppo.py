@@ -1,13 +1,15 @@
 import math
+import statistics
 from itertools import pairwise
 
 import pytest
 import torch
 
 from paretonas.errors import UsageError
+from paretonas.strategy import strategies
 from paretonas.strategy.controller import Baseline, Controller
 from paretonas.strategy.ppo import PPO, ppo_loss
-from paretonas.testing.strategy import TOY_SPACE, ended
+from paretonas.testing.strategy import TOY_SPACE, ended, run
 
 
 def test_ppo_loss_is_the_clipped_surrogate():
@@ -32,10 +34,17 @@ def test_controller_has_the_published_initial_weights():
     assert float(weights.std()) == pytest.approx(0.2 / math.sqrt(12), rel=0.02)
 
 
-def test_options_are_the_published_ones():
+def test_options_are_the_published_ones_but_for_the_learning_rate():
     options = PPO()
-    assert (options.lr, options.hidden, options.batch) == (3.5e-4, 100, 20)
+    assert (options.hidden, options.batch) == (100, 20)
     assert (options.entropy, options.baseline_decay) == (1e-5, 0.95)
+    assert strategies.create("ppo:lr=0.00035") == PPO(lr=3.5e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_controller_learns_within_some_hundred_trials(seed):
+    rewards = [trial.reward for trial in run(PPO().start(TOY_SPACE, seed), [], 300, batch=20)]
+    assert statistics.fmean(rewards[-100:]) > statistics.fmean(rewards[:100]) + 0.08  # 0.13; published: 0.03
 
 
 def test_update_happens_after_every_batch_of_usable_trials():
