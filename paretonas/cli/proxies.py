@@ -17,7 +17,7 @@ from paretonas.trial import State
 def proxies(
     context: typer.Context,
     name: Name,
-    trials: Annotated[int | None, typer.Option(help="Look at so many trials, the first; all.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Look at so many trials, the first; all.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show whether metrics of untrained networks foretell the accuracies that a search found.

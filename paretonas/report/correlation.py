@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from paretonas.errors import UsageError
@@ -60,19 +61,18 @@ def rank_correlation(metric: Sequence[float], accuracy: Sequence[float]) -> Corr
     a, b = np.asarray(metric, dtype=float), np.asarray(accuracy, dtype=float)
     if len(a) < FEWEST:
         raise UsageError(f"Rank correlations take {FEWEST} networks or more, but there are {len(a)}.")
-    draw = np.random.default_rng(0)
-    samples = (draw.integers(len(a), size=len(a)) for _ in range(RESAMPLES))
-    low, high = np.quantile([_spearman(a[sample], b[sample]) for sample in samples], [0.025, 0.975])
+    samples = np.random.default_rng(0).integers(len(a), size=(RESAMPLES, len(a)))
+    low, high = np.quantile(_spearman(a[samples], b[samples]), [0.025, 0.975])
     kendall = 0.0 if _is_constant(a) or _is_constant(b) else float(stats.kendalltau(a, b).statistic)
-    return Correlation(_spearman(a, b), float(low), float(high), kendall, len(a))
+    return Correlation(float(_spearman(a, b)), float(low), float(high), kendall, len(a))
 
 
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """0 where all values are equal."""
-    if _is_constant(a) or _is_constant(b):
-        return 0.0
-    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of (..., n) and (..., n), (...); 0 where all values are equal."""
+    x, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in (stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1)))
+    spread = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
+    return np.divide((x * y).sum(-1), spread, out=np.zeros(spread.shape), where=spread > 0)
 
 
-def _is_constant(values: np.ndarray) -> bool:
+def _is_constant(values: NDArray[np.float64]) -> bool:
     return bool((values == values[0]).all())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ from torch.func import functional_call
 
 from paretonas.errors import TrainingError
 
-PASSED = (nn.modules.batchnorm._BatchNorm, nn.ReLU6, nn.Hardswish, nn.SiLU)
+NORMALIZATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+PASSED = (*NORMALIZATIONS, nn.ReLU6, nn.Hardswish, nn.SiLU)
 """Layers that `synflow` leaves out: normalization undoes the products that it sums up, the others bound them."""
 
 
@@ -58,13 +60,14 @@ def synflow(model: nn.Module, shape: torch.Size) -> float:
     linear = copy.deepcopy(model).double().eval()
     for module in linear.modules():
         if isinstance(module, PASSED):
-            module.forward = _same  # type: ignore[assignment,method-assign]
+            module.forward = _same  # type: ignore[method-assign]
     weights = {n: p.detach().abs().requires_grad_() for n, p in linear.named_parameters() if p.dim() > 1}
-    rest = {n: torch.zeros_like(p) for n, p in linear.named_parameters() if n not in weights}
+    others = {n: p.detach().abs() for n, p in linear.named_parameters() if n not in weights}  # biases, scales
+    rest = {n: torch.zeros_like(p) if n.endswith("bias") else p for n, p in others.items()}
     output = functional_call(linear, {**weights, **rest}, torch.ones(shape, dtype=torch.float64)).sum()
     gradients = torch.autograd.grad(output, list(weights.values()), allow_unused=True)
     total = sum((w * g).sum().item() for w, g in zip(weights.values(), gradients, strict=True) if g is not None)
-    return math.log(total) if total > 0 else -math.inf
+    return math.log(total + sys.float_info.min)
 
 
 def jacobian_covariance(model: nn.Module, images: Tensor) -> float:
@@ -77,8 +80,10 @@ def jacobian_covariance(model: nn.Module, images: Tensor) -> float:
         images: (n, channels, height, width).
     """
     x = images.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(copy.deepcopy(model).train()(x).sum(), x)
-    values = torch.linalg.eigvalsh(torch.corrcoef(gradient.flatten(1).double())).clamp(min=0.0) + 1e-5
+    output = copy.deepcopy(model).train()(x).sum() + 0.0 * x.sum()  # which may not depend on the images at all
+    (gradient,) = torch.autograd.grad(output, x)
+    alike = torch.corrcoef(gradient.flatten(1).double()).nan_to_num(1.0)  # constant gradients have no correlation
+    values = torch.linalg.eigvalsh(alike).clamp(min=0.0) + 1e-5
     return -float((values.log() + 1.0 / values).sum())
 
 

@@ -119,9 +119,10 @@ def test_the_command_searches_shows_reports_and_refuses_to_train(table, tmp_path
     assert "paretonas train" not in out
     assert run("report", "toy", "--output", tmp_path / "toy.html")[0] == 0
     assert run("front", "toy", "--plot", tmp_path / "toy.svg")[0] == 0
-    code, _, err = run("train", "toy", "--final")
-    assert code == 2
-    assert "row of a table" in " ".join(err.split())
+    for refused in (("train", "toy", "--final"), ("proxies", "toy")):
+        code, _, err = run(*refused)
+        assert code == 2
+        assert "row of a table" in " ".join(err.split())
     code, out, _ = run("search", "free", "--data", f"table:{table}", "--metric", "acc", "--trials", "5")
     assert code == 0
     assert "Best of free" in out

@@ -19,11 +19,11 @@ def _batch(n=8, channels=3, side=16):
 
 
 def test_synflow_of_two_layers_by_hand():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU6(), nn.Linear(2, 1))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.LayerNorm(2), nn.ReLU6(), nn.Linear(2, 1))
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[1.0, -2.0], [3.0, 100.0]]))
-        model[3].weight.copy_(torch.tensor([[5.0, -7.0]]))
-    paths = 5 * (1 + 2) + 7 * (3 + 100)  # every path's product, biases and the bound of ReLU6 left out
+        model[4].weight.copy_(torch.tensor([[5.0, -7.0]]))
+    paths = 5 * (1 + 2) + 7 * (3 + 100)  # every path's product; biases, normalization and ReLU6's bound are left out
     assert synflow(model, torch.Size((1, 1, 1, 2))) == pytest.approx(math.log(2 * paths))  # once for each layer
 
 
@@ -67,8 +67,18 @@ def test_networks_of_every_kind_have_finite_metrics_and_stay_as_they_are(spec):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_a_network_that_passes_nothing_on_is_told_apart():
+def test_a_network_that_passes_nothing_on_is_the_worst_of_all():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    images, labels = torch.randn(2, 1, 2, 2), torch.tensor([0, 1])
+    sound = zero_cost(model, images, labels)
     nn.init.zeros_(model[1].weight)
-    with pytest.raises(TrainingError, match="synflow is -inf"):
+    dead = zero_cost(model, images, labels)
+    assert dead["synflow"] < -700 < sound["synflow"]
+    assert dead["jacobian_covariance"] <= sound["jacobian_covariance"]
+
+
+def test_a_metric_that_is_no_number_is_an_error():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    nn.init.constant_(model[1].weight, math.nan)
+    with pytest.raises(TrainingError, match="synflow is nan"):
         zero_cost(model, torch.randn(2, 1, 2, 2), torch.tensor([0, 1]))
