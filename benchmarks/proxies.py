@@ -2,7 +2,7 @@
 
 A random sample of the networks of NAS-Bench-201 and NAS-Bench-Macro is built and shown a batch of real CIFAR-10 images.
 The metrics' rank correlations with the tables' accuracies are printed: among all, and among the best fifth, where a
-search has to tell networks apart.
+search has to tell networks apart. And of all, what is left of it at equal MACs.
 
 Usage: python benchmarks/proxies.py TABLES DATA OUTPUT [--networks 100] [--seed 0]
 TABLES is a folder with nasbench201_cifar10.parquet and nas_bench_macro.parquet, DATA a data set of 32 x 32 images.
@@ -11,9 +11,10 @@ TABLES is a folder with nasbench201_cifar10.parquet and nas_bench_macro.parquet,
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import build
+from paretonas.network.cost import spec_cost
 from paretonas.report.correlation import rank_correlation
 from paretonas.screen import COSTS, ZERO_COST
 from paretonas.space import spaces
@@ -35,17 +37,17 @@ TABLES = {
     "nasbench-macro": ("nas_bench_macro.parquet", "mean_acc"),
 }
 BATCH = 64
+RESOLUTION, CLASSES = 32, 10
 
 
 def sample(name: str, tables: Path, n: int, seed: int) -> Iterator[tuple[Any, float, dict[str, float]]]:
-    """Specs with the accuracy and the costs that the table knows."""
+    """Specs, each with the accuracy that the table knows and its costs."""
     file, column = TABLES[name]
     table, space = read_table(tables / file), spaces.create(name).build()
-    costs = {"params": "params", "macs": "flops"}
     for choices in Random(seed).sample(sorted(table.rows), n):
-        row = table.rows[choices]
-        known = {metric: table.columns[source][row] for metric, source in costs.items()}
-        yield space.decode(space.architecture(choices)), table.column(column)[row], known
+        spec = space.decode(space.architecture(choices))
+        cost = spec_cost(spec, RESOLUTION, CLASSES)
+        yield spec, table.column(column)[table.rows[choices]], {"params": cost.params, "macs": cost.macs}
 
 
 def main(options: argparse.Namespace) -> None:
@@ -61,7 +63,7 @@ def main(options: argparse.Namespace) -> None:
         begin = time.perf_counter()
         for i, (spec, accuracy, costs) in enumerate(sample(name, options.tables, options.networks, options.seed)):
             torch.manual_seed(options.seed)
-            found = zero_cost(build(spec, 10), images, labels)
+            found = zero_cost(build(spec, CLASSES), images, labels)
             rows.append({"space": name, "accuracy": accuracy, **found, **costs})
             print(f"\r{name}: {i + 1} of {options.networks}  ", end="", flush=True)
         print(f"\r{name}: {(time.perf_counter() - begin) / options.networks:.2f} s a network")
@@ -71,7 +73,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def report(rows: list[dict[str, Any]]) -> None:
-    """Rank correlations, of all and of the best fifth."""
+    """Rank correlations, of all, of the best fifth, and of all at equal MACs."""
     cells = []
     for name in TABLES:
         here = sorted((row for row in rows if row["space"] == name), key=lambda row: -row["accuracy"])
@@ -80,9 +82,21 @@ def report(rows: list[dict[str, Any]]) -> None:
             for part in (here, here[: max(5, len(here) // 5)]):
                 c = rank_correlation([row[metric] for row in part], [row["accuracy"] for row in part])
                 line += [f"{c.spearman:+.2f} ({c.low:+.2f} to {c.high:+.2f})", f"{c.kendall:+.2f}", c.verdict]
-            cells.append(line)
-    columns = ("Spearman, all", "Kendall", "verdict", "Spearman, best fifth", "Kendall", "verdict")
+            left = at_equal([row["macs"] for row in here], *([row[k] for row in here] for k in (metric, "accuracy")))
+            cells.append([*line, None if left is None else f"{left:+.2f}"])
+    columns = ("Spearman, all", "Kendall", "verdict", "Spearman, best fifth", "Kendall", "verdict", "at equal MACs")
     print_table(("space", "metric", *columns), cells)
+
+
+def at_equal(cost: Sequence[float], metric: Sequence[float], accuracy: Sequence[float]) -> float | None:
+    """Partial rank correlation of metric and accuracy, the cost's ranks held; None where the cost decides one of them.
+
+    Source: Kendall, Partial Rank Correlation, Biometrika 32, 1942; the same formula, here of Spearman's.
+    """
+    pairs = ((metric, accuracy), (metric, cost), (accuracy, cost))
+    both, first, second = (rank_correlation(a, b).spearman for a, b in pairs)
+    left = (1 - first**2) * (1 - second**2)
+    return (both - first * second) / math.sqrt(left) if left > 1e-9 else None
 
 
 if __name__ == "__main__":

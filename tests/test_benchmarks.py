@@ -16,6 +16,7 @@ from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
 from paretonas.space import Architecture, spaces
+from paretonas.space.nasbench import CELL_OPS, MACRO_OPS
 from paretonas.strategy import strategies
 from paretonas.training import recipes
 from paretonas.training.data import Split
@@ -23,8 +24,8 @@ from paretonas.trial import State, Trial
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-ablations, load, throughput, timing, timing_drift = map(
-    importlib.import_module, ("ablations", "load", "throughput", "timing", "timing_drift")
+ablations, load, proxies, throughput, timing, timing_drift = map(
+    importlib.import_module, ("ablations", "load", "proxies", "throughput", "timing", "timing_drift")
 )
 
 
@@ -338,3 +339,47 @@ def test_throughput_prints_and_keeps_what_was_measured(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(("step", "share"), [(0, 0.0), (5, 0.5), (10, 0.975528), (50, 0.5), (100, 0.0)])
 def test_learning_rate_rises_and_falls_as_the_recipes(step, share):
     assert throughput.learning_rate_share(step, 100, 0.1) == pytest.approx(share, abs=1e-6)
+
+
+# Zero-cost metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "key"),
+    [
+        ("nasbench201", "ops", lambda spec: [CELL_OPS.index(op) for op in spec.edges]),
+        ("nasbench-macro", "arch", lambda spec: "".join(str(MACRO_OPS.index(op)) for op in spec.layers)),
+    ],
+)
+def test_sampled_networks_come_with_their_own_accuracies(real_data, name, column, key):
+    file, metric = proxies.TABLES[name]
+    table = pq.read_table(real_data / "nas_tables" / file, columns=[column, metric]).to_pydict()
+    found = list(proxies.sample(name, real_data / "nas_tables", 5, seed=1))
+    assert len({spec for spec, _, _ in found}) == 5
+    for spec, accuracy, costs in found:
+        assert accuracy == table[metric][table[column].index(key(spec))]
+        assert costs == {"params": spec_cost(spec, 32, 10).params, "macs": spec_cost(spec, 32, 10).macs}
+
+
+def test_metrics_are_told_of_all_networks_and_of_the_best_fifth(capsys):
+    metrics = (*proxies.ZERO_COST, *proxies.COSTS)
+    # a metric that finds out the bad networks and says nothing of the best ten of fifty
+    rows = [
+        {"space": space, "accuracy": float(i), **dict.fromkeys(metrics, float(min(i, 40)))}
+        for space in proxies.TABLES
+        for i in range(50)
+    ]
+    proxies.report(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 2 * len(metrics)
+    all_networks, best = lines[2].split("|")[3:6], lines[2].split("|")[6:9]
+    assert all_networks[0].startswith(" +1.00 (+0.98 to ")
+    assert all_networks[2] == " strong, more is better "
+    assert best[0] == " +0.00 (+0.00 to +0.00) "
+    assert best[2] == " no evidence that it tells anything "
+
+
+def test_correlation_at_equal_macs_is_what_is_computed_by_hand():
+    metric, accuracy, macs = [1, 3, 2, 5, 4], [1, 2, 3, 4, 5], [2, 1, 4, 3, 5]  # 0.8, 0.3 and 0.8 of two each
+    assert proxies.at_equal(macs, metric, accuracy) == pytest.approx(0.56 / (0.91 * 0.36) ** 0.5)
+    assert proxies.at_equal(macs, macs, accuracy) is None
