@@ -7,7 +7,7 @@ device; an accuracy under the spec, the data, the recipe, the fidelity and the s
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,6 +89,7 @@ class Evaluator:
 
         Raises:
             TrainingError: One is not a finite number.
+            StoreError: A damaged row.
         """
         key = {"spec": spec_hash(spec), "data": self.data.digest, "seed": self._seed, "images": PROXY_IMAGES}
         known = self._cache.get("proxies", key)
@@ -101,7 +102,8 @@ class Evaluator:
                 model = build(spec, len(self.data.classes), self.data.channels)
             known = zero_cost(model, images, torch.as_tensor(few.labels))
             self._cache.put("proxies", key, known)
-        return {name: float(value) for name, value in known.items()}
+        _check_numbers("metrics of an untrained network", spec, known)
+        return known
 
     def latency(self, spec: Spec, protocol: TimingProtocol = SCREEN) -> Latency:
         """The latency of one image through a network of `spec`; measured if the cache does not know it.
@@ -134,10 +136,8 @@ class Evaluator:
             StoreError: A damaged row.
         """
         known = self._cache.get("accuracy", self._accuracy_key(spec, fidelity))
-        if known is not None and not ("accuracy" in known and all(isinstance(v, int | float) for v in known.values())):
-            raise StoreError(
-                f"A stored training holds numbers and an accuracy, but that of {spec_hash(spec)} is {known}."
-            )
+        if known is not None:
+            _check_numbers("a training", spec, known, ("accuracy",))
         return known
 
     def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
@@ -187,6 +187,12 @@ class Evaluator:
             "fidelity": fidelity,
             "seed": self._seed,
         }
+
+
+def _check_numbers(what: str, spec: Spec, known: Mapping[str, object], needed: Sequence[str] = ()) -> None:
+    if not (set(needed) <= known.keys() and all(isinstance(value, int | float) for value in known.values())):
+        names = f" and {', '.join(needed)}" if needed else ""
+        raise StoreError(f"What is stored of {what} is numbers{names}, but of {spec_hash(spec)} it is {dict(known)}.")
 
 
 def calibration(device: Device, input_shape: tuple[int, ...], folder: Path, cache: Cache) -> float:

@@ -7,6 +7,7 @@ import torch
 
 import paretonas.evaluate as module
 from paretonas.device import parse_device
+from paretonas.errors import StoreError
 from paretonas.evaluate import Evaluator
 from paretonas.network.zoo import zoo_spec
 from paretonas.store import Store
@@ -58,3 +59,14 @@ def test_proxies_depend_on_the_seed_alone(data, tmp_path):
     assert _evaluator(Store(tmp_path / "b.db"), data, tmp_path).proxies(spec) == first
     torch.manual_seed(5)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("proxies", {"synflow": "large"}), ("accuracy", {"train_loss": 0.1})])
+def test_damaged_rows_are_refused(kind, value, data, tmp_path, monkeypatch):
+    evaluator = Evaluator(
+        Store(tmp_path / "s.db"), parse_device("onnxruntime"), tmp_path, data, recipes.create("search")
+    )
+    spec = zoo_spec("mnasnet-a1", 0.25, 16)
+    monkeypatch.setattr(evaluator._cache, "get", lambda asked, key: value if asked == kind else None)
+    with pytest.raises(StoreError, match="is numbers"):
+        evaluator.proxies(spec) if kind == "proxies" else evaluator.trained(spec, 1.0)
