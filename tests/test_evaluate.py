@@ -67,6 +67,6 @@ def test_damaged_rows_are_refused(kind, value, data, tmp_path, monkeypatch):
         Store(tmp_path / "s.db"), parse_device("onnxruntime"), tmp_path, data, recipes.create("search")
     )
     spec = zoo_spec("mnasnet-a1", 0.25, 16)
-    monkeypatch.setattr(store, "get", lambda asked, key: value if asked == kind else None)
+    monkeypatch.setattr(evaluator._cache, "get", lambda asked, key: value if asked == kind else None)
     with pytest.raises(StoreError, match="is numbers"):
         evaluator.proxies(spec) if kind == "proxies" else evaluator.trained(spec, 1.0)
