@@ -27,16 +27,16 @@ from strategies import contests, read_runs
 from paretonas.compare import Contest, Run, run
 
 RANDOM = "random"
+RATES = (0.00035, 0.0008, 0.002, 0.005)
+"""The published one, that which the AmoebaNet paper found best for the controller, and larger ones."""
 SETTINGS = (
     RANDOM,
-    "ppo:lr=0.00035",
-    "ppo:lr=0.0008",
-    "ppo:lr=0.002",
-    "ppo:lr=0.005",
+    *(f"ppo:lr={rate},entropy=1e-5,standardize=false" for rate in RATES),
+    "ppo",
     "reinforce:lr=0.0006",
     "reinforce:lr=0.01",
 )
-"""The first of either are as published; 8e-4 is the rate that the AmoebaNet paper found best for the controller."""
+"""Of PPO, the learning rate alone, then our defaults."""
 CONTESTS = ("nb201", "nb201-proxy", "macro", "nb201-pixel3")
 COUNTS = (100, 200, 500)
 PART = 100

@@ -37,7 +37,7 @@ OWN = (
     "regularized-evolution:population=20,tournament=5",
     "reinforce:batch=10,lr=0.01",
     "ppo",
-    "ppo:lr=0.00035",
+    "ppo:lr=0.00035,entropy=1e-5,standardize=false",
     "nsga2",
     "surrogate",
 )

@@ -113,6 +113,20 @@ class Baseline:
         return reward - before
 
 
+def standardized(advantages: Tensor) -> Tensor:
+    """Mean 0 and deviation 1; zeros if all are equal, up to rounding.
+
+    Args:
+        advantages: (n, 1).
+
+    >>> standardized(torch.tensor([[0.1], [0.3]])).flatten().tolist()
+    [-1.0, 1.0]
+    """
+    centred = advantages - advantages.mean()
+    deviation = centred.square().mean().sqrt()
+    return centred / deviation if deviation > 1e-6 else torch.zeros_like(centred)
+
+
 class ControllerStrategy(Strategy):
     """Proposes what a controller draws, and updates it after every batch of usable trials.
 
@@ -127,6 +141,7 @@ class ControllerStrategy(Strategy):
         epochs: Steps an update.
         entropy: Weight of the mean entropy of the decisions.
         baseline_decay: Of the moving average of rewards.
+        standardize: Whether the advantages of a batch are given mean 0 and deviation 1.
     """
 
     def __init__(
@@ -141,6 +156,7 @@ class ControllerStrategy(Strategy):
         epochs: int,
         entropy: float,
         baseline_decay: float,
+        standardize: bool,
     ):
         self._space, self._seed, self._loss = space, seed, loss
         self._size, self._epochs, self._entropy = batch, epochs, entropy
@@ -148,7 +164,7 @@ class ControllerStrategy(Strategy):
             torch.manual_seed(generator(seed, 0, "init").getrandbits(63))
             self._controller = Controller([len(d.choices) for d in space.decisions], hidden)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=lr)
-        self._baseline = Baseline(baseline_decay)
+        self._baseline, self._standardize = Baseline(baseline_decay), standardize
         self._batch: list[Trial] = []
         self._counter = AskCounter()
 
@@ -175,6 +191,8 @@ class ControllerStrategy(Strategy):
         choices = torch.tensor([trial.architecture.choices for trial in self._batch])  # (n, decisions)
         old = torch.tensor([trial.context["log_probs"] for trial in self._batch])  # (n, decisions)
         advantage = self._baseline.advantages(self._batch)  # (n, 1)
+        if self._standardize:
+            advantage = standardized(advantage)
         for _ in range(self._epochs):
             log_probs, entropies = self._controller(choices)  # (n, decisions) each
             loss = self._loss(log_probs, old, advantage) - self._entropy * entropies.mean()

@@ -3,10 +3,12 @@
 Source: Zoph et al., Learning Transferable Architectures for Scalable Image Recognition, CVPR 2018, appendix A: learning
 rate 3.5e-4, entropy weight 1e-5, moving average baseline .95, 20 architectures an update. Tan et al., MnasNet, CVPR
 2019, section 5.
-Differs: the learning rate is 5e-3 by default, for searches of hundreds of trials. The published one is for the 20,000
-of NASNet (`ppo:lr=0.00035`): Adam moves a weight by about the learning rate a step, whatever the scale of the rewards,
-and 500 trials make 100 steps: weights that began within .1 move by .035 or less. Real et al. (AAAI 2019) found 8e-4 the
-best of 8 rates for the same controller.
+Differs: the defaults are for searches of hundreds of trials, not for the 20,000 of NASNet. The learning rate is 5e-3:
+Adam moves a weight by about the learning rate a step, whatever the scale of the rewards, and 500 trials make 100 steps,
+in which the published rate moves weights that began within .1 by .035 or less; Real et al. (AAAI 2019) found 8e-4 the
+best of 8 rates for the same controller. The advantages of a batch are standardized, and the entropy weight is .1, which
+in that unit keeps the controller from settling on what it happened to meet first. As published:
+`ppo:lr=0.00035,entropy=1e-5,standardize=false`.
 Ours, as neither paper states them: the clip of .2 (that of the PPO paper, Schulman et al. 2017), 4 epochs an update,
 the whole batch as the minibatch, the ratio clipped decision by decision, Adam, gradients clipped to norm 1.
 """
@@ -30,13 +32,14 @@ class PPO:
     """An LSTM controller updated by PPO after every `batch` usable trials.
 
     Args:
-        lr: Adam's learning rate. Published: 3.5e-4, for 20,000 trials.
+        lr: Adam's learning rate. Published: 3.5e-4.
         hidden: Units of the LSTM.
         batch: Architectures an update.
         epochs: Passes over the batch an update.
         clip: Largest change of a decision's probability ratio that is rewarded.
-        entropy: Weight of the mean entropy of the decisions.
+        entropy: Weight of the mean entropy of the decisions. Published: 1e-5.
         baseline_decay: Of the moving average of rewards.
+        standardize: Whether the advantages of a batch are given mean 0 and deviation 1. Published: not.
 
     Raises:
         UsageError: A value out of range.
@@ -47,14 +50,17 @@ class PPO:
     batch: int = 20
     epochs: int = 4
     clip: float = 0.2
-    entropy: float = 1e-5
+    entropy: float = 0.1
     baseline_decay: float = 0.95
+    standardize: bool = True
 
     def __post_init__(self) -> None:
         if min(self.hidden, self.batch, self.epochs) < 1 or not 0 < self.clip < 1 or not self.lr > 0:
             raise UsageError(f"`hidden, batch, epochs >= 1`, `0 < clip < 1` and `lr > 0` must hold, but got {self}.")
         if not 0 <= self.baseline_decay < 1 or self.entropy < 0:
             raise UsageError(f"`0 <= baseline_decay < 1` and `entropy >= 0` must hold, but got {self}.")
+        if self.standardize and self.batch < 2:
+            raise UsageError(f"To standardize advantages, `batch >= 2` must hold, but got {self}.")
 
     def start(self, space: SearchSpace, seed: int) -> Strategy:
         """Begin a search."""
@@ -68,6 +74,7 @@ class PPO:
             epochs=self.epochs,
             entropy=self.entropy,
             baseline_decay=self.baseline_decay,
+            standardize=self.standardize,
         )
 
 

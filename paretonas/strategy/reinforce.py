@@ -57,6 +57,7 @@ class Reinforce:
             epochs=1,
             entropy=self.entropy,
             baseline_decay=self.baseline_decay,
+            standardize=False,
         )
 
 

@@ -7,7 +7,7 @@ import torch
 
 from paretonas.errors import UsageError
 from paretonas.strategy import strategies
-from paretonas.strategy.controller import Baseline, Controller
+from paretonas.strategy.controller import Baseline, Controller, standardized
 from paretonas.strategy.ppo import PPO, ppo_loss
 from paretonas.testing.strategy import TOY_SPACE, ended, run
 
@@ -34,11 +34,10 @@ def test_controller_has_the_published_initial_weights():
     assert float(weights.std()) == pytest.approx(0.2 / math.sqrt(12), rel=0.02)
 
 
-def test_options_are_the_published_ones_but_for_the_learning_rate():
-    options = PPO()
-    assert (options.hidden, options.batch) == (100, 20)
-    assert (options.entropy, options.baseline_decay) == (1e-5, 0.95)
-    assert strategies.create("ppo:lr=0.00035") == PPO(lr=3.5e-4)
+def test_published_options_can_be_written():
+    options = strategies.create("ppo:lr=0.00035,entropy=1e-5,standardize=false")
+    assert (options.lr, options.entropy, options.standardize) == (3.5e-4, 1e-5, False)
+    assert (options.hidden, options.batch, options.baseline_decay) == (100, 20, 0.95)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -66,7 +65,12 @@ def test_advantage_is_the_reward_minus_the_moving_average_before_it():
     assert found == pytest.approx([0.0, 0.4, -0.4])  # baselines 0.4, 0.4, 0.6
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"clip": 1.0}, {"lr": 0.0}, {"baseline_decay": 1.0}])
+def test_standardized_advantages_of_one_value_are_zero():
+    assert standardized(torch.full((3, 1), 0.1)).tolist() == [[0.0]] * 3
+    assert standardized(torch.tensor([[0.7]])).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": 1}, {"clip": 1.0}, {"lr": 0.0}, {"baseline_decay": 1.0}])
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError):
         PPO(**wrong)
