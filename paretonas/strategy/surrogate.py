@@ -1,8 +1,9 @@
 """A model of what was told picks what to try next: Bayesian optimization over the decisions.
 
-A Gaussian process over the decisions predicts every goal, by rank, with its uncertainty. Of many candidates, mutants of
-the best trials and fresh samples, the one is proposed that promises the largest expected improvement: of the reward, or
-of the front's hypervolume where there are several goals. What was proposed before is never proposed again.
+A Gaussian process over the decisions predicts every goal with its uncertainty: what rises, such as accuracy, by rank;
+what falls, such as latency, as it is. Of many candidates, mutants of the best trials and fresh samples, the one is
+proposed that promises the largest expected improvement: of the reward, or of the front's hypervolume where there are
+several goals. What was proposed before is never proposed again.
 
 Source: ours, from known parts. Expected improvement: Jones et al., Efficient Global Optimization of Expensive Black-Box
 Functions, Journal of Global Optimization 13, 1998. Expected hypervolume improvement: Emmerich et al., Single- and
@@ -28,7 +29,7 @@ from paretonas.objective import front
 from paretonas.objective.goals import RISING, Goals
 from paretonas.space import Architecture, SearchSpace, Spec
 from paretonas.strategy.acquisition import hypervolume_improvement
-from paretonas.strategy.gaussian import Floats, Kernel, Posterior, fit_kernel, normal_scores, one_hot
+from paretonas.strategy.gaussian import Floats, Kernel, Posterior, Rows, encode, fit_kernel, normal_scores
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
 from paretonas.trial import Proposal, Trial
 
@@ -85,8 +86,11 @@ class _Surrogate(Strategy):
         self._seen: set[Spec] = set()
         self._known: set[tuple[int, ...]] = set()
         self._pending: dict[int, tuple[int, ...]] = {}
-        self._models = [Model(self._views, options.evidence) for _ in self._goals.metrics]
-        self._bounded = [Model(self._views, options.evidence) for _ in self._goals.limits]
+        self._models = [
+            Model(self._computed if metric in RISING else self._written, options.evidence)
+            for metric in self._goals.metrics
+        ]
+        self._bounded = [Model(self._written, options.evidence) for _ in self._goals.limits]
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []
@@ -148,28 +152,29 @@ class _Surrogate(Strategy):
             return [choices[i] for i in front(values.tolist())]
         return [choices[i] for i in np.argsort(-self._models[0].values, kind="stable")[:PARENTS]]
 
-    def _views(self, choices: Sequence[tuple[int, ...]]) -> tuple[Floats, ...]:
-        """One-hot rows of what is written, and of what stands for all that compute the same, if anything does."""
-        written = one_hot(choices, self._sizes)
-        if self._space.representative is None:
-            return (written,)
-        return written, one_hot([self._space.canonical(one) for one in choices], self._sizes)
+    def _written(self, choices: Sequence[tuple[int, ...]]) -> Rows:
+        """What is built decides latency and cost."""
+        return encode(choices, [decision.choices for decision in self._space.decisions])
+
+    def _computed(self, choices: Sequence[tuple[int, ...]]) -> Rows:
+        """What is computed decides accuracy: architectures that compute the same are one."""
+        return self._written([self._space.canonical(one) for one in choices])
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
-        x = self._views(candidates)
         pending = list(self._pending.values())
-        scores = np.stack([normal_scores(model.values) for model in self._models], axis=1)  # (n, goals)
-        predicted = [model.predict(x, normal_scores, pending) for model in self._models]
-        means, deviations = (np.stack(parts, axis=1) for parts in zip(*predicted, strict=True))  # (candidates, goals)
-        worst = [WORST[metric in RISING] for metric in self._goals.metrics]
-        reference = np.array(
-            [np.quantile(part, q) for part, q in zip(scores[: self._options.initial].T, worst, strict=True)]
-        )
+        is_rising = [metric in RISING for metric in self._goals.metrics]
+        scales: list[Scale] = [normal_scores if rises else np.asarray for rises in is_rising]
+        parts = list(zip(self._models, scales, strict=True))
+        scores = np.stack([scale(model.values) for model, scale in parts], axis=1)  # (n, goals)
+        predicted = [model.predict(candidates, scale, pending) for model, scale in parts]
+        means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (candidates, goals)
+        start = scores[: self._options.initial].T
+        reference = np.array([np.quantile(part, WORST[rises]) for part, rises in zip(start, is_rising, strict=True)])
         best = scores[front([tuple(row) for row in scores])]
         found = hypervolume_improvement(means, deviations, best, reference)
         for model, limit in zip(self._bounded, self._goals.limits, strict=True):
             if len(model.values) >= 2:
-                mean, deviation = model.predict(x, partial(_excess, limit.bound), pending)
+                mean, deviation = model.predict(candidates, partial(_excess, limit.bound), pending)
                 found = found * special.ndtr(-mean / deviation)
         return found
 
@@ -204,19 +209,16 @@ def _excess(bound: float, values: Floats) -> Floats:
 class Model:
     """Values of architectures, and a Gaussian process that is fitted to them as they grow.
 
-    Architectures that compute the same share their accuracy, but not their latency; so the process sees what is written
-    or what it stands for, whichever makes the values likelier.
-
     Args:
-        views: Architectures to one-hot rows, (n, k) each.
+        encoding: Choices to what the process sees.
         most: Values that are taken in at most.
     """
 
-    def __init__(self, views: Callable[[Sequence[tuple[int, ...]]], tuple[Floats, ...]], most: int):
-        self._views, self._most = views, most
+    def __init__(self, encoding: Callable[[Sequence[tuple[int, ...]]], Rows], most: int):
+        self._encoding, self._most = encoding, most
         self.choices: list[tuple[int, ...]] = []
         self._values: list[float] = []
-        self._fitted: tuple[int, int, Kernel] | None = None
+        self._fitted: tuple[int, Kernel] | None = None
 
     def add(self, choices: tuple[int, ...], value: float) -> None:
         """Take in one more."""
@@ -228,23 +230,25 @@ class Model:
         """(n,), in the order in which they came."""
         return np.array(self._values)
 
-    def predict(self, x: tuple[Floats, ...], scale: Scale, pending: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
-        """Mean and standard deviation at `x`.
+    def predict(
+        self, candidates: Sequence[tuple[int, ...]], scale: Scale, pending: Sequence[tuple[int, ...]]
+    ) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the candidates.
 
         Args:
-            x: (m, k) one-hot, in each view.
+            candidates: Choices of m architectures.
             scale: Values to what is modelled, such as their ranks.
             pending: Choices of what was asked for and not told.
         """
-        (view, kernel), y = self._kernel(scale), scale(self.values)
+        kernel, y = self._kernel(scale), scale(self.values)
         used = self._used(y, self._most)
-        seen, mean = self._views([self.choices[i] for i in used])[view], float(y[used].mean())
-        posterior = Posterior(kernel, seen, y[used] - mean, self._views(pending)[view])
-        found, deviation = posterior.predict(x[view])
+        seen, mean = self._encoding([self.choices[i] for i in used]), float(y[used].mean())
+        posterior = Posterior(kernel, seen, y[used] - mean, self._encoding(pending))
+        found, deviation = posterior.predict(self._encoding(candidates))
         return found + mean, deviation
 
-    def _kernel(self, scale: Scale) -> tuple[int, Kernel]:
-        """View and kernel, fitted to as many of the first values as the last step of growth had, whenever asked for."""
+    def _kernel(self, scale: Scale) -> Kernel:
+        """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
         n = 2
         while (more := max(n + 1, int(n * GROWTH))) <= len(self._values):
             n = more
@@ -252,10 +256,8 @@ class Model:
             y = scale(self.values[:n])
             used = self._used(y, FITTED)
             part = y[used] - y[used].mean()
-            fits = [fit_kernel(x, part) for x in self._views([self.choices[i] for i in used])]
-            view = max(range(len(fits)), key=lambda i: fits[i][0])
-            self._fitted = n, view, fits[view][1]
-        return self._fitted[1:]
+            self._fitted = n, fit_kernel(self._encoding([self.choices[i] for i in used]), part)
+        return self._fitted[1]
 
     def _used(self, y: Floats, most: int) -> NDArray[np.intp]:
         """Indices of the best half and the latest half, if there are too many."""

@@ -9,36 +9,49 @@ from paretonas.errors import UsageError
 from paretonas.objective import hypervolume
 from paretonas.space import Decision, ForeignSpec, SearchSpace
 from paretonas.strategy.acquisition import expected_improvement, hypervolume_improvement
-from paretonas.strategy.gaussian import NOISES, Kernel, Posterior, fit_kernel, normal_scores, one_hot
+from paretonas.strategy.gaussian import NOISES, Kernel, Posterior, encode, fit_kernel, normal_scores
 from paretonas.strategy.random import RandomSearch
 from paretonas.strategy.surrogate import Model, Surrogate
 from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
 from paretonas.trial import State
 
+OFFERS = [("a", "b"), ("c", "d", "e")]
+
 
 def test_covariance_falls_with_the_number_of_decisions_that_differ():
-    x = one_hot([[0, 0], [0, 1], [1, 2]], [2, 3])
-    assert Kernel(2.0, 0.1).covariance(x, x)[0] == pytest.approx([1.0, math.exp(-0.5), math.exp(-1.0)])
+    x = encode([[0, 0], [0, 1], [1, 2]], OFFERS)
+    found = Kernel(2.0, math.inf, 0.1).covariance(*x.distances(x))
+    assert found[0] == pytest.approx([1.0, math.exp(-0.5), math.exp(-1.0)])
+
+
+def test_covariance_falls_further_where_choices_were_exchanged_and_not_only_their_places():
+    alike = ("conv", "pool", "none")
+    x = encode([[0, 1, 1], [1, 0, 1], [0, 2, 1]], [alike, alike, ("conv", "pool")])  # the third offers other things
+    differing, exchanged = x.distances(x)
+    assert differing[0].tolist() == [0.0, 2.0, 1.0]
+    assert exchanged[0].tolist() == [0.0, 0.0, 1.0]
+    found = Kernel(2.0, 4.0, 0.1).covariance(differing, exchanged)
+    assert found[0] == pytest.approx([1.0, math.exp(-1.0), math.exp(-0.75)])
 
 
 def test_posterior_is_that_of_the_textbook():
-    x, new = one_hot([[0, 0], [1, 1]], [2, 3]), one_hot([[0, 1]], [2, 3])
+    x, new = encode([[0, 0], [1, 1]], OFFERS), encode([[0, 1]], OFFERS)
     y = np.array([1.0, -2.0])
-    kernel = Kernel(1.0, 0.25)
+    kernel = Kernel(1.0, math.inf, 0.25)
     a, b = math.exp(-2), math.exp(-1)  # between the two; from either to the new one
     inverse = np.linalg.inv(np.array([[1.25, a], [a, 1.25]]))
     k = np.array([b, b])
-    mean, deviation = Posterior(kernel, x, y, one_hot([], [2, 3])).predict(new)
+    mean, deviation = Posterior(kernel, x, y, encode([], OFFERS)).predict(new)
     scale = y @ inverse @ y / 2
     assert mean[0] == pytest.approx(k @ inverse @ y)
     assert deviation[0] == pytest.approx(math.sqrt(scale * (1 - k @ inverse @ k)))
 
 
 def test_pending_architectures_shrink_the_uncertainty_and_leave_the_mean():
-    x, new = one_hot([[0, 0], [1, 1]], [2, 3]), one_hot([[0, 1], [1, 2]], [2, 3])
+    x, new = encode([[0, 0], [1, 1]], OFFERS), encode([[0, 1], [1, 2]], OFFERS)
     y = np.array([1.0, -2.0])
-    alone = Posterior(Kernel(1.0, 0.1), x, y, one_hot([], [2, 3])).predict(new)
-    beside = Posterior(Kernel(1.0, 0.1), x, y, one_hot([[0, 2]], [2, 3])).predict(new)
+    alone = Posterior(Kernel(1.0, 6.0, 0.1), x, y, encode([], OFFERS)).predict(new)
+    beside = Posterior(Kernel(1.0, 6.0, 0.1), x, y, encode([[0, 2]], OFFERS)).predict(new)
     assert beside[0] == pytest.approx(alone[0])
     assert (beside[1] < alone[1]).all()
 
@@ -46,12 +59,29 @@ def test_pending_architectures_shrink_the_uncertainty_and_leave_the_mean():
 def test_kernel_is_fitted_to_how_rough_the_values_are():
     rng = np.random.default_rng(0)
     choices = rng.integers(0, 3, (120, 6))
-    x = one_hot(choices, [3] * 6)
+    x = encode(choices, [[f"{i}{j}" for j in range(3)] for i in range(6)])
     smooth = normal_scores(choices @ np.arange(1.0, 7.0))
     rough = normal_scores((choices[:, 0] + choices[:, 1] + choices[:, 2]) % 3 + 0.01 * choices[:, 3])
-    (_, of_smooth), (_, of_rough) = fit_kernel(x, smooth), fit_kernel(x, rough)
-    assert of_smooth.length > of_rough.length
-    assert fit_kernel(x, normal_scores(rng.normal(size=120)))[1].noise == max(NOISES) > of_smooth.noise
+    of_smooth, of_rough = fit_kernel(x, smooth), fit_kernel(x, rough)
+    assert 1 / of_smooth.length + 1 / of_smooth.exchange < 0.1 < 1 / of_rough.length + 1 / of_rough.exchange
+    assert fit_kernel(x, normal_scores(rng.normal(size=120))).noise == max(NOISES) > of_smooth.noise
+
+
+def test_kernel_is_the_same_in_another_unit():
+    rng = np.random.default_rng(0)
+    choices, latency = rng.integers(0, 3, (60, 6)), rng.random(60)
+    x = encode(choices, [range(3)] * 6)
+    assert fit_kernel(x, 1e-6 * (latency - latency.mean())) == fit_kernel(x, 1e9 * (latency - latency.mean()))
+
+
+def test_kernel_learns_whether_it_matters_where_a_choice_is_made():
+    rng = np.random.default_rng(0)
+    choices = rng.integers(0, 4, (80, 8))
+    x = encode(choices, [range(4)] * 8)
+    wherever = np.array([0.0, 1.0, 5.0, 2.0])[choices].sum(1)
+    somewhere = choices @ np.array([1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0, -4.0])
+    kernels = [fit_kernel(x, values - values.mean()) for values in (wherever, somewhere)]
+    assert kernels[0].exchange / kernels[0].length < kernels[1].exchange / kernels[1].length == math.inf
 
 
 def test_equal_values_get_equal_scores():
@@ -84,26 +114,26 @@ def test_hypervolume_improvement_without_uncertainty_is_the_gain():
 
 
 def test_model_keeps_the_best_and_the_latest_values():
-    model = Model(lambda choices: (one_hot(choices, [2, 2]),), 4)
+    model = Model(lambda choices: encode(choices, [range(2)] * 2), 4)
     for value in (0.0, 9.0, 1.0, 8.0, 2.0, 3.0):
         model.add((0, 0), value)
     assert model._used(model.values, 4).tolist() == [1, 3, 4, 5]
 
 
-@pytest.mark.parametrize("sees_written", [True, False])
-def test_a_model_sees_what_is_written_or_what_it_stands_for_as_the_values_have_it(sees_written):
-    sizes, rng = [4, 4, 4], np.random.default_rng(0)
-
-    def views(choices):
-        return one_hot(choices, sizes), one_hot([(c[0], 0, 0) if c[0] < 2 else c for c in choices], sizes)
-
-    model, choices = Model(views, 500), rng.integers(0, 4, (60, 3))
-    for a, b, c in choices:
-        is_dead = a < 2 and not sees_written
-        model.add((a, b, c), float(a + (0 if is_dead else b + 0.3 * c)))
-    assert model._kernel(normal_scores)[0] == (0 if sees_written else 1)
-    mean, _ = model.predict(views([(0, 1, 2), (0, 3, 0)]), normal_scores, [])
-    assert (mean[0] == pytest.approx(mean[1])) is not sees_written
+def test_architectures_that_compute_the_same_share_their_accuracy_and_not_their_latency():
+    decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(3))
+    space = SearchSpace("dead", decisions, lambda v: ForeignSpec(f"toy:{v}"), lambda c: (c[0], c[1], 0))
+    strategy = Surrogate(goals="accuracy+latency_ms").start(space, 0)
+    for told, proposal in enumerate(strategy.ask(20)):
+        a, b, c = proposal.architecture.choices
+        trial = ended(proposal, 0.1 * a + 0.01 * b, told)
+        strategy.tell([replace(trial, metrics={"accuracy": 0.1 * a + 0.01 * b, "latency_ms": 1.0 + a + 5 * c})])
+    (accuracy, deviation), (latency, _) = (
+        model.predict([(2, 1, 0), (2, 1, 2)], np.asarray, []) for model in strategy._models
+    )
+    assert accuracy[0] == accuracy[1]
+    assert deviation[0] == deviation[1]
+    assert latency == pytest.approx([-3.0, -13.0], abs=1.5)
 
 
 def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
