@@ -9,8 +9,12 @@ import altair as alt
 
 PANEL, HEIGHT = 460, 320
 """Of a panel, in pixels."""
-SKIPPED = 10
-"""The first evaluations are left out of the vertical axis: nobody has found anything yet."""
+SKIPPED = 10, 0.05
+"""So many evaluations, or such a share of all, are left out of the vertical axis: nobody has found anything yet."""
+FEW = 5
+"""The bands of more strategies than these are paler, as they cover each other."""
+LONGEST_NAME = 330
+"""Of a strategy in the legend, in pixels."""
 
 
 def comparison_figure(found: Mapping[str, Any]) -> alt.HConcatChart:
@@ -22,7 +26,8 @@ def comparison_figure(found: Mapping[str, Any]) -> alt.HConcatChart:
     panels = [_panel(found, None, f"best {found['judge']} so far")]
     if found["latency"]:
         panels.append(_panel(found, "hypervolume", f"share of the front's hypervolume ({found['latency']})"))
-    seeds = max(one["seeds"] for one in found["strategies"].values())
+    counts = sorted({one["seeds"] for one in found["strategies"].values()})
+    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     title = f"{found['table']}: {found['metric']}, {seeds} seeds · lines: medians, bands: quartiles"
     chart: alt.HConcatChart = alt.hconcat(*panels).properties(title=title, background="white")
     return chart.configure_title(fontSize=13)
@@ -35,20 +40,24 @@ def _panel(found: Mapping[str, Any], part: str | None, title: str) -> alt.LayerC
         for i, (middle, low, high) in enumerate(zip(spread["median"], *spread["quartiles"], strict=True)):
             if middle is not None:
                 rows.append({"strategy": name, "evaluations": i + 1, "median": middle, "low": low, "high": high})
-    first = min(SKIPPED, found["trials"])
+    first = min(max(SKIPPED[0], int(SKIPPED[1] * found["trials"])), found["trials"])
     shown = [row["low"] for row in rows if row["evaluations"] == first]
     top = 1.0 if part else found["best"]
     scale = alt.Scale(domain=[min(shown, default=0.0), top], nice=False, clamp=True)
+    opacity = 0.15 if len(found["strategies"]) <= FEW else 0.05
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, found["trials"]], nice=False)),
         color=alt.Color(
             "strategy:N",
             title=None,
             sort=list(found["strategies"]),
-            legend=alt.Legend(orient="bottom", symbolOpacity=1),
+            scale=alt.Scale(scheme="tableau10" if len(found["strategies"]) <= 10 else "tableau20"),
+            legend=alt.Legend(orient="bottom", symbolOpacity=1, columns=2, labelLimit=LONGEST_NAME),
         ),
     )
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
+    band = base.mark_area(opacity=0.15 if len(found["strategies"]) <= FEW else 0.05).encode(
+        y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q"
+    )
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", scale=scale, title=title))
     layered: alt.LayerChart = (band + line).properties(width=PANEL, height=HEIGHT)
     return layered
