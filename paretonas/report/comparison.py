@@ -55,9 +55,7 @@ def _panel(found: Mapping[str, Any], part: str | None, title: str) -> alt.LayerC
             legend=alt.Legend(orient="bottom", symbolOpacity=1, columns=2, labelLimit=LONGEST_NAME),
         ),
     )
-    band = base.mark_area(opacity=0.15 if len(found["strategies"]) <= FEW else 0.05).encode(
-        y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q"
-    )
+    band = base.mark_area(opacity=opacity).encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(y=alt.Y("median:Q", scale=scale, title=title))
     layered: alt.LayerChart = (band + line).properties(width=PANEL, height=HEIGHT)
     return layered
