@@ -119,7 +119,7 @@ def standardized(advantages: Tensor) -> Tensor:
     Args:
         advantages: (n, 1).
 
-    >>> standardized(torch.tensor([[0.1], [0.3]])).flatten().tolist()
+    >>> standardized(torch.tensor([[1.0], [3.0]])).flatten().tolist()
     [-1.0, 1.0]
     """
     centred = advantages - advantages.mean()
