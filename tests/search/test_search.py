@@ -398,7 +398,7 @@ def test_a_damaged_stored_training_is_named(trained, timed, store, tmp_path, mon
     _run(replace(CONFIG, trials=1), store, tmp_path)
     get = store.get
     monkeypatch.setattr(store, "get", lambda kind, key: {"acc": "high"} if kind == "accuracy" else get(kind, key))
-    with pytest.raises(StoreError, match="numbers and an accuracy"):
+    with pytest.raises(StoreError, match="is numbers and accuracy"):
         _run(replace(CONFIG, name="again", trials=1), store, tmp_path)
 
 
