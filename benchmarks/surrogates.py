@@ -1,0 +1,384 @@
+"""Which model and which acquisition need the fewest evaluations? The comparison that led to `surrogate`.
+
+First what models foretell of a table after so many random evaluations: the rank correlation over rows left out, and
+over the better half of these. Then searches by some of them: how much of the gap to the front's hypervolume they close
+that random search leaves, or their regret. Results are kept; what is there already is not computed again.
+
+Usage: python benchmarks/surrogates.py TABLES OUTPUT [--seeds 10] [--trials 200] [--only CONTEST …]
+TABLES is a folder with nasbench201_cifar10.parquet, nas_bench_macro.parquet and fbnet_latency.parquet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from conditions import conditions, print_conditions, print_table, write_rows
+from scipy import stats
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+
+from paretonas.compare import Contest, Run, run
+from paretonas.compare.scores import best_so_far, hypervolume_share
+from paretonas.objective import front
+from paretonas.space import Decision, SearchSpace
+from paretonas.space.tabular import TabularSpec
+from paretonas.strategy.acquisition import hypervolume_improvement
+from paretonas.strategy.gaussian import NOISES, Floats, Kernel, Posterior, Rows, encode, fit_kernel, normal_scores
+from paretonas.strategy.surrogate import GROWTH
+
+NB201, MACRO, FBNET = "nasbench201_cifar10.parquet", "nas_bench_macro.parquet", "fbnet_latency.parquet"
+FINAL, PROXY = "cifar10_test_acc_200ep", "cifar10_valid_acc_12ep"
+COUNTS = (50, 100, 200, 500)
+INITIAL, CANDIDATES, LEFT_OUT = 20, 2000, 1000
+CHANCE = 100
+"""Random searches that are the measure."""
+
+Fit = Callable[[Rows, Floats], Kernel]
+"""Rows seen and their values with mean 0 -> the kernel of a Gaussian process."""
+Model = Callable[[Rows, Floats, Rows, int], Floats]
+"""Rows seen, their values with mean 0, rows to foretell, a seed -> their values."""
+
+
+# Models
+
+
+@dataclass(frozen=True)
+class LinearKernel(Kernel):
+    """Half of the covariance is linear in the decisions, of which there are `decisions`."""
+
+    decisions: float = 1.0
+
+    def covariance(self, differing: Floats, exchanged: Floats) -> Floats:
+        """Half `exp(-differing / length)`, half the share that is equal."""
+        found: Floats = (np.exp(-differing / self.length) + 1 - differing / self.decisions) / 2
+        return found
+
+
+@dataclass(frozen=True)
+class PairsKernel(Kernel):
+    """Bayesian linear regression on choices and on pairs of choices."""
+
+    decisions: float = 1.0
+
+    def covariance(self, differing: Floats, exchanged: Floats) -> Floats:
+        """Choices and pairs of choices in common, over how many there are."""
+        equal, all_of_them = self.decisions - differing, self.decisions * (self.decisions + 1) / 2
+        found: Floats = (equal + equal * (equal - 1) / 2) / all_of_them
+        return found
+
+
+def fit_places(x: Rows, y: Floats) -> Kernel:
+    """Ours without what is counted over decisions."""
+    return replace(fit_kernel(Rows(x.places, np.zeros((len(y), 1))), y), exchange=math.inf)
+
+
+def fit_linear(x: Rows, y: Floats) -> Kernel:
+    """Length and noise as without the linear part."""
+    fitted = fit_places(x, y)
+    return LinearKernel(fitted.length, math.inf, fitted.noise, float(x.places[0].sum()))
+
+
+def fit_pairs(x: Rows, y: Floats) -> Kernel:
+    """The noise under which the values are likeliest."""
+    decisions = float(x.places[0].sum())
+    distances = x.distances(x)
+
+    def likelihood(kernel: Kernel) -> float:
+        covariance = kernel.covariance(*distances) + kernel.noise * np.eye(len(y))
+        spread = float(y @ np.linalg.solve(covariance, y)) / len(y)
+        return -len(y) * math.log(spread) - float(np.linalg.slogdet(covariance)[1])
+
+    return max((PairsKernel(1.0, math.inf, noise, decisions) for noise in NOISES), key=likelihood)
+
+
+def gaussian_process(fit: Fit) -> Model:
+    """The model of a kernel."""
+    return lambda x, y, new, seed: posterior(fit(x, y), x, y, new)[0]
+
+
+def posterior(kernel: Kernel, x: Rows, y: Floats, new: Rows) -> tuple[Floats, Floats]:
+    """Mean and standard deviation."""
+    return Posterior(kernel, x, y, some(x, [])).predict(new)
+
+
+def some(x: Rows, indices: Sequence[int]) -> Rows:
+    """Some of the rows."""
+    chosen = np.asarray(indices, dtype=np.intp)
+    return Rows(x.places[chosen], x.counts[chosen])
+
+
+def forest(x: Rows, y: Floats, new: Rows, seed: int) -> Floats:
+    """100 trees."""
+    return _foretold([RandomForestRegressor(100, max_features=0.5, random_state=seed)], x, y, new)
+
+
+def boosting(x: Rows, y: Floats, new: Rows, seed: int) -> Floats:
+    """Five ensembles of 100 small trees on halves of the values."""
+    models = [GradientBoostingRegressor(subsample=0.5, max_depth=3, random_state=5 * seed + i) for i in range(5)]
+    return _foretold(models, x, y, new)
+
+
+def networks(x: Rows, y: Floats, new: Rows, seed: int) -> Floats:
+    """Five networks of two layers of 32."""
+    options = {"hidden_layer_sizes": (32, 32), "solver": "lbfgs", "alpha": 1e-2, "max_iter": 200}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # at the last iteration they are good enough
+        return _foretold([MLPRegressor(random_state=5 * seed + i, **options) for i in range(5)], x, y / y.std(), new)
+
+
+def _foretold(models: Sequence[Any], x: Rows, y: Floats, new: Rows) -> Floats:
+    seen, asked = (np.hstack([rows.places, rows.counts]) for rows in (x, new))
+    found: Floats = np.mean([model.fit(seen, y).predict(asked) for model in models], axis=0)
+    return found
+
+
+FITS: dict[str, Fit] = {
+    "GP, places and counts": fit_kernel,
+    "GP, places": fit_places,
+    "GP, linear and places": fit_linear,
+    "Bayesian linear, pairs": fit_pairs,
+}
+MODELS: dict[str, Model] = {
+    **{name: gaussian_process(fit) for name, fit in FITS.items()},
+    "random forest": forest,
+    "gradient boosting": boosting,
+    "small networks": networks,
+}
+"""Trees and networks see counts too."""
+
+
+# What they foretell
+
+
+@dataclass(frozen=True)
+class Question:
+    """A column of a table, seen in one way.
+
+    Args:
+        file: Parquet file of the table.
+        column: Whose values are foretold; a latency is to be small.
+        is_canonical: Whether architectures that compute the same are one.
+        is_ranked: Whether values enter as normal scores, or as they are.
+    """
+
+    file: Path
+    column: str
+    is_canonical: bool = False
+    is_ranked: bool = True
+
+    def read(self) -> tuple[Rows, Floats]:
+        """All rows and their values, to be maximized."""
+        space, rows, values = _table(self.file, self.column)
+        choices = [space.canonical(choices) if self.is_canonical else choices for choices in rows]
+        sign = -1.0 if self.column.startswith("lat_") else 1.0
+        return encode(choices, [decision.choices for decision in space.decisions]), sign * values
+
+
+def _table(file: Path, column: str) -> tuple[SearchSpace, list[tuple[int, ...]], Floats]:
+    if file.name != FBNET:
+        table = Contest(file, column).table
+        return table.space(), list(table.rows), np.array(table.column(column))
+    columns = pq.read_table(file, columns=["ops", column])  # 5000 of 1e21 architectures: no table to search
+    rows = [tuple(row) for row in columns["ops"].to_pylist()]
+    symbols = tuple(range(1 + max(map(max, rows))))
+    decisions = tuple(Decision(f"layer{i}", symbols) for i in range(len(rows[0])))
+    space = SearchSpace("fbnet", decisions, lambda values: TabularSpec("fbnet", tuple(map(str, values.values()))))
+    return space, rows, columns[column].to_numpy().astype(float)
+
+
+def questions(tables: Path) -> dict[str, Question]:
+    """Accuracy by rank and on canonical forms, latency as it is and as written; and each the other way."""
+    nb201, macro, fbnet = tables / NB201, tables / MACRO, tables / FBNET
+    return {
+        "NB201 accuracy": Question(nb201, FINAL, is_canonical=True),
+        "NB201 accuracy, as written": Question(nb201, FINAL),
+        "NB201 accuracy, unranked": Question(nb201, FINAL, is_canonical=True, is_ranked=False),
+        "NB201 proxy": Question(nb201, PROXY, is_canonical=True),
+        "Macro accuracy": Question(macro, "mean_acc"),
+        "NB201 Pixel 3": Question(nb201, "lat_pixel3_ms", is_ranked=False),
+        "NB201 Pixel 3, canonical": Question(nb201, "lat_pixel3_ms", is_canonical=True, is_ranked=False),
+        "NB201 Pixel 3, ranked": Question(nb201, "lat_pixel3_ms"),
+        "FBNet Pixel 3": Question(fbnet, "lat_pixel3_ms", is_ranked=False),
+        "FBNet Xeon 6226": Question(fbnet, "lat_gold_6226_ms", is_ranked=False),
+    }
+
+
+def foretold(x: Rows, values: Floats, is_ranked: bool, model: Model, n: int, seed: int) -> dict[str, float]:
+    """Spearman's correlation over rows left out and over their better half."""
+    order = np.random.default_rng(seed).permutation(len(values))
+    seen, rest = order[:n], order[-LEFT_OUT:]
+    y = normal_scores(values[seen]) if is_ranked else values[seen]
+    begin = time.perf_counter()
+    mean = model(some(x, seen), y - y.mean(), some(x, rest), seed)
+    better = values[rest] >= np.median(values[rest])
+    return {
+        "seconds": time.perf_counter() - begin,
+        "all": float(stats.spearmanr(mean, values[rest])[0]),
+        "better": float(stats.spearmanr(mean[better], values[rest][better])[0]),
+    }
+
+
+# Searches
+
+
+@dataclass(frozen=True)
+class Search:
+    """A loop around a model, over all rows of a table; the strategy has candidates, batches and limits beside.
+
+    Args:
+        model: Of every goal.
+        acquisition: `improvement` is the expected one, of the front's hypervolume where there is a latency; `thompson`
+            draws every candidate's value, and takes what is best by the draw, or improves the front most.
+        is_canonical: Whether accuracy sees architectures that compute the same as one.
+        is_ranked: Whether accuracy and latency enter as normal scores, or as they are.
+    """
+
+    model: str
+    acquisition: str = "improvement"
+    is_canonical: bool = True
+    is_ranked: tuple[bool, bool] = (True, False)
+
+    def run(self, contest: Contest, name: str, seed: int) -> Run:
+        """Rows in the order in which they were tried."""
+        columns = [contest.metric] + ([contest.latency] if contest.latency else [])
+        flags = zip(columns, (self.is_canonical, False), self.is_ranked, strict=False)
+        read = [Question(contest.file, column, canonical, ranked).read() for column, canonical, ranked in flags]
+        rng, total = np.random.default_rng(seed), len(read[0][1])
+        tried = rng.permutation(total)[:INITIAL].tolist()
+        seconds, kernels, fitted = [0.0] * INITIAL, [], 0
+        while len(tried) < contest.trials:
+            begin = time.perf_counter()
+            ys = [normal_scores(v[tried]) if r else v[tried] for (_, v), r in zip(read, self.is_ranked, strict=False)]
+            goals = [(some(x, tried), y - y.mean()) for (x, _), y in zip(read, ys, strict=True)]
+            if len(tried) >= GROWTH * fitted:
+                kernels, fitted = [FITS[self.model](*goal) for goal in goals], len(tried)
+            left = np.setdiff1d(np.arange(total), tried)
+            candidates = rng.choice(left, min(CANDIDATES, len(left)), replace=False)
+            found = [
+                posterior(kernel, *goal, some(x, candidates))
+                for kernel, goal, (x, _) in zip(kernels, goals, read, strict=True)
+            ]
+            means, deviations = (np.stack(part, axis=1) for part in zip(*found, strict=True))
+            y = np.stack(ys, axis=1)
+            gain = self._gain(y, means + y.mean(0), deviations, rng)
+            tried.append(int(candidates[np.argmax(gain)]))
+            seconds.append(time.perf_counter() - begin)
+        return Run(name, seed, tuple(tried), tuple(seconds))
+
+    def _gain(self, y: Floats, means: Floats, deviations: Floats, rng: np.random.Generator) -> Floats:
+        if self.acquisition == "thompson":
+            means, deviations = rng.normal(means, deviations), np.full_like(deviations, 1e-9)
+        worst = np.array([np.quantile(part, q) for part, q in zip(y[:INITIAL].T, (0.5, 0.1), strict=False)])
+        return hypervolume_improvement(means, deviations, y[front(y.tolist())], worst)
+
+
+SEARCHES = {
+    "GP, places and counts": Search("GP, places and counts"),
+    "… Thompson sampling": Search("GP, places and counts", acquisition="thompson"),
+    "… latency ranked too": Search("GP, places and counts", is_ranked=(True, True)),
+    "… nothing ranked": Search("GP, places and counts", is_ranked=(False, False)),
+    "… as written": Search("GP, places and counts", is_canonical=False),
+    "GP, places": Search("GP, places"),
+    "GP, places, as written, ranked": Search("GP, places", is_canonical=False, is_ranked=(True, True)),
+    "Bayesian linear, pairs": Search("Bayesian linear, pairs"),
+}
+
+
+def contests(tables: Path, trials: int) -> dict[str, Contest]:
+    """Where they search."""
+    nb201 = tables / NB201
+    return {
+        "nb201-pixel3": Contest(nb201, FINAL, latency="lat_pixel3_ms", trials=trials),
+        "nb201-raspi4": Contest(nb201, FINAL, latency="lat_raspi4_ms", trials=trials),
+        "nb201-proxy": Contest(nb201, PROXY, FINAL, trials=trials),
+    }
+
+
+# All of it
+
+
+def main(options: argparse.Namespace) -> None:
+    """Compute what is missing, then print tables."""
+    print_conditions(conditions())
+    options.output.mkdir(parents=True, exist_ok=True)
+    foretell(options)
+    search(options)
+
+
+def foretell(options: argparse.Namespace) -> None:
+    """Correlations of all models, to `foretold.parquet`."""
+    file = options.output / "foretold.parquet"
+    rows = pq.read_table(file).to_pylist() if file.exists() else []
+    made = {(r["question"], r["model"], r["evaluations"], r["seed"]) for r in rows}
+    for label, question in questions(options.tables).items():
+        x, values = question.read()
+        for key in ((label, name, n, seed) for name in MODELS for n in (50, 150) for seed in range(options.seeds)):
+            if key not in made:
+                found = foretold(x, values, question.is_ranked, MODELS[key[1]], *key[2:])
+                rows.append(dict(zip(("question", "model", "evaluations", "seed"), key, strict=True)) | found)
+        write_rows(rows, file)
+    means: dict[tuple[str, str], list[str]] = {}
+    for label in questions(options.tables):
+        for name in MODELS:
+            own = [r for r in rows if (r["question"], r["model"]) == (label, name)]
+            of = [[r[part] for r in own if r["evaluations"] == n] for n in (50, 150) for part in ("all", "better")]
+            means[label, name] = [f"{np.mean(values):.2f}" for values in of]
+    print("rank correlation after 50 and 150 evaluations: all, better half")
+    print_table(
+        ("", *MODELS), [(label, *("  ".join(means[label, m]) for m in MODELS)) for label in questions(options.tables)]
+    )
+
+
+def search(options: argparse.Namespace) -> None:
+    """Searches, to a file a contest; the strategy itself is among them."""
+    for label, contest in contests(options.tables, options.trials).items():
+        if options.only and label not in options.only:
+            continue
+        file = options.output / f"{label}.parquet"
+        runs = [Run(**row) for row in pq.read_table(file).to_pylist()] if file.exists() else []
+        made = {(r.strategy, r.seed) for r in runs}
+        names = ["surrogate", *SEARCHES]
+        for name, seed in ((name, seed) for seed in range(options.seeds) for name in names):
+            if (name, seed) not in made:
+                runs.append(SEARCHES[name].run(contest, name, seed) if name in SEARCHES else run(contest, name, seed))
+                write_rows([asdict(one) for one in runs], file)
+        found = {name: _scores(contest, [r for r in runs if r.strategy == name]) for name in names}
+        (options.output / f"{label}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        counts = [n for n in COUNTS if n <= options.trials]
+        print(f"{label}: {'share closed of the gap that random search leaves' if contest.latency else 'mean regret'}")
+        print_table(
+            ("search", *map(str, counts)),
+            [(n, *(f"{of[str(c)][0]:.2f} ± {of[str(c)][1]:.2f}" for c in counts)) for n, of in found.items()],
+        )
+
+
+def _scores(contest: Contest, runs: Sequence[Run]) -> dict[str, tuple[float, float]]:
+    """Mean and standard error of regret, or of the gap closed, at the counts."""
+    if contest.latency:
+        chance = hypervolume_share(contest, [run(contest, "random", seed) for seed in range(CHANCE)]).mean(0)
+        values = (hypervolume_share(contest, runs) - chance) / (1 - chance)
+    else:
+        values = float(np.nanmax(contest.table.column(contest.judged_by))) - best_so_far(contest, runs)
+    error = values.std(0, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else np.zeros(values.shape[1])
+    return {str(n): (float(values[:, n - 1].mean()), float(error[n - 1])) for n in COUNTS if n <= contest.trials}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--only", nargs="*", default=[])
+    main(parser.parse_args())
