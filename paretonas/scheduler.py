@@ -7,7 +7,6 @@ in the form that stops a trial at once instead of pausing it for a later promoti
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
@@ -42,20 +41,27 @@ class Rung:
         return value >= self._values[-best]
 
 
-class Scheduler(ABC):
+class Scheduler:
     """Says of every trial, whenever it has been trained for a share of the full training, whether it goes on.
 
-    Attributes:
+    Args:
         shares: Of the full training, rising to 1, after which trials are scored.
-        mean_share: What a trial is trained for on average, if all are equally good.
+        keep: Share of the trials at a stage that goes on to the next.
     """
 
-    shares: tuple[float, ...]
-    mean_share: float
+    def __init__(self, shares: tuple[float, ...] = (1.0,), keep: float = 1.0):
+        self.shares, self._keep = shares, keep
+        self._rungs = {share: Rung(keep) for share in shares[:-1]}
 
-    @abstractmethod
+    @property
+    def mean_share(self) -> float:
+        """What a trial is trained for on average, if just that share goes on."""
+        parts = (later - earlier for earlier, later in pairwise((0.0, *self.shares)))
+        return sum(part * self._keep**k for k, part in enumerate(parts))
+
     def goes_on(self, share: float, reward: float) -> bool:
         """Take in what a trial has reached after one of the `shares` below 1; whether it is trained further."""
+        return self._rungs[share].admits(reward)
 
     def after(self, share: float) -> float:
         """The next of the `shares`."""
@@ -76,15 +82,7 @@ class Full:
 
     def start(self) -> Scheduler:
         """Begin a search."""
-        return _Full()
-
-
-class _Full(Scheduler):
-    shares = (1.0,)
-    mean_share = 1.0
-
-    def goes_on(self, share: float, reward: float) -> bool:
-        return True
+        return Scheduler()
 
 
 @dataclass(frozen=True)
@@ -113,18 +111,7 @@ class Halving:
 
     def start(self) -> Scheduler:
         """Begin a search."""
-        return _Halving(self)
-
-
-class _Halving(Scheduler):
-    def __init__(self, options: Halving):
-        self.shares = tuple(options.factor ** -float(k) for k in reversed(range(options.rungs)))
-        self._rungs = {share: Rung(1 / options.factor) for share in self.shares[:-1]}
-        parts = (later - earlier for earlier, later in pairwise((0.0, *self.shares)))
-        self.mean_share = sum(part * options.factor**-k for k, part in enumerate(parts))
-
-    def goes_on(self, share: float, reward: float) -> bool:
-        return self._rungs[share].admits(reward)
+        return Scheduler(tuple(self.factor ** -float(k) for k in reversed(range(self.rungs))), 1 / self.factor)
 
 
 schedulers = Registry("scheduler", {"full": "paretonas.scheduler:Full", "asha": "paretonas.scheduler:Halving"})
