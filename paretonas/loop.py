@@ -21,7 +21,7 @@ from paretonas.listener import Listener, Progress
 from paretonas.objective import Objective
 from paretonas.scheduler import Scheduler
 from paretonas.screen import Screening
-from paretonas.space import SearchSpace, spec_hash
+from paretonas.space import SearchSpace, Spec, spec_hash
 from paretonas.store import Store
 from paretonas.strategy import Strategy
 from paretonas.task import Evaluates
@@ -83,6 +83,7 @@ class Loop:
 
         Raises:
             WorkError: The first trials all failed.
+            StoreError: A damaged row.
         """
         ended = sorted((t for t in self._trials.values() if t.told is not None), key=lambda t: t.told or 0)
         self._strategy.tell(ended)
@@ -90,6 +91,7 @@ class Loop:
             self._count(trial)
         self._ended_before = self._ended
         waiting = [replace(t, state=State.WAITING) for t in self._trials.values() if t.told is None]
+        self._check_stages(waiting)
         for trial in (*ended, *waiting):
             self._remind(trial)
         if waiting:
@@ -147,15 +149,13 @@ class Loop:
     def _measure(self, trials: list[Trial]) -> None:
         """Cost and latency; what breaks a limit or is screened out ends here, the rest waits for training."""
         for trial in trials:
-            begin, objection = time.monotonic(), None
+            begin, objection, is_admitted = time.monotonic(), None, bool(trial.metrics)  # by an earlier session
             spec = self._space.decode(trial.architecture)
             try:
                 trial = replace(trial, metrics=self._evaluator.cost(spec))
                 broken = self._objective.broken_limit(trial.metrics)
                 if broken is None and self._screen is not None:
-                    if self._screen.is_zero_cost:
-                        trial = replace(trial, metrics={**trial.metrics, **self._evaluator.proxies(spec)})
-                    objection = self._screen.objection(trial)
+                    trial, objection = self._screened(self._screen, trial, spec, is_admitted)
                 if broken is None and objection is None:
                     latency = self._evaluator.latency(spec)
                     timed = {} if latency is None else latency_metrics(latency)
@@ -166,13 +166,19 @@ class Loop:
             except Exception as error:  # whatever a network of somebody's does when it is built or run
                 self._end(trial, State.FAILED, error="".join(traceback.format_exception(error)))
                 continue
-            trial = replace(trial, seconds=time.monotonic() - begin)
+            trial = replace(trial, seconds=trial.seconds + time.monotonic() - begin)
             if broken is not None:
                 self._end(trial, State.PRUNED, reward=0.0, error=f"over the limit {broken}")
             elif objection is not None:
                 self._end(trial, State.PRUNED, error=f"screened out: {objection}")
             else:
                 self._queue.append(trial)
+
+    def _screened(self, screen: Screening, trial: Trial, spec: Spec, is_admitted: bool) -> tuple[Trial, str | None]:
+        """The trial with the screen's metric, and why it is not trained, if so."""
+        if screen.is_zero_cost:
+            trial = replace(trial, metrics={**trial.metrics, **self._evaluator.proxies(spec)})
+        return trial, None if is_admitted else screen.objection(trial)
 
     # Training
 
@@ -223,6 +229,15 @@ class Loop:
         else:
             reason = f"stopped after {100 * share:.0f} % of its training: others were better by then"
             self._end(trial, State.PRUNED, reward=reward, error=reason)
+
+    def _check_stages(self, waiting: list[Trial]) -> None:
+        for trial in waiting:
+            if trial.fidelity not in self._scheduler.shares:
+                known = ", ".join(f"{share:g}" for share in self._scheduler.shares)
+                raise StoreError(
+                    f"Trials of {self._name!r} are trained for the shares {known}, but trial {trial.number} for "
+                    f"{trial.fidelity:g}."
+                )
 
     def _remind(self, trial: Trial) -> None:
         """Tell a new scheduler what a trial of an earlier session reached at its stages."""

@@ -57,8 +57,7 @@ class Screening:
         self._options: Screen = screens.create(text)
         self._rung = Rung(self._options.keep)
         for trial in trials:
-            if trial.told is not None:
-                self.objection(trial)
+            self.objection(trial)
 
     @property
     def is_zero_cost(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 import paretonas.evaluate as module
 from paretonas.config import SearchConfig, companions
-from paretonas.errors import UnknownNameError, UsageError
+from paretonas.errors import StoreError, UnknownNameError, UsageError
 from paretonas.evaluate import Evaluator
 from paretonas.search import new_search, open_search
 from paretonas.space import spec_from_json, spec_hash
@@ -129,6 +129,36 @@ def test_screened_candidates_are_not_trained_and_strategies_learn_nothing_of_the
     assert all(t.error.startswith("screened out: synflow of") and "latency_ms" not in t.metrics for t in screened)
     assert min(t.metrics["synflow"] for t in trained[1:]) > min(t.metrics["synflow"] for t in screened)
     assert len(open_search("s", store, tmp_path, trials=30).run()) == 30
+
+
+def test_what_was_admitted_before_an_interruption_is_not_screened_again(jobs, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(Evaluator, "proxies", lambda self, spec: {"synflow": -float(len(jobs))})  # ever worse
+    train = module.run_training
+
+    def train_or_stop(job):
+        if len(jobs) == 3:
+            raise KeyboardInterrupt
+        return train(job)
+
+    monkeypatch.setattr(module, "run_training", train_or_stop)
+    config = replace(CONFIG, screen="synflow:keep=0.9")
+    with pytest.raises(KeyboardInterrupt):
+        new_search(config, store, tmp_path).run()
+    (stopped,) = [t for t in store.trials("s") if t.state is State.RUNNING]
+    assert "synflow" in stopped.metrics
+    monkeypatch.setattr(module, "run_training", train)
+    trials = open_search("s", store, tmp_path).run()
+    assert "accuracy" in trials[stopped.number].metrics
+
+
+def test_a_stored_stage_that_the_search_does_not_have_is_named(jobs, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "run_training", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        new_search(CONFIG, store, tmp_path).run()
+    (running,) = [t for t in store.trials("s") if t.state is State.RUNNING]
+    store.update_trial("s", replace(running, fidelity=0.3))
+    with pytest.raises(StoreError, match=f"trial {running.number} for 0.3"):
+        open_search("s", store, tmp_path).run()
 
 
 def test_costs_screen_without_a_network(jobs, store, tmp_path, monkeypatch):
