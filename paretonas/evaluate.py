@@ -150,7 +150,6 @@ class Evaluator:
             spec_to_json(spec),
             self.data.folder,
             self.recipe,
-            self.recipe.epochs,
             self._seed,
             self._torch_device,
             state=state,

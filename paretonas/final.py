@@ -170,7 +170,6 @@ def _job(search: Search, trial: Trial, recipe: Recipe, folder: Path, is_final: b
         spec_to_json(search.space.decode(trial.architecture)),
         search.image_task().data.folder,
         recipe,
-        recipe.epochs,
         seed,
         search.config.torch_device,
         is_final,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ class TrainingJob:
         spec: As JSON data.
         data: Folder of the prepared images.
         recipe: How.
-        epochs: Passes over the training images.
         seed: Of weights and training.
         torch_device: Where.
         is_final: Train on all training images and score on the test images, instead of the search's splits.
@@ -42,7 +41,6 @@ class TrainingJob:
     spec: Mapping[str, Any]
     data: Path
     recipe: Recipe
-    epochs: float
     seed: int
     torch_device: str = "auto"
     is_final: bool = False
@@ -57,7 +55,7 @@ def job_identity(job: TrainingJob) -> dict[str, Any]:
     return {
         "spec": dict(job.spec),
         "data": _open_data(job.data).digest,
-        "recipe": asdict(replace(job.recipe, epochs=job.epochs)),
+        "recipe": asdict(job.recipe),
         "seed": job.seed,
         "is_final": job.is_final,
     }
@@ -73,10 +71,9 @@ def run_training(job: TrainingJob) -> dict[str, float]:
         TrainingError: It diverged.
     """
     data, device, spec = _open_data(job.data), torch_device(job.torch_device), spec_from_json(job.spec)
-    recipe = replace(job.recipe, epochs=job.epochs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = build(spec, len(data.classes), data.channels, recipe.dropout)
+        model = build(spec, len(data.classes), data.channels, job.recipe.dropout)
     images = data.full_train if job.is_final else data.train
     scored, name = (data.test, "test_accuracy") if job.is_final else (data.val, "accuracy")
     loaders = torch.get_num_threads() if data.is_streamed else 0
@@ -84,7 +81,7 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     trained = train(
         model,
         images,
-        recipe,
+        job.recipe,
         len(data.classes),
         job.seed,
         flip=data.flip,

@@ -13,7 +13,7 @@ from paretonas.export.onnx import export_onnx
 from paretonas.final import choose, export_trial, score_exported, train_trials
 from paretonas.job import TrainingJob, run_training
 from paretonas.search import new_search
-from paretonas.space import Architecture
+from paretonas.space import Architecture, spec_to_json
 from paretonas.store import Store
 from paretonas.training.recipe import Recipe
 from paretonas.trial import State, Trial
@@ -112,9 +112,8 @@ def test_training_that_is_not_final_scores_validation_images(searched):
 def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
     checkpoint = tmp_path / "c.safetensors"
     spec = searched.space.decode(_trials(searched)[0].architecture)
-    from paretonas.space import spec_to_json
-
-    job = TrainingJob(spec_to_json(spec), searched.image_task().data.folder, RECIPE, 0.2, 0, "cpu", True, checkpoint)
+    recipe, folder = replace(RECIPE, epochs=0.2), searched.image_task().data.folder
+    job = TrainingJob(spec_to_json(spec), folder, recipe, 0, "cpu", True, checkpoint)
     score = run_training(job)
     trained = load_checkpoint(checkpoint)
     onnx = tmp_path / "m.onnx"

@@ -83,7 +83,7 @@ def test_a_stage_goes_on_from_the_one_before(jobs, store, tmp_path):
     assert [0.25, 0.5, 1.0] in shares
     assert all(chain == [0.25, 0.5, 1.0][: len(chain)] for chain in shares)
     for chain in by_file.values():
-        assert len({(job.epochs, job.seed, str(job.spec)) for job in chain}) == 1  # one schedule
+        assert len({(job.recipe, job.seed, str(job.spec)) for job in chain}) == 1  # one schedule
 
 
 def test_an_interrupted_search_goes_on_with_its_stages(jobs, store, tmp_path, monkeypatch):
