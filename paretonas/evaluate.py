@@ -96,11 +96,7 @@ class Evaluator:
         if known is None:
             train = self.data.train
             few = Split(train.images[:PROXY_IMAGES], train.labels[:PROXY_IMAGES])
-            images = next(scoring_batches(few))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._seed)
-                model = build(spec, len(self.data.classes), self.data.channels)
-            known = zero_cost(model, images, torch.as_tensor(few.labels))
+            known = zero_cost(self._untrained(spec), next(scoring_batches(few)), torch.as_tensor(few.labels))
             self._cache.put("proxies", key, known)
         _check_numbers("metrics of an untrained network", spec, known)
         return known
@@ -122,9 +118,7 @@ class Evaluator:
         known = self._cache.get("latency", key)
         if known is not None:
             return latency_from_json(known)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
-            model = build(spec, len(self.data.classes), self.data.channels)
+        model = self._untrained(spec)
         latency = time_model(self.device, model, spec, self.input_shape, self._folder, self._cache, protocol)
         self._cache.put("latency", key, asdict(latency))
         return latency
@@ -177,6 +171,11 @@ class Evaluator:
             torch.set_num_threads(threads)
         passes = self.recipe.epochs * len(data.train) + len(data.val) / 3  # scoring is the forward third of a step
         return seconds / len(few) * passes
+
+    def _untrained(self, spec: Spec) -> torch.nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            return build(spec, len(self.data.classes), self.data.channels)
 
     def _accuracy_key(self, spec: Spec, fidelity: float) -> dict[str, Any]:
         return {

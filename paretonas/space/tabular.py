@@ -126,7 +126,9 @@ def _canonical(
 ) -> dict[tuple[int, ...], tuple[int, ...]] | None:
     """Rows -> the row that stands for all which compute the same, if a column writes cells as NAS-Bench-201 does."""
     for values in columns.values():
-        cells = [parse_cell(value) if isinstance(value, str) else None for value in values]
+        if not all(isinstance(value, str) for value in values):
+            continue
+        cells = [parse_cell(value) for value in values]
         if all(cells):
             by_cell = dict(zip(cells, keys, strict=True))
             return {key: by_cell.get(canonical_cell(cell), key) for cell, key in by_cell.items() if cell}
