@@ -15,6 +15,7 @@ from paretonas.errors import TrainingError, UsageError
 from paretonas.evaluate import RECORD, Cache, Evaluator
 from paretonas.executor import executors
 from paretonas.network.zoo import zoo_spec
+from paretonas.screen import Screening
 from paretonas.space import SearchSpace, Spec, spaces
 from paretonas.space.tabular import read_table
 from paretonas.training import recipes
@@ -230,11 +231,20 @@ class TableTask(Task):
         file = Path(config.data.removeprefix(TABLE)).expanduser()
         self._table = read_table(file, config.decisions)
         self._task = TabularTask(self._table, config.metric, config.latency)
+        self._check_screen(config.screen)
         self.space = self._table.space()
         self.evaluator = TableEvaluator(self._task)
         self.digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         self.measured_on = ", column ".join(filter(None, (self._table.name, config.latency)))
         self.executor, self.recipe = "serial", config.recipe
+
+    def _check_screen(self, screen: str | None) -> None:
+        known = self._task.known_costs
+        if screen is not None and Screening(screen).metric not in known:
+            names = ", ".join(known) or "none"
+            raise UsageError(
+                f"A table is screened by the costs that it has, {self._table.name} by {names}, but got ({screen=})."
+            )
 
     def usual_ms(self, note: Note) -> float | None:
         """The median of the table."""

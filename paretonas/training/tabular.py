@@ -43,6 +43,11 @@ class TabularTask:
         """What an accuracy of 1 is written as."""
         return 100.0 if max(v for v in self.table.column(self.metric) if not math.isnan(v)) > 1 else 1.0
 
+    @property
+    def known_costs(self) -> dict[str, str]:
+        """Costs that the table has, and their columns."""
+        return {metric: name for name, metric in COSTS.items() if name in self.table.columns}
+
     def metrics(self, architecture: Architecture) -> dict[str, float]:
         """All that is known of an architecture: `accuracy` as a fraction, `latency_ms`, `params`, `macs`.
 
@@ -73,7 +78,7 @@ class TabularTask:
             TrainingError: The table has a gap there.
         """
         row = self._row(architecture)
-        return {metric: self.table.columns[name][row] for name, metric in COSTS.items() if name in self.table.columns}
+        return {metric: self.table.columns[name][row] for metric, name in self.known_costs.items()}
 
     def _row(self, architecture: Architecture) -> int:
         row = self.table.row(architecture)

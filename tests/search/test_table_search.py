@@ -104,6 +104,13 @@ def test_what_cannot_be_is_refused(table, store, tmp_path, change, message):
     assert not store.searches()
 
 
+def test_a_table_is_screened_by_the_costs_that_it_has(table, store, tmp_path):
+    trials = new_search(config(table, strategy="random", trials=30, screen="params"), store, tmp_path).run()
+    assert {t.reward for t in trials if t.state is State.PRUNED} == {None}
+    with pytest.raises(UsageError, match="toy by params, but got"):
+        new_search(config(table, name="other", screen="synflow"), store, tmp_path)
+
+
 def test_the_command_searches_shows_reports_and_refuses_to_train(table, tmp_path, monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["paretonas", "--home", str(tmp_path / "home"), *map(str, words)])
