@@ -37,8 +37,9 @@ Scale = Callable[[Floats], Floats]
 
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
-WORST = {True: 0.5, False: 0.1}
-"""The front's reference point: the median of what rises, the 90th percentile of what falls, of the random start."""
+RISING_WORST, FALLING_WORST = 0.5, 0.1
+"""Quantiles of the random start that are the front's reference point: the median of what rises, the 90th percentile of
+what falls, which enters with its sign changed."""
 GROWTH = 1.1
 """The kernel is fitted anew each time there are this many times as many values."""
 FITTED = 300
@@ -87,10 +88,14 @@ class _Surrogate(Strategy):
         self._known: set[tuple[int, ...]] = set()
         self._pending: dict[int, tuple[int, ...]] = {}
         self._models = [
-            Model(self._computed if metric in RISING else self._written, options.evidence)
+            Model(self._computed, normal_scores, options.evidence)
+            if metric in RISING
+            else Model(self._written, np.asarray, options.evidence)
             for metric in self._goals.metrics
         ]
-        self._bounded = [Model(self._written, options.evidence) for _ in self._goals.limits]
+        self._bounded = [
+            Model(self._written, partial(_excess, limit.bound), options.evidence) for limit in self._goals.limits
+        ]
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []
@@ -162,19 +167,17 @@ class _Surrogate(Strategy):
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         pending = list(self._pending.values())
-        is_rising = [metric in RISING for metric in self._goals.metrics]
-        scales: list[Scale] = [normal_scores if rises else np.asarray for rises in is_rising]
-        parts = list(zip(self._models, scales, strict=True))
-        scores = np.stack([scale(model.values) for model, scale in parts], axis=1)  # (n, goals)
-        predicted = [model.predict(candidates, scale, pending) for model, scale in parts]
+        scores = np.stack([model.scores for model in self._models], axis=1)  # (n, goals)
+        predicted = [model.predict(candidates, pending) for model in self._models]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (candidates, goals)
+        worst = [RISING_WORST if metric in RISING else FALLING_WORST for metric in self._goals.metrics]
         start = scores[: self._options.initial].T
-        reference = np.array([np.quantile(part, WORST[rises]) for part, rises in zip(start, is_rising, strict=True)])
+        reference = np.array([np.quantile(part, q) for part, q in zip(start, worst, strict=True)])
         best = scores[front([tuple(row) for row in scores])]
         found = hypervolume_improvement(means, deviations, best, reference)
-        for model, limit in zip(self._bounded, self._goals.limits, strict=True):
+        for model in self._bounded:
             if len(model.values) >= 2:
-                mean, deviation = model.predict(candidates, partial(_excess, limit.bound), pending)
+                mean, deviation = model.predict(candidates, pending)
                 found = found * special.ndtr(-mean / deviation)
         return found
 
@@ -211,11 +214,12 @@ class Model:
 
     Args:
         encoding: Choices to what the process sees.
+        scale: Values to what is modelled, such as their ranks.
         most: Values that are taken in at most.
     """
 
-    def __init__(self, encoding: Callable[[Sequence[tuple[int, ...]]], Rows], most: int):
-        self._encoding, self._most = encoding, most
+    def __init__(self, encoding: Callable[[Sequence[tuple[int, ...]]], Rows], scale: Scale, most: int):
+        self._encoding, self._scale, self._most = encoding, scale, most
         self.choices: list[tuple[int, ...]] = []
         self._values: list[float] = []
         self._fitted: tuple[int, Kernel] | None = None
@@ -230,30 +234,34 @@ class Model:
         """(n,), in the order in which they came."""
         return np.array(self._values)
 
+    @property
+    def scores(self) -> Floats:
+        """(n,), what is modelled of them."""
+        return self._scale(self.values)
+
     def predict(
-        self, candidates: Sequence[tuple[int, ...]], scale: Scale, pending: Sequence[tuple[int, ...]]
+        self, candidates: Sequence[tuple[int, ...]], pending: Sequence[tuple[int, ...]]
     ) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the candidates.
+        """Mean and standard deviation of the candidates' scores.
 
         Args:
             candidates: Choices of m architectures.
-            scale: Values to what is modelled, such as their ranks.
             pending: Choices of what was asked for and not told.
         """
-        kernel, y = self._kernel(scale), scale(self.values)
+        kernel, y = self._kernel(), self.scores
         used = self._used(y, self._most)
         seen, mean = self._encoding([self.choices[i] for i in used]), float(y[used].mean())
         posterior = Posterior(kernel, seen, y[used] - mean, self._encoding(pending))
         found, deviation = posterior.predict(self._encoding(candidates))
         return found + mean, deviation
 
-    def _kernel(self, scale: Scale) -> Kernel:
+    def _kernel(self) -> Kernel:
         """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
         n = 2
         while (more := max(n + 1, int(n * GROWTH))) <= len(self._values):
             n = more
         if self._fitted is None or self._fitted[0] != n:
-            y = scale(self.values[:n])
+            y = self._scale(self.values[:n])
             used = self._used(y, FITTED)
             part = y[used] - y[used].mean()
             self._fitted = n, fit_kernel(self._encoding([self.choices[i] for i in used]), part)

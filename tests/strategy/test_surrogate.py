@@ -114,7 +114,7 @@ def test_hypervolume_improvement_without_uncertainty_is_the_gain():
 
 
 def test_model_keeps_the_best_and_the_latest_values():
-    model = Model(lambda choices: encode(choices, [range(2)] * 2), 4)
+    model = Model(lambda choices: encode(choices, [range(2)] * 2), np.asarray, 4)
     for value in (0.0, 9.0, 1.0, 8.0, 2.0, 3.0):
         model.add((0, 0), value)
     assert model._used(model.values, 4).tolist() == [1, 3, 4, 5]
@@ -128,9 +128,7 @@ def test_architectures_that_compute_the_same_share_their_accuracy_and_not_their_
         a, b, c = proposal.architecture.choices
         trial = ended(proposal, 0.1 * a + 0.01 * b, told)
         strategy.tell([replace(trial, metrics={"accuracy": 0.1 * a + 0.01 * b, "latency_ms": 1.0 + a + 5 * c})])
-    (accuracy, deviation), (latency, _) = (
-        model.predict([(2, 1, 0), (2, 1, 2)], np.asarray, []) for model in strategy._models
-    )
+    (accuracy, deviation), (latency, _) = (model.predict([(2, 1, 0), (2, 1, 2)], []) for model in strategy._models)
     assert accuracy[0] == accuracy[1]
     assert deviation[0] == deviation[1]
     assert latency == pytest.approx([-3.0, -13.0], abs=1.5)
