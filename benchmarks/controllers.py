@@ -15,14 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conditions import conditions, print_conditions, print_table, write_rows
+from conditions import conditions, print_conditions, print_table
 from numpy.typing import NDArray
-from strategies import contests, read_runs
+from tables import arguments, contests, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run
 
@@ -38,7 +36,8 @@ SETTINGS = (
 )
 """Of PPO, the learning rate alone, then our defaults."""
 CONTESTS = ("nb201", "nb201-proxy", "macro", "nb201-pixel3")
-COUNTS = (100, 200, 500)
+COUNTS = (100, 200)
+"""Evaluations, beside all of them."""
 PART = 100
 """Proposals whose median reward is given."""
 CHEAP = 5
@@ -73,7 +72,7 @@ def regrets(contest: Contest, runs: Sequence[Run], told: Floats) -> Floats:
 def report(contest: Contest, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """A line for each strategy; `below_random` is in standard errors of the difference."""
     told, found = rewards(contest), []
-    counts = [n for n in COUNTS if n <= contest.trials]
+    counts = [*(n for n in COUNTS if n < contest.trials), contest.trials]
     baseline = regrets(contest, [one for one in runs if one.strategy == RANDOM], told)
     for name in dict.fromkeys(one.strategy for one in runs):
         own = [one for one in runs if one.strategy == name]
@@ -128,7 +127,7 @@ def main(options: argparse.Namespace) -> None:
         for name in options.strategies:
             seeds = options.seeds * (CHEAP if name == RANDOM else 1)
             runs += [run(contest, name, seed) for seed in range(seeds) if (name, seed) not in made]
-            write_rows([asdict(one) for one in runs], file)
+            write_runs(runs, file)
         order = options.strategies
         shown = [one for one in runs if one.strategy in order]
         summary[label] = report(contest, sorted(shown, key=lambda one: (order.index(one.strategy), one.seed)))
@@ -138,11 +137,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=500)
+    parser = arguments(__doc__, seeds=10, trials=500)
     parser.add_argument("--only", nargs="*", default=CONTESTS)
     parser.add_argument("--strategies", nargs="+", default=SETTINGS)
     main(parser.parse_args())

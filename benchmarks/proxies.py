@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from conditions import conditions, print_conditions, print_table, write_rows
+from tables import FINAL, MACRO, MACRO_ACCURACY, NB201
 
 from paretonas import build
 from paretonas.network.cost import spec_cost
@@ -33,8 +34,8 @@ from paretonas.training.data import DataSource, Split, prepare_data
 from paretonas.training.zerocost import zero_cost
 
 TABLES = {
-    "nasbench201": ("nasbench201_cifar10.parquet", "cifar10_test_acc_200ep"),
-    "nasbench-macro": ("nas_bench_macro.parquet", "mean_acc"),
+    "nasbench201": (NB201, FINAL),
+    "nasbench-macro": (MACRO, MACRO_ACCURACY),
 }
 BATCH = 64
 RESOLUTION, CLASSES = 32, 10

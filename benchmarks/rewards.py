@@ -21,21 +21,19 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
 import numpy as np
-from conditions import conditions, print_conditions, print_table, write_rows
+from conditions import conditions, print_conditions, print_table
 from numpy.typing import NDArray
-from strategies import FINAL, NB201, read_runs
+from tables import FINAL, NB201, PIXEL3, arguments, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run
-from paretonas.compare.contest import REWARDS
+from paretonas.objective import Objective
 from paretonas.report.figure import save_figure
 
-LATENCY = "lat_pixel3_ms"
 STRATEGIES = ("ppo", "regularized-evolution:population=50,tournament=10")
 NAMES = ("soft", "fitted", "hard", "accuracy")
 COLORS = ("#2c7fb8", "#1b9e77", "#d95f02", "#6a51a3")
@@ -46,6 +44,17 @@ LARGEST = 3.0
 """Latencies beyond so many targets are counted in the last bin."""
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fitted(Contest):
+    """One whose reward has an exponent of its own."""
+
+    exponent: float = 0.0
+
+    def objective(self) -> Objective:
+        """With the same exponent on both sides of the target."""
+        return Objective(self.target_ms, self.exponent, self.exponent)
 
 
 def fitted_exponent(accuracy: Floats, latency: Floats, target: float) -> float:
@@ -125,12 +134,12 @@ def main(options: argparse.Namespace) -> None:
     print_conditions(about)
     options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / "rewards.parquet"
-    base = Contest(options.tables / NB201, FINAL, latency=LATENCY, trials=options.trials)
-    accuracy, latency = (np.array(base.table.column(name)) for name in (FINAL, LATENCY))
+    base = Contest(options.tables / NB201, FINAL, latency=PIXEL3, trials=options.trials)
+    accuracy, latency = (np.array(base.table.column(name)) for name in (FINAL, PIXEL3))
     target = options.target_ms or float(np.nanmedian(latency))
     exponent = fitted_exponent(accuracy, latency, target)
-    REWARDS["fitted"] = (exponent, exponent)
-    contests = {name: replace(base, target_ms=target, reward=name) for name in NAMES}
+    fitted = Fitted(base.file, FINAL, latency=PIXEL3, target_ms=target, trials=options.trials, exponent=exponent)
+    contests = {n: fitted if n == "fitted" else replace(base, target_ms=target, reward=n) for n in NAMES}
     runs = read_runs(file)  # of strategies written as `reward/strategy`
     made = {(one.strategy, one.seed) for one in runs}
     for strategy in options.strategies:
@@ -138,7 +147,7 @@ def main(options: argparse.Namespace) -> None:
             label = f"{reward}/{strategy}"
             missing = [seed for seed in range(options.seeds) if (label, seed) not in made]
             runs += [replace(run(contest, strategy, seed), strategy=label) for seed in missing]
-            write_rows([asdict(one) for one in runs], file)
+            write_runs(runs, file)
     own = {
         (strategy, reward): [one for one in runs if one.strategy == f"{reward}/{strategy}"]
         for strategy in options.strategies
@@ -175,11 +184,7 @@ def print_lines(lines: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=500)
+    parser = arguments(__doc__, seeds=10, trials=500)
     parser.add_argument("--target-ms", type=float)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
     main(parser.parse_args())

@@ -14,12 +14,10 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from conditions import conditions, print_conditions, print_table, write_rows
+from conditions import conditions, print_conditions, print_table
+from tables import arguments, contests, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run, summary
 from paretonas.executor import executors
@@ -28,8 +26,6 @@ from paretonas.report.figure import save_figure
 from paretonas.space import Architecture
 from paretonas.training.tabular import TabularTask
 
-NB201, MACRO = "nasbench201_cifar10.parquet", "nas_bench_macro.parquet"
-FINAL, PROXY = "cifar10_test_acc_200ep", "cifar10_valid_acc_12ep"
 OWN = (
     "random",
     "local-search",
@@ -42,18 +38,6 @@ OWN = (
     "surrogate",
 )
 COUNTS = (20, 50, 100, 120, 150, 200, 500)
-
-
-def contests(tables: Path, trials: int) -> dict[str, Contest]:
-    """The tables and what is sought in them."""
-    nb201, macro = tables / NB201, tables / MACRO
-    return {
-        "nb201": Contest(nb201, FINAL, trials=trials),
-        "nb201-proxy": Contest(nb201, PROXY, FINAL, trials=trials),
-        "macro": Contest(macro, "mean_acc", trials=trials),
-        "nb201-pixel3": Contest(nb201, FINAL, latency="lat_pixel3_ms", trials=trials),
-        "nb201-raspi4": Contest(nb201, FINAL, latency="lat_raspi4_ms", trials=trials),
-    }
 
 
 def strategies_of(contest: Contest) -> list[str]:
@@ -147,7 +131,7 @@ def main(options: argparse.Namespace) -> None:
                 ended = executor.wait()
                 runs += [job.result() for job in ended]
                 left -= len(ended)
-                write_rows([asdict(r) for r in runs], file)
+                write_runs(runs, file)
                 print(f"\r{label}: {left} runs left  ", end="", flush=True)
         runs = sorted((r for r in runs if r.strategy in order), key=lambda r: (order.index(r.strategy), r.seed))
         found = summary(contest, runs)
@@ -170,22 +154,8 @@ def report(found: dict[str, Any]) -> None:
     print_table(("strategy", *map(str, counts), "repeated", "an ask"), rows)
 
 
-def read_runs(file: Path) -> list[Run]:
-    """Runs of an earlier session."""
-    if not file.exists():
-        return []
-    return [
-        Run(row["strategy"], row["seed"], tuple(row["rows"]), tuple(row["ask_seconds"]))
-        for row in pq.read_table(file).to_pylist()
-    ]
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=500)
+    parser = arguments(__doc__, seeds=20, trials=500)
     parser.add_argument("--only", nargs="*", default=[], help="contests")
     parser.add_argument("--skip", nargs="*", default=[], help="strategies to leave for another time")
     main(parser.parse_args())

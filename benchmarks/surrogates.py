@@ -16,7 +16,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from scipy import stats
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
+from tables import FINAL, MACRO, MACRO_ACCURACY, NB201, PIXEL3, PROXY, arguments, contests, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run
 from paretonas.compare.scores import best_so_far, hypervolume_share
@@ -37,8 +38,9 @@ from paretonas.strategy.acquisition import hypervolume_improvement
 from paretonas.strategy.gaussian import NOISES, Floats, Kernel, Posterior, Rows, encode, fit_kernel, normal_scores
 from paretonas.strategy.surrogate import GROWTH
 
-NB201, MACRO, FBNET = "nasbench201_cifar10.parquet", "nas_bench_macro.parquet", "fbnet_latency.parquet"
-FINAL, PROXY = "cifar10_test_acc_200ep", "cifar10_valid_acc_12ep"
+FBNET = "fbnet_latency.parquet"
+SOUGHT = ("nb201-pixel3", "nb201-raspi4", "nb201-proxy")
+"""Contests in which they search."""
 COUNTS = (50, 100, 200, 500)
 INITIAL, CANDIDATES, LEFT_OUT = 20, 2000, 1000
 CHANCE = 100
@@ -205,11 +207,11 @@ def questions(tables: Path) -> dict[str, Question]:
         "NB201 accuracy, as written": Question(nb201, FINAL),
         "NB201 accuracy, unranked": Question(nb201, FINAL, is_canonical=True, is_ranked=False),
         "NB201 proxy": Question(nb201, PROXY, is_canonical=True),
-        "Macro accuracy": Question(macro, "mean_acc"),
-        "NB201 Pixel 3": Question(nb201, "lat_pixel3_ms", is_ranked=False),
-        "NB201 Pixel 3, canonical": Question(nb201, "lat_pixel3_ms", is_canonical=True, is_ranked=False),
-        "NB201 Pixel 3, ranked": Question(nb201, "lat_pixel3_ms"),
-        "FBNet Pixel 3": Question(fbnet, "lat_pixel3_ms", is_ranked=False),
+        "Macro accuracy": Question(macro, MACRO_ACCURACY),
+        "NB201 Pixel 3": Question(nb201, PIXEL3, is_ranked=False),
+        "NB201 Pixel 3, canonical": Question(nb201, PIXEL3, is_canonical=True, is_ranked=False),
+        "NB201 Pixel 3, ranked": Question(nb201, PIXEL3),
+        "FBNet Pixel 3": Question(fbnet, PIXEL3, is_ranked=False),
         "FBNet Xeon 6226": Question(fbnet, "lat_gold_6226_ms", is_ranked=False),
     }
 
@@ -295,16 +297,6 @@ SEARCHES = {
 }
 
 
-def contests(tables: Path, trials: int) -> dict[str, Contest]:
-    """Where they search."""
-    nb201 = tables / NB201
-    return {
-        "nb201-pixel3": Contest(nb201, FINAL, latency="lat_pixel3_ms", trials=trials),
-        "nb201-raspi4": Contest(nb201, FINAL, latency="lat_raspi4_ms", trials=trials),
-        "nb201-proxy": Contest(nb201, PROXY, FINAL, trials=trials),
-    }
-
-
 # All of it
 
 
@@ -343,16 +335,16 @@ def foretell(options: argparse.Namespace) -> None:
 def search(options: argparse.Namespace) -> None:
     """Searches, to a file a contest; the strategy itself is among them."""
     for label, contest in contests(options.tables, options.trials).items():
-        if options.only and label not in options.only:
+        if label not in options.only:
             continue
         file = options.output / f"{label}.parquet"
-        runs = [Run(**row) for row in pq.read_table(file).to_pylist()] if file.exists() else []
+        runs = read_runs(file)
         made = {(r.strategy, r.seed) for r in runs}
         names = ["surrogate", *SEARCHES]
         for name, seed in ((name, seed) for seed in range(options.seeds) for name in names):
             if (name, seed) not in made:
                 runs.append(SEARCHES[name].run(contest, name, seed) if name in SEARCHES else run(contest, name, seed))
-                write_rows([asdict(one) for one in runs], file)
+                write_runs(runs, file)
         found = {name: _scores(contest, [r for r in runs if r.strategy == name]) for name in names}
         (options.output / f"{label}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         counts = [n for n in COUNTS if n <= options.trials]
@@ -375,10 +367,6 @@ def _scores(contest: Contest, runs: Sequence[Run]) -> dict[str, tuple[float, flo
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--only", nargs="*", default=[])
+    parser = arguments(__doc__, seeds=10, trials=200)
+    parser.add_argument("--only", nargs="*", default=SOUGHT)
     main(parser.parse_args())

@@ -9,7 +9,7 @@ from typing import Any
 
 from paretonas.errors import UsageError
 from paretonas.objective import Limit
-from paretonas.objective.reward import HARD, SOFT
+from paretonas.objective.reward import REWARDS
 from paretonas.space import read_json, spaces
 
 LIMITABLE = ("latency_ms", "macs", "params", "peak_memory_bytes", "weight_bytes")
@@ -118,9 +118,8 @@ class SearchConfig:
 
     def exponents(self) -> tuple[float, float]:
         """Alpha and beta of the reward."""
-        named = {"soft": SOFT, "hard": HARD, "accuracy": (0.0, 0.0)}
-        if self.reward in named:
-            return named[self.reward]
+        if self.reward in REWARDS:
+            return REWARDS[self.reward]
         try:
             alpha, beta = map(float, self.reward.split(","))
         except ValueError:

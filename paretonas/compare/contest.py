@@ -17,7 +17,7 @@ from pathlib import Path
 from paretonas.errors import TrainingError, UsageError
 from paretonas.executor import Executor
 from paretonas.objective import Objective
-from paretonas.objective.reward import HARD, SOFT
+from paretonas.objective.reward import REWARDS
 from paretonas.space import SearchSpace, spec_hash
 from paretonas.space.tabular import Table, read_table
 from paretonas.strategy import strategies
@@ -26,8 +26,6 @@ from paretonas.trial import Proposal, State, Trial
 
 GOALS = "accuracy+latency_ms"
 """What strategies with several goals pursue where there is a latency."""
-
-REWARDS = {"soft": SOFT, "hard": HARD, "accuracy": (0.0, 0.0)}
 
 
 @dataclass(frozen=True)
