@@ -1,35 +1,20 @@
 """Searches that stop candidates early or screen them out: real digits, store and loop; accuracies computed."""
 
 from dataclasses import replace
-from random import Random
 
+import computed
 import pytest
 
 import paretonas.evaluate as module
-from paretonas.config import SearchConfig, companions
+from paretonas.config import companions
 from paretonas.errors import StoreError, UnknownNameError, UsageError
 from paretonas.evaluate import Evaluator
 from paretonas.search import new_search, open_search
-from paretonas.space import spec_from_json, spec_hash
+from paretonas.space import spec_from_json
 from paretonas.store import Store
 from paretonas.trial import Latency, State
 
-CONFIG = SearchConfig(
-    "s",
-    "digits",
-    target_ms=1.0,
-    width=0.25,
-    strategy="random",
-    trials=24,
-    recipe="search:layout=channels-last,precision=float32",
-    executor="serial",
-    torch_device="cpu",
-    fidelity="asha:rungs=3,factor=2",
-)
-
-
-def _quality(spec):
-    return Random(spec_hash(spec)).random()
+CONFIG = replace(computed.CONFIG, trials=24, fidelity="asha:rungs=3,factor=2")
 
 
 @pytest.fixture
@@ -41,7 +26,7 @@ def jobs(monkeypatch):
         found.append(job)
         job.state.parent.mkdir(parents=True, exist_ok=True)
         job.state.touch()
-        return {"accuracy": job.until * _quality(spec_from_json(job.spec)), "train_seconds": 1.0}
+        return {"accuracy": job.until * computed.number_of(spec_from_json(job.spec)), "train_seconds": 1.0}
 
     def latency(self, spec, protocol=None):
         return Latency((1.0,) * 3, (1.0,) * 3, (1.0,) * 3, (1.0,) * 3, calibrated=1e-3)
@@ -49,11 +34,6 @@ def jobs(monkeypatch):
     monkeypatch.setattr(module, "run_training", train)
     monkeypatch.setattr(Evaluator, "latency", latency)
     return found
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store.db")
 
 
 def test_candidates_that_fall_behind_are_pruned_with_what_they_reached(jobs, store, tmp_path):
@@ -119,7 +99,7 @@ def test_stages_that_a_twin_has_paid_for_are_reused(jobs, store, tmp_path):
 
 
 def test_screened_candidates_are_not_trained_and_strategies_learn_nothing_of_them(jobs, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(Evaluator, "proxies", lambda self, spec: {"synflow": _quality(spec)}, raising=False)
+    monkeypatch.setattr(Evaluator, "proxies", lambda self, spec: {"synflow": computed.number_of(spec)}, raising=False)
     trials = new_search(replace(CONFIG, fidelity="full", screen="synflow:keep=0.4"), store, tmp_path).run()
     screened = [t for t in trials if t.state is State.PRUNED]
     trained = [t for t in trials if t.state is State.COMPLETE]

@@ -1,14 +1,14 @@
 """The loop with real digits, a real store and real networks, but latencies and accuracies computed from the spec."""
 
 from dataclasses import replace
-from random import Random
 
 import pytest
+from computed import CONFIG, number_of
 from PIL import Image
 
 import paretonas.evaluate as module
 import paretonas.search as searches
-from paretonas.config import SearchConfig, config_from_json, config_to_json
+from paretonas.config import config_from_json, config_to_json
 from paretonas.device.transport.local import LocalTransport
 from paretonas.errors import (
     DataError,
@@ -30,22 +30,6 @@ from paretonas.testing.replay import replayed_proposals
 from paretonas.training import recipes
 from paretonas.trial import Latency, State
 
-CONFIG = SearchConfig(
-    "s",
-    "digits",
-    target_ms=1.0,
-    width=0.25,
-    strategy="random",
-    trials=12,
-    recipe="search:layout=channels-last,precision=float32",
-    executor="serial",
-    torch_device="cpu",
-)
-
-
-def _number(spec):
-    return Random(spec_hash(spec)).random()
-
 
 @pytest.fixture
 def trained(monkeypatch):
@@ -55,7 +39,7 @@ def trained(monkeypatch):
     def train(job):
         spec = spec_from_json(job.spec)
         hashes.append(spec_hash(spec))
-        return {"accuracy": _number(spec), "train_seconds": 1.0}
+        return {"accuracy": number_of(spec), "train_seconds": 1.0}
 
     monkeypatch.setattr(module, "run_training", train)
     return hashes
@@ -68,16 +52,11 @@ def timed(monkeypatch):
 
     def latency(self, spec, protocol=None):
         hashes.append(spec_hash(spec))
-        ratio = 0.5 + _number(spec)
+        ratio = 0.5 + number_of(spec)
         return Latency((ratio,) * 3, (ratio,) * 3, (1.0,) * 3, (1.0,) * 3, calibrated=1e-3)
 
     monkeypatch.setattr(Evaluator, "latency", latency)
     return hashes
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store.db")
 
 
 def _run(config, store, tmp_path, listener=Listener()):  # noqa: B008

@@ -30,11 +30,6 @@ def table(tmp_path):
     return path
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store.db")
-
-
 def config(table, **change):
     return SearchConfig(**{"name": "toy", "data": f"table:{table}", "metric": "acc", "latency": "ms", **change})
 

@@ -9,6 +9,7 @@ from torch import nn
 from paretonas.errors import TrainingError
 from paretonas.network import build
 from paretonas.network.zoo import zoo_spec
+from paretonas.screen import ZERO_COST
 from paretonas.space import spaces
 from paretonas.training.zerocost import gradient_norm, jacobian_covariance, synflow, zero_cost
 
@@ -62,6 +63,7 @@ def test_networks_of_every_kind_have_finite_metrics_and_stay_as_they_are(spec):
     before, random = {n: t.clone() for n, t in model.state_dict().items()}, torch.get_rng_state()
     first = zero_cost(model, images, labels)
     assert zero_cost(model, images, labels) == first
+    assert first.keys() == set(ZERO_COST)
     assert all(map(math.isfinite, first.values()))
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
