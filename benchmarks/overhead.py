@@ -5,7 +5,7 @@ and keeps what it answers in the store, as the real one does. Time is kept for e
 whether a trial costs more the longer the search.
 
     ask, tell   in the strategy
-    store       all calls of the store: six writes and the reads between them, each a transaction
+    store       all calls of the store: five writes and the reads between them, each a transaction
     rest        of the time between two trials: decoding and hashing specs, bookkeeping of the loop
 
 Usage: python benchmarks/overhead.py OUTPUT [--trials 10000] [--window 1000] [--strategies random nsga2 …]
@@ -41,7 +41,7 @@ STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate:goal
 SHORT = {"surrogate:goals=reward": 600}
 """Strategies that are not meant for ten thousand trials, and after how many they stop here."""
 ASK, TELL = "ask", "tell"
-STORE = ("add_trials", "update_trial", "set_seconds", "get", "put")
+STORE = ("add_trials", "update_trial", "get", "put")
 PAIRS = 10
 SCHEDULE = "/proc/self/schedstat"
 

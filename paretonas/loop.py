@@ -186,6 +186,8 @@ class Loop:
         """Give free workers something to do, and take what an earlier trial has paid for; how many trials moved."""
         moved = 0
         for trial in list(self._queue):
+            if not self._executor.idle:
+                break
             if trial.spec_hash in {t.spec_hash for t in self._running.values()}:
                 continue  # its twin is training; the result will serve both
             spec = self._space.decode(trial.architecture)
@@ -193,7 +195,7 @@ class Loop:
             if known is not None:
                 self._queue.remove(trial)
                 self._scored(replace(trial, is_reused=True), dict(known))
-            elif self._executor.idle and not self._out_of_time:
+            elif not self._out_of_time:
                 self._queue.remove(trial)
                 trial = self._save(replace(trial, state=State.RUNNING, is_reused=False))
                 job = self._evaluator.job(spec, trial.fidelity, self._state_file(trial))
@@ -254,7 +256,6 @@ class Loop:
         trial = self._save(replace(trial, state=state, reward=reward, error=error, told=self._ended))
         self._count(trial)
         self._state_file(trial).unlink(missing_ok=True)
-        self._store.set_seconds(self._name, self._seconds)
         self._strategy.tell([trial])
         self._listener.progress(self._progress(trial))
         if self._ended == self._failed == HOPELESS:
@@ -272,7 +273,7 @@ class Loop:
         return self._folder / f"trial-{trial.number}.search-state"
 
     def _save(self, trial: Trial) -> Trial:
-        self._store.update_trial(self._name, trial)
+        self._store.update_trial(self._name, trial, self._seconds)
         self._trials[trial.number] = trial
         return trial
 

@@ -261,8 +261,13 @@ class Store:
             numbers = [row["number"] for row in rows]
             raise StoreError(f"A trial has a number of its own, but search {name!r} has one of {numbers}.") from None
 
-    def update_trial(self, name: str, trial: Trial) -> None:
+    def update_trial(self, name: str, trial: Trial, seconds: float | None = None) -> None:
         """Replace what is known of a trial.
+
+        Args:
+            name: Of the search.
+            trial: As it is now.
+            seconds: Wall time that the search has run by now; recorded in the same transaction.
 
         Raises:
             StoreError: No such search or trial.
@@ -272,6 +277,8 @@ class Store:
         chosen = (_trials.c.search == search) & (_trials.c.number == row.pop("number"))
         with self._transaction(is_synced=trial.state.is_final) as connection:
             found = connection.execute(_trials.update().where(chosen), row).rowcount
+            if seconds is not None:
+                connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
         if not found:
             self._search(name)
             raise StoreError(f"Search {name!r} has no trial {trial.number}.")

@@ -31,8 +31,9 @@ class StoreContract:
         ended = replace(
             some_trial(1), state=State.COMPLETE, metrics={"accuracy": 0.1 + 0.2}, reward=1 / 3, told=0, seconds=1.5
         )
-        store.update_trial("s", ended)
+        store.update_trial("s", ended, seconds=2.5)
         assert open_store().trials("s") == [some_trial(0), ended]
+        assert open_store().seconds("s") == 2.5
 
     def test_a_search_has_one_configuration(self, open_store: OpenStore) -> None:
         store = open_store()

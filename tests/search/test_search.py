@@ -138,6 +138,18 @@ def test_nothing_is_trained_twice(trained, timed, store, tmp_path):
     assert [t.reward for t in again] == [t.reward for t in trials]
 
 
+def test_a_training_is_looked_up_once_when_a_worker_is_free(trained, timed, store, tmp_path, monkeypatch):
+    looked_up, original = [], Evaluator.trained
+
+    def recorded(self, spec, fidelity):
+        looked_up.append(spec_hash(spec))
+        return original(self, spec, fidelity)
+
+    monkeypatch.setattr(Evaluator, "trained", recorded)
+    trials = _run(CONFIG, store, tmp_path)
+    assert looked_up == [trial.spec_hash for trial in trials]
+
+
 def test_a_search_in_which_all_fails_is_stopped(timed, store, tmp_path, monkeypatch):
     def fail(job):
         raise TrainingError("no")
