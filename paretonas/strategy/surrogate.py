@@ -3,13 +3,16 @@
 A Gaussian process over the decisions predicts every goal with its uncertainty: what rises, such as accuracy, by rank;
 what falls, such as latency, as it is. Of many candidates, mutants of the best trials and fresh samples, the one is
 proposed that promises the largest expected improvement: of the reward, or of the front's hypervolume where there are
-several goals. What was proposed before is never proposed again.
+several goals; over what the process makes of the trials, not over what a lucky one reached. What was proposed before is
+never proposed again.
 
 Source: ours, from known parts. Expected improvement: Jones et al., Efficient Global Optimization of Expensive Black-Box
 Functions, Journal of Global Optimization 13, 1998. Expected hypervolume improvement: Emmerich et al., Single- and
-Multiobjective Evolutionary Optimization Assisted by Gaussian Random Field Metamodels, IEEE TEC 10(4), 2006. Believing
-in pending trials: Ginsbourger et al., Kriging Is Well-Suited to Parallelize Optimization, 2010. That such models need
-the fewest evaluations in architecture search: White et al., BANANAS, AAAI 2021.
+Multiobjective Evolutionary Optimization Assisted by Gaussian Random Field Metamodels, IEEE TEC 10(4), 2006. Improvement
+over predictions where values are noisy: Picheny et al., A Benchmark of Kriging-Based Infill Criteria for Noisy
+Optimization, Structural and Multidisciplinary Optimization 48, 2013. Believing in pending trials: Ginsbourger et al.,
+Kriging Is Well-Suited to Parallelize Optimization, 2010. That such models need the fewest evaluations in architecture
+search: White et al., BANANAS, AAAI 2021.
 """
 
 from __future__ import annotations
@@ -167,14 +170,15 @@ class _Surrogate(Strategy):
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         pending = list(self._pending.values())
-        scores = np.stack([model.scores for model in self._models], axis=1)  # (n, goals)
-        predicted = [model.predict(candidates, pending) for model in self._models]
-        means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (candidates, goals)
+        asked = [*candidates, *self._models[0].choices]
+        predicted = [model.predict(asked, pending) for model in self._models]
+        means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
         worst = [RISING_WORST if metric in RISING else FALLING_WORST for metric in self._goals.metrics]
-        start = scores[: self._options.initial].T
+        start = [model.scores[: self._options.initial] for model in self._models]
         reference = np.array([np.quantile(part, q) for part, q in zip(start, worst, strict=True)])
-        best = scores[front([tuple(row) for row in scores])]
-        found = hypervolume_improvement(means, deviations, best, reference)
+        n = len(candidates)
+        best = means[n:][front(means[n:].tolist())]
+        found = hypervolume_improvement(means[:n], deviations[:n], best, reference)
         for model in self._bounded:
             if len(model.values) >= 2:
                 mean, deviation = model.predict(candidates, pending)

@@ -134,6 +134,24 @@ def test_architectures_that_compute_the_same_share_their_accuracy_and_not_their_
     assert latency == pytest.approx([-3.0, -13.0], abs=1.5)
 
 
+def test_improvement_is_over_what_is_predicted_of_a_lucky_trial(monkeypatch):
+    compared = []
+
+    def recorded(means, deviations, points, reference):
+        compared.append(points)
+        return hypervolume_improvement(means, deviations, points, reference)
+
+    monkeypatch.setattr("paretonas.strategy.surrogate.hypervolume_improvement", recorded)
+    strategy = Surrogate(initial=60).start(TOY_SPACE, 0)
+    proposals = strategy.ask(60)
+    noise = np.random.default_rng(0).random(60)
+    values = [toy_reward(p.architecture) + x for p, x in zip(proposals, noise, strict=True)]
+    strategy.tell([ended(p, value, i) for i, (p, value) in enumerate(zip(proposals, values, strict=True))])
+    strategy.ask(1)
+    assert compared[0].shape == (1, 1)
+    assert compared[0].max() < normal_scores(np.array(values)).max() - 0.3
+
+
 def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
     decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(5))
     space = SearchSpace("sums", decisions, lambda v: ForeignSpec(f"toy:{sum(v.values())}"))  # eleven specs
