@@ -40,8 +40,10 @@ Scale = Callable[[Floats], Floats]
 
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
+ORDINARY = 200
+"""Of so many random architectures the model says what is ordinary."""
 RISING_WORST, FALLING_WORST = 0.5, 0.1
-"""Quantiles of the random start that are the front's reference point: the median of what rises, the 90th percentile of
+"""Quantiles of what is ordinary that are the front's reference point: the median of what rises, the 90th percentile of
 what falls, which enters with its sign changed."""
 GROWTH = 1.1
 """The kernel is fitted anew each time there are this many times as many values."""
@@ -67,7 +69,7 @@ class Surrogate:
 
     goals: str = "reward"
     limits: str = ""
-    initial: int = 20
+    initial: int = 10
     candidates: int = 2000
     evidence: int = 500
 
@@ -87,6 +89,8 @@ class _Surrogate(Strategy):
         self._goals = Goals.parse(options.goals, options.limits)
         self._sizes = [len(decision.choices) for decision in space.decisions]
         self._counter = AskCounter()
+        rng = generator(seed, -1)  # asks count from 0
+        self._ordinary = [space.sample(rng).choices for _ in range(ORDINARY)]
         self._seen: set[Spec] = set()
         self._known: set[tuple[int, ...]] = set()
         self._pending: dict[int, tuple[int, ...]] = {}
@@ -170,15 +174,14 @@ class _Surrogate(Strategy):
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         pending = list(self._pending.values())
-        asked = [*candidates, *self._models[0].choices]
+        tried = self._models[0].choices
+        asked = [*candidates, *tried, *self._ordinary]
         predicted = [model.predict(asked, pending) for model in self._models]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
         worst = [RISING_WORST if metric in RISING else FALLING_WORST for metric in self._goals.metrics]
-        start = [model.scores[: self._options.initial] for model in self._models]
-        reference = np.array([np.quantile(part, q) for part, q in zip(start, worst, strict=True)])
-        n = len(candidates)
-        best = means[n:][front(means[n:].tolist())]
-        found = hypervolume_improvement(means[:n], deviations[:n], best, reference)
+        new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
+        reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
+        found = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
         for model in self._bounded:
             if len(model.values) >= 2:
                 mean, deviation = model.predict(candidates, pending)
@@ -238,11 +241,6 @@ class Model:
         """(n,), in the order in which they came."""
         return np.array(self._values)
 
-    @property
-    def scores(self) -> Floats:
-        """(n,), what is modelled of them."""
-        return self._scale(self.values)
-
     def predict(
         self, candidates: Sequence[tuple[int, ...]], pending: Sequence[tuple[int, ...]]
     ) -> tuple[Floats, Floats]:
@@ -252,7 +250,7 @@ class Model:
             candidates: Choices of m architectures.
             pending: Choices of what was asked for and not told.
         """
-        kernel, y = self._kernel(), self.scores
+        kernel, y = self._kernel(), self._scale(self.values)
         used = self._used(y, self._most)
         seen, mean = self._encoding([self.choices[i] for i in used]), float(y[used].mean())
         posterior = Posterior(kernel, seen, y[used] - mean, self._encoding(pending))

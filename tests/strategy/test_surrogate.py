@@ -152,6 +152,26 @@ def test_improvement_is_over_what_is_predicted_of_a_lucky_trial(monkeypatch):
     assert compared[0].max() < normal_scores(np.array(values)).max() - 0.3
 
 
+def test_reference_point_is_of_what_is_predicted_of_random_architectures(monkeypatch):
+    references = []
+
+    def recorded(means, deviations, points, reference):
+        references.append(reference)
+        return hypervolume_improvement(means, deviations, points, reference)
+
+    def latency(architecture):
+        return 1.0 + sum(architecture.choices)
+
+    monkeypatch.setattr("paretonas.strategy.surrogate.hypervolume_improvement", recorded)
+    strategy = Surrogate("reward+latency_ms", initial=200).start(TOY_SPACE, 0)
+    proposals = [p for p in strategy.ask(200) if latency(p.architecture) < 8]
+    trials = [ended(p, toy_reward(p.architecture), i) for i, p in enumerate(proposals)]
+    strategy.tell([replace(t, metrics={**t.metrics, "latency_ms": latency(t.architecture)}) for t in trials])
+    strategy.ask(1)
+    of_all = np.quantile([1.0 + sum(c) for c in itertools.product(*(range(2 + i % 3) for i in range(8)))], 0.9)
+    assert -references[0][1] == pytest.approx(of_all, abs=1.0)
+
+
 def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
     decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(5))
     space = SearchSpace("sums", decisions, lambda v: ForeignSpec(f"toy:{sum(v.values())}"))  # eleven specs
