@@ -38,7 +38,8 @@ from paretonas.space import Decision, SearchSpace
 from paretonas.space.tabular import TabularSpec
 from paretonas.strategy.acquisition import hypervolume_improvement
 from paretonas.strategy.gaussian import NOISES, Floats, Kernel, Posterior, Rows, encode, fit_kernel, normal_scores
-from paretonas.strategy.surrogate import FALLING_WORST, GROWTH, ORDINARY, RISING_WORST
+from paretonas.strategy.model import GROWTH
+from paretonas.strategy.surrogate import FALLING_WORST, ORDINARY, RISING_WORST
 
 FBNET = "fbnet_latency.parquet"
 SOUGHT = ("nb201-pixel3", "nb201-raspi4", "nb201-proxy")
