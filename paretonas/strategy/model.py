@@ -1,7 +1,7 @@
 """A Gaussian process over what a strategy was told so far: what it predicts of others, and how uncertain it is.
 
-Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, chapters 2 and 5. Which values are
-kept, and when the kernel is fitted anew, is ours.
+Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, chapters 2 and 5. Which values
+are kept, and when the kernel is fitted anew, is ours.
 """
 
 from __future__ import annotations
