@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from conditions import conditions, print_conditions, print_table
 from numpy.typing import NDArray
-from tables import arguments, contests, read_runs, write_runs
+from tables import arguments, complete, contests
 
 from paretonas.compare import Contest, Run, run
 
@@ -121,13 +122,9 @@ def main(options: argparse.Namespace) -> None:
     for label, contest in contests(options.tables, options.trials).items():
         if label not in options.only:
             continue
-        file = options.output / f"{label}.parquet"
-        runs = read_runs(file)
-        made = {(one.strategy, one.seed) for one in runs}
-        for name in options.strategies:
-            seeds = options.seeds * (CHEAP if name == RANDOM else 1)
-            runs += [run(contest, name, seed) for seed in range(seeds) if (name, seed) not in made]
-            write_runs(runs, file)
+        seeds = {name: options.seeds * (CHEAP if name == RANDOM else 1) for name in options.strategies}
+        wanted = [(name, seed) for name in options.strategies for seed in range(seeds[name])]
+        runs = complete(options.output / f"{label}.parquet", wanted, partial(run, contest))
         order = options.strategies
         shown = [one for one in runs if one.strategy in order]
         summary[label] = report(contest, sorted(shown, key=lambda one: (order.index(one.strategy), one.seed)))

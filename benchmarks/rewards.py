@@ -28,7 +28,7 @@ import altair as alt
 import numpy as np
 from conditions import conditions, print_conditions, print_table
 from numpy.typing import NDArray
-from tables import FINAL, NB201, PIXEL3, arguments, read_runs, write_runs
+from tables import FINAL, NB201, PIXEL3, arguments, complete
 
 from paretonas.compare import Contest, Run, run
 from paretonas.objective import Objective
@@ -140,14 +140,13 @@ def main(options: argparse.Namespace) -> None:
     exponent = fitted_exponent(accuracy, latency, target)
     fitted = Fitted(base.file, FINAL, latency=PIXEL3, target_ms=target, trials=options.trials, exponent=exponent)
     contests = {n: fitted if n == "fitted" else replace(base, target_ms=target, reward=n) for n in NAMES}
-    runs = read_runs(file)  # of strategies written as `reward/strategy`
-    made = {(one.strategy, one.seed) for one in runs}
-    for strategy in options.strategies:
-        for reward, contest in contests.items():
-            label = f"{reward}/{strategy}"
-            missing = [seed for seed in range(options.seeds) if (label, seed) not in made]
-            runs += [replace(run(contest, strategy, seed), strategy=label) for seed in missing]
-            write_runs(runs, file)
+    labels = [f"{reward}/{strategy}" for strategy in options.strategies for reward in contests]
+
+    def make(label: str, seed: int) -> Run:
+        reward, _, strategy = label.partition("/")
+        return replace(run(contests[reward], strategy, seed), strategy=label)
+
+    runs = complete(file, [(label, seed) for label in labels for seed in range(options.seeds)], make)
     own = {
         (strategy, reward): [one for one in runs if one.strategy == f"{reward}/{strategy}"]
         for strategy in options.strategies

@@ -29,7 +29,7 @@ from scipy import stats
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
-from tables import FINAL, MACRO, MACRO_ACCURACY, NB201, PIXEL3, PROXY, arguments, contests, read_runs, write_runs
+from tables import FINAL, MACRO, MACRO_ACCURACY, NB201, PIXEL3, PROXY, arguments, complete, contests
 
 from paretonas.compare import Contest, Run, run
 from paretonas.compare.scores import best_so_far, hypervolume_share
@@ -374,14 +374,9 @@ def search(options: argparse.Namespace) -> None:
     for label, contest in contests(options.tables, options.trials).items():
         if label not in options.only:
             continue
-        file = options.output / f"{label}.parquet"
-        runs = read_runs(file)
-        made = {(r.strategy, r.seed) for r in runs}
         names = ["surrogate", *SEARCHES]
-        for name, seed in ((name, seed) for seed in range(options.seeds) for name in names):
-            if (name, seed) not in made:
-                runs.append(SEARCHES[name].run(contest, name, seed) if name in SEARCHES else run(contest, name, seed))
-                write_runs(runs, file)
+        wanted = [(name, seed) for seed in range(options.seeds) for name in names]
+        runs = complete(options.output / f"{label}.parquet", wanted, partial(_search, contest))
         found = {name: _scores(contest, [r for r in runs if r.strategy == name]) for name in names}
         (options.output / f"{label}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         counts = [n for n in COUNTS if n <= options.trials]
@@ -390,6 +385,10 @@ def search(options: argparse.Namespace) -> None:
             ("search", *map(str, counts)),
             [(n, *(f"{of[str(c)][0]:.2f} ± {of[str(c)][1]:.2f}" for c in counts)) for n, of in found.items()],
         )
+
+
+def _search(contest: Contest, name: str, seed: int) -> Run:
+    return SEARCHES[name].run(contest, name, seed) if name in SEARCHES else run(contest, name, seed)
 
 
 def _scores(contest: Contest, runs: Sequence[Run]) -> dict[str, tuple[float, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,6 +42,17 @@ def read_runs(file: Path) -> list[Run]:
 def write_runs(runs: Sequence[Run], file: Path) -> None:
     """Keep them for a later one."""
     write_rows([asdict(run) for run in runs], file)
+
+
+def complete(file: Path, wanted: Iterable[tuple[str, int]], make: Callable[[str, int], Run]) -> list[Run]:
+    """The runs that `file` keeps; those of wanted strategies and seeds that are missing are made, each kept at once."""
+    runs = read_runs(file)
+    made = {(one.strategy, one.seed) for one in runs}
+    for name, seed in wanted:
+        if (name, seed) not in made:
+            runs.append(make(name, seed))
+            write_runs(runs, file)
+    return runs
 
 
 def arguments(about: str | None, seeds: int, trials: int) -> argparse.ArgumentParser:
