@@ -29,13 +29,13 @@ import altair as alt
 from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import Search, SearchConfig, Store, hypervolume, mnasnet_reward, new_search, open_search
-from paretonas.config import config_from_json, config_to_json
+from paretonas.data.listing import DIGITS
 from paretonas.errors import UsageError
-from paretonas.listener import Listener
+from paretonas.loop.listener import Listener
 from paretonas.report.table import trial_row
+from paretonas.search.config import config_from_json, config_to_json
 from paretonas.strategy import strategies
-from paretonas.training import recipes
-from paretonas.training.listing import DIGITS
+from paretonas.task import recipes
 from paretonas.trial import State, Trial
 
 FOLDER = Path(__file__).parent / "ablations"

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from paretonas import build, parse_device
-from paretonas.evaluate import SCREEN
+from paretonas.evaluation.trained import SCREEN
 from paretonas.export.onnx import export_with_torch
 from paretonas.space import spaces
 

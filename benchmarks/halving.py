@@ -15,7 +15,7 @@ from conditions import conditions, print_conditions, print_table
 from scipy import stats
 
 from paretonas import Store
-from paretonas.config import config_from_json
+from paretonas.search.config import config_from_json
 from paretonas.trial import State, Trial
 
 

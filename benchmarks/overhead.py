@@ -29,13 +29,14 @@ from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import SearchConfig, Store
 from paretonas.executor import executors
-from paretonas.loop import Listener, Loop, Progress
+from paretonas.latency import Latency, latency_from_json
+from paretonas.loop.halving import schedulers
+from paretonas.loop.loop import Listener, Loop, Progress
 from paretonas.objective import Objective
-from paretonas.scheduler import schedulers
 from paretonas.space import Spec, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.strategy import strategies
-from paretonas.trial import Latency, Metrics, latency_from_json
+from paretonas.trial import Metrics
 
 STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate:goals=reward")
 SHORT = {"surrogate:goals=reward": 600}

@@ -24,13 +24,14 @@ from conditions import conditions, print_conditions, print_table, write_rows
 from tables import FINAL, MACRO, MACRO_ACCURACY, NB201
 
 from paretonas import build
+from paretonas.data.images import Split, prepare_data
+from paretonas.data.source import DataSource
+from paretonas.loop.screen import COSTS, ZERO_COST
 from paretonas.network.cost import spec_cost
 from paretonas.report.correlation import rank_correlation
-from paretonas.screen import COSTS, ZERO_COST
 from paretonas.space import spaces
-from paretonas.space.tabular import read_table
+from paretonas.space.table import read_table
 from paretonas.training.batches import scoring_batches
-from paretonas.training.data import DataSource, Split, prepare_data
 from paretonas.training.zerocost import zero_cost
 
 TABLES = {

@@ -20,11 +20,11 @@ from conditions import conditions, print_conditions, print_table
 from tables import arguments, contests, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run, summary
+from paretonas.evaluation.table import TabularTask
 from paretonas.executor import executors
 from paretonas.report.comparison import comparison_figure
 from paretonas.report.figure import save_figure
 from paretonas.space import Architecture
-from paretonas.training.tabular import TabularTask
 
 OWN = (
     "random",

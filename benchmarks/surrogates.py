@@ -35,11 +35,20 @@ from paretonas.compare import Contest, Run, run
 from paretonas.compare.scores import best_so_far, hypervolume_share
 from paretonas.objective import front
 from paretonas.space import Decision, SearchSpace
-from paretonas.space.tabular import TabularSpec
-from paretonas.strategy.acquisition import hypervolume_improvement
-from paretonas.strategy.gaussian import NOISES, Floats, Kernel, Posterior, Rows, encode, fit_kernel, normal_scores
-from paretonas.strategy.model import GROWTH
+from paretonas.space.table import TabularSpec
 from paretonas.strategy.surrogate import FALLING_WORST, ORDINARY, RISING_WORST
+from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
+from paretonas.strategy.surrogates.gaussian import (
+    NOISES,
+    Floats,
+    Kernel,
+    Posterior,
+    Rows,
+    encode,
+    fit_kernel,
+    normal_scores,
+)
+from paretonas.strategy.surrogates.model import GROWTH
 
 FBNET = "fbnet_latency.parquet"
 SOUGHT = ("nb201-pixel3", "nb201-raspi4", "nb201-proxy")

@@ -41,12 +41,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from paretonas import build, zoo_spec
+from paretonas.data.images import ImageData, Split, open_data, prepare_data
+from paretonas.data.source import DataSource
 from paretonas.executor.process import ProcessOptions
 from paretonas.space import spec_from_json, spec_to_json
-from paretonas.training import recipes
+from paretonas.task import recipes
+from paretonas.task.recipe import Recipe
 from paretonas.training.classification import train
-from paretonas.training.data import DataSource, ImageData, Split, open_data, prepare_data
-from paretonas.training.recipe import Recipe
 
 MEAN, STD = 0.5, 0.25
 """Ours; the plain loop normalizes by the same numbers."""

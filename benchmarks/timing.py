@@ -35,10 +35,10 @@ from paretonas import build, parse_device, zoo_spec
 from paretonas.device import Device, ModelFile, Runtime, Transport
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
-from paretonas.evaluate import RECORD
+from paretonas.evaluation.trained import RECORD
+from paretonas.latency import fastest_ratio
 from paretonas.network.cost import spec_cost
 from paretonas.space.mnasnet import MnasNetSpec
-from paretonas.trial import fastest_ratio
 
 CLASSES = 1000
 BASE = "T0"

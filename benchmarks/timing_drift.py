@@ -28,8 +28,8 @@ from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import build, parse_device, zoo_spec
 from paretonas.errors import UsageError
-from paretonas.evaluate import RECORD
-from paretonas.trial import Latency
+from paretonas.evaluation.trained import RECORD
+from paretonas.latency import Latency
 
 STATISTICS: dict[str, Callable[[Latency], float]] = {
     "headline": lambda latency: latency.latency_ms,

@@ -10,7 +10,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from paretonas import Decision, SearchSpace, Store, build, cost, parse_device
-from paretonas.evaluate import SCREEN, time_model
+from paretonas.evaluation.trained import SCREEN, time_model
 from paretonas.space import spaces
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 

@@ -7,27 +7,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paretonas.config import SearchConfig
     from paretonas.device import parse_device
     from paretonas.errors import ParetonasError
-    from paretonas.final import train_trials
     from paretonas.network import build
     from paretonas.network.cost import cost
-    from paretonas.network.zoo import zoo_spec
     from paretonas.objective import Objective, front, hypervolume, mnasnet_reward
     from paretonas.report import front_trials
-    from paretonas.search import Search, new_search, open_search
+    from paretonas.search.config import SearchConfig
+    from paretonas.search.finalists import train_trials
+    from paretonas.search.search import Search, new_search, open_search
     from paretonas.space import Architecture, Decision, SearchSpace
     from paretonas.store import Store
     from paretonas.strategy import strategies
+    from paretonas.zoo.zoo import zoo_spec
 
 _HOMES = {
     "Architecture": "paretonas.space",
     "Decision": "paretonas.space",
     "Objective": "paretonas.objective",
     "ParetonasError": "paretonas.errors",
-    "Search": "paretonas.search",
-    "SearchConfig": "paretonas.config",
+    "Search": "paretonas.search.search",
+    "SearchConfig": "paretonas.search.config",
     "SearchSpace": "paretonas.space",
     "Store": "paretonas.store",
     "build": "paretonas.network",
@@ -36,12 +36,12 @@ _HOMES = {
     "front_trials": "paretonas.report",
     "hypervolume": "paretonas.objective",
     "mnasnet_reward": "paretonas.objective",
-    "new_search": "paretonas.search",
-    "open_search": "paretonas.search",
+    "new_search": "paretonas.search.search",
+    "open_search": "paretonas.search.search",
     "parse_device": "paretonas.device",
     "strategies": "paretonas.strategy",
-    "train_trials": "paretonas.final",
-    "zoo_spec": "paretonas.network.zoo",
+    "train_trials": "paretonas.search.finalists",
+    "zoo_spec": "paretonas.zoo.zoo",
 }
 
 __all__ = [

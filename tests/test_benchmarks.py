@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from paretonas.config import SearchConfig, config_to_json
+from paretonas.data.images import Split
 from paretonas.device import Transport, parse_device
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
+from paretonas.search.config import SearchConfig, config_to_json
 from paretonas.space import Architecture, spaces
 from paretonas.space.nasbench import CELL_OPS, MACRO_OPS
 from paretonas.strategy import strategies
-from paretonas.training import recipes
-from paretonas.training.data import Split
+from paretonas.task import recipes
 from paretonas.trial import State, Trial
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -17,11 +17,11 @@ from paretonas.cli import app
 from paretonas.device import runtimes, transports
 from paretonas.executor import executors
 from paretonas.export import exporters
-from paretonas.scheduler import schedulers
-from paretonas.screen import screens
+from paretonas.loop.halving import schedulers
+from paretonas.loop.screen import screens
 from paretonas.space import spaces
 from paretonas.strategy import strategies
-from paretonas.training import recipes
+from paretonas.task import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

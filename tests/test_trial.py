@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from paretonas.latency import Latency
 from paretonas.space import Architecture
-from paretonas.trial import Latency, Proposal, State, Trial
+from paretonas.trial import Proposal, State, Trial
 
 LATENCY = Latency(
     candidate_wall=(0.5, 0.25, 2.0, 1.0, 0.75),

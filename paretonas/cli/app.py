@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.errors import ParetonasError
 from paretonas.store import Store
 

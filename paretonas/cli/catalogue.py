@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, app
 from paretonas.registry import Registry, describe_options
 from paretonas.space import spaces
@@ -41,7 +41,7 @@ def list_devices(as_json: AsJson = False) -> None:
 @app.command("recipes")
 def list_recipes(as_json: AsJson = False) -> None:
     """List the training recipes and their options."""
-    from paretonas.training import recipes
+    from paretonas.task import recipes
 
     if as_json:
         console.print_json([{"name": name, **asdict(recipes.load(name))} for name in recipes])

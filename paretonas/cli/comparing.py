@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, app
 from paretonas.errors import UsageError
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
 
 
@@ -31,9 +31,9 @@ def train(
 
     Without --final they are trained on the search's training images and scored on its validation images.
     """
-    from paretonas.final import choose, train_trials
-    from paretonas.search import open_search
-    from paretonas.training import recipes
+    from paretonas.search.finalists import choose, train_trials
+    from paretonas.search.search import open_search
+    from paretonas.task import recipes
 
     here = context.obj
     checked = recipes.create(recipe)
@@ -80,7 +80,7 @@ def export(
     output: Annotated[Path | None, typer.Option(help="File to write; beside the weights if none is given.")] = None,
 ) -> None:
     """Export a trained trial to a file."""
-    from paretonas.final import export_trial
+    from paretonas.search.finalists import export_trial
 
     here = context.obj
     here.store().config(name)  # says so if there is no such search

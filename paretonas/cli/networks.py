@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, Channels, Classes, Resolution, SmallImage, Width, app
 from paretonas.cli.reading import read_indices
 from paretonas.errors import UsageError
@@ -31,7 +31,7 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Time a model on a device, one image at a time, against the device's reference network."""
-    from paretonas.measure import measure_blocks, measure_model
+    from paretonas.evaluation.measure import measure_blocks, measure_model
 
     here = context.obj
     found = (measure_blocks if blocks else measure_model)(
@@ -88,7 +88,7 @@ def zoo(
 ) -> None:
     """List the published networks, or describe one at any width, resolution and number of classes."""
     from paretonas.network.cost import spec_cost
-    from paretonas.network.zoo import ZOO, zoo_entry, zoo_spec
+    from paretonas.zoo.zoo import ZOO, zoo_entry, zoo_spec
 
     if name is not None:
         side = resolution or zoo_entry(name).resolution
@@ -131,7 +131,7 @@ def describe(
         found = built.decode(built.architecture(read_indices(choices)))
     else:
         assert spec is not None
-        from paretonas.network.zoo import scaled_spec
+        from paretonas.zoo.zoo import scaled_spec
 
         found = scaled_spec(load_spec(spec), width)
     _print_network(found, side, classes, channels, as_json, {})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
 from paretonas.errors import UsageError
 from paretonas.trial import State
@@ -24,9 +24,9 @@ def proxies(
 
     Example: paretonas proxies cats
     """
+    from paretonas.loop.screen import COSTS, ZERO_COST
     from paretonas.report.correlation import FEWEST, rank_correlation
-    from paretonas.screen import COSTS, ZERO_COST
-    from paretonas.search import open_search
+    from paretonas.search.search import open_search
 
     here = context.obj
     search = open_search(name, here.store(), here.home)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
-from paretonas.console import duration
+from paretonas.cli.console import duration
 from paretonas.errors import DeviceError, UsageError, WorkError
 from paretonas.space import spaces, spec_to_json
 from paretonas.store import Store
@@ -145,7 +145,7 @@ def report(
 def _blocks_of_drawn(name: str, store: Store, home: Path) -> dict[str, list[tuple[str, float, float]]]:
     """Spec hash -> part, latency in ms and share of the time, for the networks that a report draws."""
     from paretonas.device import parse_device
-    from paretonas.measure import spec_blocks
+    from paretonas.evaluation.measure import spec_blocks
     from paretonas.report.searched import decoded, read_searches
     from paretonas.report.table import drawn_trials
 
@@ -169,7 +169,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a search with its trials and files. What was measured stays cached for other searches."""
-    from paretonas.search import delete_search
+    from paretonas.search.search import delete_search
 
     here = context.obj
     store = here.store()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas import console
+from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
 from paretonas.cli.reading import read_seconds, read_toml
 from paretonas.cli.results import print_front
@@ -22,7 +22,7 @@ def search(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, torchvision:NAME@ROOT, a Parquet file or folder (columns image, label), folders of images, "
+            help="digits, a Parquet file or folder (columns image, label), folders of images, "
             "or table:FILE.parquet of trained networks."
         ),
     ] = None,
@@ -91,8 +91,8 @@ def search(
     for needed in ("name", "data"):
         if needed not in settings:
             raise UsageError(f"A search needs a {needed}: paretonas search NAME --data DATA.")
-    from paretonas.config import config_from_json
-    from paretonas.search import new_search
+    from paretonas.search.config import config_from_json
+    from paretonas.search.search import new_search
 
     checked, here = config_from_json(settings), context.obj
     with console.search_listener(as_json) as listener:
@@ -110,7 +110,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
-    from paretonas.search import open_search
+    from paretonas.search.search import open_search
 
     here = context.obj
     with console.search_listener(as_json) as listener:
@@ -120,7 +120,7 @@ def resume(
 
 def _run(search: Any, as_json: bool, listener: Any) -> None:
     """Run a search, and then its baselines."""
-    from paretonas.search import baselines
+    from paretonas.search.search import baselines
 
     try:
         _run_one(search, as_json)

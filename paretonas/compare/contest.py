@@ -15,13 +15,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from paretonas.errors import TrainingError, UsageError
+from paretonas.evaluation.table import TabularTask
 from paretonas.executor import Executor
 from paretonas.objective import Objective
 from paretonas.objective.reward import REWARDS
 from paretonas.space import SearchSpace, spec_hash
-from paretonas.space.tabular import Table, read_table
+from paretonas.space.table import Table, read_table
 from paretonas.strategy import strategies
-from paretonas.training.tabular import TabularTask
 from paretonas.trial import Proposal, State, Trial
 
 GOALS = "accuracy+latency_ms"

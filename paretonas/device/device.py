@@ -18,11 +18,11 @@ from torch import nn
 from paretonas.device.timing import Protocol, Samples, headline_flags
 from paretonas.errors import DeviceError, ExportError, ParetonasError
 from paretonas.export import exporters
+from paretonas.latency import Latency
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
 from paretonas.registry import Registry
 from paretonas.space import Spec
-from paretonas.trial import Latency
+from paretonas.zoo.zoo import zoo_spec
 
 runtimes = Registry(
     "runtime",

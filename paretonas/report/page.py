@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from paretonas.errors import UsageError
+from paretonas.latency import latency_from_json
 from paretonas.report.charts import order_chart, ratio_chart, reward_chart, series_of, spread_chart
 from paretonas.report.drawing import BlockLatencies, dearest_and_cheapest, draw
 from paretonas.report.frontier import front_chart, groups_of
@@ -28,7 +29,7 @@ from paretonas.report.table import config_toml, drawn_trials
 from paretonas.report.timings import all_timings, calibration_rows, conditions, quality, timing_rows
 from paretonas.report.totals import totals
 from paretonas.store import Store
-from paretonas.trial import State, Trial, latency_from_json
+from paretonas.trial import State, Trial
 
 PACKAGES = ("paretonas", "torch", "torchvision", "timm", "onnxruntime", "onnx", "numpy", "altair", "sqlalchemy")
 ACCURACY_TITLES: dict[Kind, str] = {"accuracy": "validation accuracy (%)", "test_accuracy": "test accuracy (%)"}

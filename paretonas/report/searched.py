@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paretonas.errors import StoreError, UnknownNameError
+from paretonas.latency import Latency, latency_from_json
 from paretonas.space import SearchSpace, Spec, spaces
 from paretonas.store import Store
-from paretonas.trial import Latency, State, Trial, latency_from_json
+from paretonas.trial import State, Trial
 
 Role = Literal["search", "random", "zoo", "compared"]
 Kind = Literal["accuracy", "test_accuracy"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paretonas.latency import Latency
 from paretonas.report.searched import Searched, Timing
-from paretonas.trial import Latency
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ spaces = Registry(
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
-        "zoo": "paretonas.network.published:ZooSpace",
+        "zoo": "paretonas.zoo.space:ZooSpace",
     },
 )
 

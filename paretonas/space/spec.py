@@ -26,7 +26,7 @@ spec_kinds = Registry(
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
         "nasbench-macro": "paretonas.space.nasbench:MacroSpec",
         "nasbench201": "paretonas.space.nasbench:Cell201Spec",
-        "tabular": "paretonas.space.tabular:TabularSpec",
+        "tabular": "paretonas.space.table:TabularSpec",
     },
 )
 

@@ -12,7 +12,7 @@ strategies = Registry(
         "ppo": "paretonas.strategy.ppo:PPO",
         "random": "paretonas.strategy.random:RandomSearch",
         "reinforce": "paretonas.strategy.reinforce:Reinforce",
-        "regularized-evolution": "paretonas.strategy.evolution:RegularizedEvolution",
+        "regularized-evolution": "paretonas.strategy.regularized_evolution:RegularizedEvolution",
         "surrogate": "paretonas.strategy.surrogate:Surrogate",
     },
 )

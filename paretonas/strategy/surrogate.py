@@ -30,10 +30,10 @@ from paretonas.errors import UsageError
 from paretonas.objective import front
 from paretonas.objective.goals import RISING, Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.acquisition import hypervolume_improvement
-from paretonas.strategy.gaussian import Floats, Rows, encode, normal_scores
-from paretonas.strategy.model import Model
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
+from paretonas.strategy.surrogates.gaussian import Floats, Rows, encode, normal_scores
+from paretonas.strategy.surrogates.model import Model
 from paretonas.trial import Proposal, Trial
 
 PARENTS = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paretonas.search import Search
+from paretonas.search.search import Search
 from paretonas.space import Architecture
 from paretonas.trial import Trial
 

@@ -14,7 +14,7 @@ from paretonas.device import Runtime
 from paretonas.errors import MeasureError
 from paretonas.export import exporters
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
+from paretonas.zoo.zoo import zoo_spec
 
 Export = Callable[[str, int, int, int], tuple[nn.Module, Path]]
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
+from paretonas.data.images import Split
 from paretonas.errors import ParetonasError, TrainingError
 from paretonas.network import build
 from paretonas.space import spec_from_json
+from paretonas.task.recipe import LAYOUTS, PRECISIONS, Recipe
 from paretonas.training.classification import torch_device, train
-from paretonas.training.data import Split
-from paretonas.training.recipe import LAYOUTS, PRECISIONS, Recipe
 
 STEPS = 4
 

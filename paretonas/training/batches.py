@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from paretonas.training.data import Split
-from paretonas.training.recipe import Recipe
-from paretonas.training.stream import (
+from paretonas.data.images import Split
+from paretonas.data.stream import (
     ASPECT,
     SCORING_BATCH,
     EncodedImages,
@@ -25,6 +24,7 @@ from paretonas.training.stream import (
     stream_batches,
     train_transform,
 )
+from paretonas.task.recipe import Recipe
 
 MEAN, STD = 0.5, 0.25
 """What networks are fed: `(pixel / 255 - MEAN) / STD`, in every channel."""

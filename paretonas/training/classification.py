@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from timm.data import Mixup
 from torch import Tensor, nn
 
+from paretonas.data.images import Split
 from paretonas.errors import TrainingError, UsageError
+from paretonas.task.recipe import Recipe
 from paretonas.training.batches import scoring_batches, seed_of, to_input, training_batches
-from paretonas.training.data import Split
 from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule
-from paretonas.training.recipe import Recipe
 from paretonas.training.state import Begun, StateFile
 
 OnStep = Callable[[int, int], None]

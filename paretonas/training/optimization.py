@@ -11,7 +11,7 @@ from timm.utils import ModelEmaV3
 from torch import nn, optim
 
 from paretonas.errors import UsageError
-from paretonas.training.recipe import Recipe
+from paretonas.task.recipe import Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from paretonas.search import open_search
+from paretonas.search.search import open_search
 from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State

@@ -14,7 +14,7 @@ from paretonas.device.timing import Protocol
 from paretonas.device.transport.local import LocalTransport
 from paretonas.errors import MeasureError
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
+from paretonas.zoo.zoo import zoo_spec
 
 QUICK = Protocol(pairs=3, warmup=3, attempts=1)
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()

@@ -26,13 +26,13 @@ from paretonas.device.runtime.onnxruntime import OnnxRuntime, _modules, profile_
 from paretonas.device.runtime.torch import TorchRuntime, _Spans
 from paretonas.device.transport.local import LocalTransport
 from paretonas.errors import MeasureError, StoreError, UsageError
-from paretonas.measure import measure_blocks
+from paretonas.evaluation.measure import measure_blocks
+from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.network.cost import Cost, spec_cost
-from paretonas.network.zoo import zoo_spec
 from paretonas.space import ForeignSpec, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
-from paretonas.trial import Latency
+from paretonas.zoo.zoo import zoo_spec
 
 A1 = zoo_spec("mnasnet-a1", 0.5, 64)
 PARTS = ["stem", *(f"block{i}" for i in range(1, 8)), "head", "classifier"]
@@ -275,7 +275,7 @@ class Calm:
 def calm(monkeypatch):
     calm = Calm()
     monkeypatch.setattr(Device, "measure", calm.measure)
-    monkeypatch.setattr("paretonas.measure.calibration", lambda device, shape, folder, cache: 0.003)
+    monkeypatch.setattr("paretonas.evaluation.measure.calibration", lambda device, shape, folder, cache: 0.003)
     return calm
 
 

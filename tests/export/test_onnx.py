@@ -12,10 +12,10 @@ from paretonas.errors import ExportError
 from paretonas.export import onnx as onnx_export
 from paretonas.export.onnx import export_directly, export_onnx, export_with_torch, modules_of_nodes
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
 from paretonas.space import ForeignSpec
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpace, MnasNetSpec
 from paretonas.testing.runtime import images, randomize_statistics
+from paretonas.zoo.zoo import zoo_spec
 
 TINY = MnasNetSpec(
     (

@@ -8,8 +8,8 @@ from torch import nn
 from paretonas.network import build
 from paretonas.network.cost import cost, spec_cost
 from paretonas.network.layers import MBConv, SqueezeExcite
-from paretonas.network.zoo import zoo_spec
 from paretonas.space.mnasnet import MnasNetSpace
+from paretonas.zoo.zoo import zoo_spec
 
 
 class Residual(nn.Module):

@@ -6,7 +6,7 @@ from torch import nn
 
 from paretonas.network import build
 from paretonas.network.layers import ConvLayer, MBConv, PoolSkip, SqueezeExcite, skip_connection
-from paretonas.network.zoo import zoo_spec
+from paretonas.zoo.zoo import zoo_spec
 
 
 def layers(model, kind):

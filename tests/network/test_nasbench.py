@@ -8,7 +8,7 @@ from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.space.nasbench import CELL_OPS, MACRO_OPS, Cell201Spec, MacroSpec, NASBench201Space, NASBenchMacroSpace
-from paretonas.space.tabular import read_table
+from paretonas.space.table import read_table
 
 
 def macro(digits):

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
+from paretonas.latency import Latency
 from paretonas.space import spaces, spec_hash
 from paretonas.store import Store
-from paretonas.trial import Latency, State, Trial
+from paretonas.trial import State, Trial
 
 SPACE = "mnasnet:resolution=32,width=0.5"
 ZOO = "zoo:width=0.5,resolution=32,networks=mobilenet-v2*0.5+mnasnet-a1*0.5"

@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
-from paretonas.network.zoo import zoo_spec
 from paretonas.report import describe, front_figure, front_trials, save_figure, trials_table, write_parquet
 from paretonas.report.drawing import Part, dearest_and_cheapest
 from paretonas.report.labels import box_of, place_labels
 from paretonas.space import Architecture
 from paretonas.trial import State, Trial
+from paretonas.zoo.zoo import zoo_spec
 
 
 def _trial(number, accuracy, latency, state=State.COMPLETE):

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from paretonas import cli
-from paretonas.config import SearchConfig, companions
 from paretonas.errors import DataError, UsageError
-from paretonas.search import baselines, new_search, open_search
+from paretonas.search.config import SearchConfig, companions
+from paretonas.search.search import baselines, new_search, open_search
 from paretonas.store import Store
 from paretonas.trial import State
 

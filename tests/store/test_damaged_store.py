@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretonas.errors import StoreError
-from paretonas.evaluate import latency_from_json
+from paretonas.evaluation.trained import latency_from_json
 from paretonas.store import Store
 from paretonas.testing.store import some_trial
 

@@ -8,11 +8,11 @@ import pytest
 from paretonas.errors import UsageError
 from paretonas.objective import hypervolume
 from paretonas.space import Decision, ForeignSpec, SearchSpace
-from paretonas.strategy.acquisition import expected_improvement, hypervolume_improvement
-from paretonas.strategy.gaussian import NOISES, Kernel, Posterior, encode, fit_kernel, normal_scores
-from paretonas.strategy.model import Model
 from paretonas.strategy.random import RandomSearch
 from paretonas.strategy.surrogate import Surrogate
+from paretonas.strategy.surrogates.acquisition import expected_improvement, hypervolume_improvement
+from paretonas.strategy.surrogates.gaussian import NOISES, Kernel, Posterior, encode, fit_kernel, normal_scores
+from paretonas.strategy.surrogates.model import Model
 from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
 from paretonas.trial import State
 

@@ -2,11 +2,11 @@ import pytest
 
 from paretonas.errors import TrainingError
 from paretonas.executor import executors
-from paretonas.network.zoo import zoo_spec
 from paretonas.space import spec_to_json
+from paretonas.task.recipe import Recipe
 from paretonas.training import autotune as module
 from paretonas.training.autotune import SpeedJob, autotune
-from paretonas.training.recipe import Recipe
+from paretonas.zoo.zoo import zoo_spec
 
 JOB = SpeedJob(spec_to_json(zoo_spec("mobilenet-v2", 0.25, 8)), Recipe(batch_size=4), (1, 8, 8), 3, "cpu")
 SPEEDS = {

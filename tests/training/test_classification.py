@@ -3,13 +3,13 @@ import pytest
 import torch
 from torch import nn
 
+from paretonas.data.images import Split
 from paretonas.errors import TrainingError, UsageError
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
+from paretonas.task.recipe import SMALL_IMAGE, Recipe
 from paretonas.training.batches import to_input
 from paretonas.training.classification import accuracy, predict, torch_device, train
-from paretonas.training.data import Split
-from paretonas.training.recipe import SMALL_IMAGE, Recipe
+from paretonas.zoo.zoo import zoo_spec
 
 
 def _split(n=64, channels=1, side=8, classes=2):

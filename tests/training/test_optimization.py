@@ -6,9 +6,9 @@ from torch import nn
 
 from paretonas.errors import UsageError
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
+from paretonas.task.recipe import MNASNET, Recipe
 from paretonas.training.optimization import MovingAverage, check_recipe, make_optimizer, make_schedule
-from paretonas.training.recipe import MNASNET, Recipe
+from paretonas.zoo.zoo import zoo_spec
 
 
 def _rates(recipe, steps, per_epoch, batch_size=256):

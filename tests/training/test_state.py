@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from paretonas.data.images import Split
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
+from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
 from paretonas.training.classification import predict, train
-from paretonas.training.data import Split
-from paretonas.training.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
 from paretonas.training.state import StateFile
+from paretonas.zoo.zoo import zoo_spec
 
 RECIPES = {
     "search": replace(SEARCH, batch_size=8),

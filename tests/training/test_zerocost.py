@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from paretonas.errors import TrainingError
+from paretonas.loop.screen import ZERO_COST
 from paretonas.network import build
-from paretonas.network.zoo import zoo_spec
-from paretonas.screen import ZERO_COST
 from paretonas.space import spaces
 from paretonas.training.zerocost import gradient_norm, jacobian_covariance, synflow, zero_cost
+from paretonas.zoo.zoo import zoo_spec
 
 
 def _batch(n=8, channels=3, side=16):

@@ -1,0 +1,1 @@
+"""Where examples come from: images that are found, decoded, split and augmented. Knows no network."""

@@ -1,0 +1,1 @@
+"""One architecture becomes its metrics."""

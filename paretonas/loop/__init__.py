@@ -1,0 +1,1 @@
+"""What a search and a comparison share: ask, evaluate, tell."""

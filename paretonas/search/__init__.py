@@ -1,0 +1,1 @@
+"""One run: configured, recorded, resumed, finished."""

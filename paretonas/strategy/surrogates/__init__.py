@@ -1,0 +1,1 @@
+"""Models of what a strategy was told, and what they say is worth a try."""

@@ -1,0 +1,97 @@
+import itertools
+import math
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from paretonas.errors import DataError
+from paretonas.space import Architecture, spec_from_json, spec_to_json
+from paretonas.space.table import TabularSpec, read_table
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**columns):
+        path = tmp_path / "table.parquet"
+        pq.write_table(pa.table(columns), path)
+        return path
+
+    return write
+
+
+def test_strings_are_read_symbol_by_symbol(write):
+    table = read_table(write(arch=["00", "01", "10", "11"], acc=[1.0, 2.0, 3.0, 4.0]))
+    assert [d.choices for d in table.decisions] == [("0", "1"), ("0", "1")]
+    assert table.space().size == 4
+    row = table.row(Architecture("tabular/table", (1, 0)))
+    assert (row, table.column("acc")[row]) == (2, 3.0)
+
+
+def test_lists_are_read_symbol_by_symbol_and_gaps_are_none(write):
+    table = read_table(write(ops=[[3, 7], [3, 9], [5, 7]], acc=[1.0, None, 3.0]))
+    assert [d.choices for d in table.decisions] == [(3, 5), (7, 9)]
+    assert table.row(Architecture("tabular/table", (1, 1))) is None
+    assert math.isnan(table.column("acc")[1])
+
+
+def test_rows_stand_for_others_where_cells_are_written_out(write):
+    ops = ("none", "skip_connect", "nor_conv_3x3")
+    cells = list(itertools.product(range(3), repeat=6))
+    text = ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*(ops[i] for i in cell)) for cell in cells]
+    columns = {"ops": cells, "acc": [float(i) for i in range(len(cells))]}
+    space = read_table(write(arch_str=text, **columns)).space()
+    dead = (2, 0, 1, 1, 0, 0)  # node 1 leads to node 2, which leads nowhere
+    assert space.canonical(dead) == (0, 0, 0, 1, 0, 0)
+    assert space.canonical((2, 1, 0, 0, 1, 2)) == space.canonical((1, 2, 0, 0, 2, 1))  # the inner nodes exchanged
+    assert space.canonical((2, 1, 0, 0, 1, 2)) != space.canonical((2, 1, 0, 0, 2, 1))
+    assert all(space.canonical(space.canonical(cell)) == space.canonical(cell) for cell in cells)
+    assert read_table(write(**columns)).space().canonical(dead) == dead
+    text[7] = "|conv~0|"
+    assert read_table(write(arch_str=text, **columns)).space().canonical(dead) == dead
+
+
+def test_named_columns_are_decisions_in_that_order(write):
+    path = write(depth=[18, 34, 18, 34], kind=["a", "a", "b", "b"], acc=[0.1, 0.2, 0.3, 0.4])
+    table = read_table(path, ("kind", "depth"))
+    assert [(d.name, d.choices) for d in table.decisions] == [("kind", ("a", "b")), ("depth", (18, 34))]
+    assert table.rows[(1, 0)] == 2
+    assert set(table.columns) == {"acc"}
+
+
+def test_a_row_is_a_spec_that_travels_as_json(write):
+    space = read_table(write(arch=["ab", "ba", "aa", "bb"], acc=[1.0] * 4)).space()
+    spec = space.decode(space.architecture((1, 0)))
+    assert spec == TabularSpec("table", ("b", "a")) == spec_from_json(spec_to_json(spec))
+
+
+@pytest.mark.parametrize(
+    ("columns", "decisions", "message"),
+    [
+        ({"x": [1]}, (), "called ops or arch or are named"),
+        ({"arch": ["a"]}, ("ops",), "not 'ops'"),
+        ({"arch": ["aa", "a"]}, (), "as many symbols in every row"),
+        ({"arch": ["aa", "aa"]}, (), "1 of table.parquet repeat others"),
+        ({"ops": [[1, 2], [3, 4], [5, 6]]}, (), "at least half of its space"),
+        ({"ops": [[0.5], [1.5]]}, (), "whole numbers or all strings"),
+        ({"d": [1, None]}, ("d",), "whole numbers or all strings"),
+        ({"arch": pa.array([], pa.string())}, (), "has none"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused(write, columns, decisions, message):
+    with pytest.raises(DataError, match=message):
+        read_table(write(**columns), decisions)
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+    with pytest.raises(DataError, match="there is no file"):
+        read_table(tmp_path / "absent.parquet")
+    (tmp_path / "text.parquet").write_text("no")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_table(tmp_path / "text.parquet")
+
+
+def test_unknown_column_lists_those_there_are(write):
+    table = read_table(write(arch=["a", "b"], acc=[1.0, 2.0], note=["x", "y"]))
+    with pytest.raises(DataError, match="has the columns of numbers acc, but not 'note'"):
+        table.column("note")

@@ -1,0 +1,174 @@
+import pytest
+import torch
+
+from paretonas.errors import SpecError, UnknownNameError
+from paretonas.network import build
+from paretonas.network.cost import spec_cost
+from paretonas.space import ForeignSpec
+from paretonas.space.mnasnet import BlockSpec
+from paretonas.zoo.zoo import ZOO, for_resolution, zoo_entry, zoo_spec
+
+# The numbers of the MnasNets follow from tensorflow/tpu's block strings; timm and torchvision have the same.
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "params", "macs"),
+    [
+        ("mnasnet-a1", 1.0, 3_887_038, 311_579_072),
+        ("mnasnet-a1", 0.5, 2_082_006, 103_162_992),
+        ("mnasnet-a1", 0.75, 2_912_278, 223_448_480),
+        ("mnasnet-b1", 1.0, 4_383_312, 314_415_872),
+        ("mnasnet-b1", 0.5, 2_218_512, 104_455_968),
+        ("mnasnet-b1", 1.3, 6_282_256, 526_362_432),
+        ("mnasnet-small", 1.0, 2_030_264, 68_339_184),
+        ("mnasnet-d1", 1.0, 3_638_404, 967_705_824),
+        ("mobilenet-v2", 1.0, 3_504_872, 300_774_272),
+    ],
+)
+def test_params_and_macs_of_published_networks(name, width, params, macs):
+    found = spec_cost(zoo_spec(name, width), 224, 1000)
+    assert (found.params, found.macs) == (params, macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [  # as torchvision and timm publish them
+        ("mobilenet-v3-small", 2_542_856),
+        ("mobilenet-v3-large", 5_483_032),
+        ("efficientnet-b0", 5_288_548),
+    ],
+)
+def test_params_of_foreign_networks(name, params):
+    assert spec_cost(zoo_spec(name), 32, 1000).params == params
+
+
+@pytest.mark.parametrize(
+    ("resolution", "macs"), [(192, 229_322_144), (160, 159_720_128), (128, 102_773_024), (96, 58_480_832)]
+)
+def test_a1_at_other_resolutions(resolution, macs):
+    found = spec_cost(zoo_spec("mnasnet-a1"), resolution, 1000)
+    assert (found.params, found.macs) == (3_887_038, macs)
+
+
+def test_a1_with_background_class():
+    found = spec_cost(zoo_spec("mnasnet-a1"), 224, 1001)
+    assert (found.params, found.macs) == (3_888_319, 311_580_352)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs"),
+    [
+        ("mnasnet-a1-mbconv3-k3", 2_654_240, 186_267_152),
+        ("mnasnet-a1-mbconv3-k5", 2_712_224, 202_034_960),
+        ("mnasnet-a1-mbconv6-k3", 3_610_472, 330_310_688),
+        ("mnasnet-a1-mbconv6-k5", 3_726_440, 361_846_304),
+    ],
+)
+def test_a1_of_a_single_op(name, params, macs):
+    spec, a1 = zoo_spec(name), zoo_spec("mnasnet-a1")
+    found = spec_cost(spec, 224, 1000)
+    assert (found.params, found.macs) == (params, macs)
+    assert spec.blocks[0] == a1.blocks[0]
+    assert [(b.layers, b.filters, b.stride) for b in spec.blocks] == [
+        (b.layers, b.filters, b.stride) for b in a1.blocks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        (
+            "mnasnet-a1",
+            [
+                (896, 10_035_200),
+                (13_968, 54_942_720),
+                (39_098, 28_850_592),
+                (281_680, 59_411_520),
+                (316_144, 49_655_808),
+                (1_067_244, 53_492_256),
+                (473_920, 23_002_560),
+            ],
+        ),
+        (
+            "mnasnet-b1",
+            [
+                (896, 10_035_200),
+                (11_472, 40_341_504),
+                (33_096, 28_844_928),
+                (217_680, 47_275_200),
+                (209_184, 40_096_896),
+                (1_611_456, 86_224_320),
+                (605_440, 29_409_408),
+            ],
+        ),
+    ],
+)
+def test_params_and_macs_of_each_block(name, blocks):
+    found = spec_cost(zoo_spec(name), 224, 1000)
+    assert [found.by_module[f"blocks.{i}"] for i in range(7)] == blocks
+    # Stem: 27 * 32 weights and 64 of BN, at 112 pixels. Head: 320 * 1280 and 2560 of BN, at 7. Classifier with bias.
+    assert found.by_module["stem"] == (928, 10_838_016)
+    assert found.by_module["head"] == (412_160, 20_070_400)
+    assert found.by_module["classifier"] == (1_281_000, 1_280_000)
+
+
+def test_sides_of_a1s_blocks():
+    model = build(zoo_spec("mnasnet-a1"), 10).eval()
+    sides = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda module, args, output: sides.append(output.shape[2:]))
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 224, 224))
+    assert sides == [(side, side) for side in (112, 56, 28, 14, 14, 7, 7)]
+
+
+@pytest.mark.parametrize("name", ["mnasnet-a1", "mobilenet-v2"])
+def test_published_networks_are_what_their_strings_say(name):
+    blocks = {
+        "mnasnet-a1": BlockSpec("mbconv", 5, 40, 3, 2, 3, 0.25, "identity"),
+        "mobilenet-v2": BlockSpec("mbconv", 3, 32, 3, 2, 6, 0.0, "identity"),
+    }
+    assert zoo_spec(name).blocks[2] == blocks[name]
+    assert zoo_spec(name).activation == {"mnasnet-a1": "relu", "mobilenet-v2": "relu6"}[name]
+
+
+def test_small_has_no_residual_in_its_first_block():
+    # The released string says 16 channels in, the stem gives 8: TensorFlow compares 16 with 8 and adds nothing.
+    assert zoo_spec("mnasnet-small").blocks[0].skip == "none"
+    assert zoo_spec("mnasnet-small").stem_filters == 8
+
+
+@pytest.mark.parametrize(("width", "head"), [(0.5, 1280), (1.0, 1280), (1.3, 1664), (1.4, 1792)])
+def test_head_of_mobilenet_v2_grows_and_never_shrinks(width, head):
+    assert zoo_spec("mobilenet-v2", width).head_filters == head
+    assert zoo_spec("mnasnet-a1", width).head_filters == 1280
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_every_network_maps_images_to_classes(name):
+    model = build(zoo_spec(name, resolution=32), 7, channels=1).eval()
+    with torch.no_grad():
+        out = model(torch.zeros(2, 1, 32, 32))
+    assert out.shape == (2, 7)
+    assert zoo_entry(name).about
+    assert zoo_entry(name).resolution == (320 if name == "mnasnet-d1-320" else 224)
+
+
+def test_small_images_keep_their_pixels():
+    spec = zoo_spec("mnasnet-a1", resolution=32)
+    assert spec.stem_stride == 1
+    assert [block.stride for block in spec.blocks] == [1, 1, 2, 2, 1, 2, 1]
+    assert for_resolution(spec, 32) == spec
+    assert zoo_spec("mnasnet-a1", resolution=128) == zoo_spec("mnasnet-a1", resolution=320) == zoo_spec("mnasnet-a1")
+
+
+def test_foreign_networks_come_in_the_widths_that_exist():
+    assert zoo_spec("mobilenet-v3-small", 0.75) == ForeignSpec("timm:mobilenetv3_small_075")
+    with pytest.raises(SpecError, match=r"widths 0\.75, 1\.0, but got 0\.5"):
+        zoo_spec("mobilenet-v3-large", 0.5)
+
+
+@pytest.mark.parametrize("function", [zoo_spec, zoo_entry])
+def test_unknown_network_is_refused_with_a_suggestion(function):
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnasnet-a1'"):
+        function("mnasnet_a1")
