@@ -1,6 +1,20 @@
-"""What is wanted: rewards, limits and fronts. Pure functions."""
+"""What is wanted: metrics, rewards, goals, limits and fronts. Pure functions and tables."""
 
+from paretonas.objective.goals import Goals, Limit, Objective
+from paretonas.objective.metric import Metric, metric, metrics
 from paretonas.objective.pareto import front, hypervolume
-from paretonas.objective.reward import Limit, Objective, mnasnet_reward
+from paretonas.objective.reward import Reward, mnasnet_reward, rewards
 
-__all__ = ["Limit", "Objective", "front", "hypervolume", "mnasnet_reward"]
+__all__ = [
+    "Goals",
+    "Limit",
+    "Metric",
+    "Objective",
+    "Reward",
+    "front",
+    "hypervolume",
+    "metric",
+    "metrics",
+    "mnasnet_reward",
+    "rewards",
+]
