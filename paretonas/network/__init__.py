@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paretonas.registry import Registry
-from paretonas.space import Spec
+from paretonas.space import Interface, Spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,19 +21,19 @@ builders = Registry(
 )
 
 
-def build(spec: Spec, classes: int, channels: int = 3, dropout: float = 0.0) -> nn.Module:
+def build(spec: Spec, interface: Interface, dropout: float = 0.0) -> nn.Module:
     """The model that `spec` describes, with fresh weights from torch's global generator.
 
     Args:
         spec: Of any registered kind.
-        classes: Outputs of the classifier.
-        channels: Of the input images.
-        dropout: Probability before the classifier, in [0, 1).
+        interface: What it is fed and gives.
+        dropout: Probability before the last layer, in [0, 1), where the network has a place for it.
 
     Returns:
-        A module from (N, channels, H, W) to (N, classes).
+        A module whose `forward` takes the interface's inputs, in batches of any size, and returns its outputs: a
+        tensor, or a tuple of several.
     """
-    model: nn.Module = builders.load(spec.kind)(spec, classes, channels, dropout)
+    model: nn.Module = builders.load(spec.kind)(spec, interface, dropout)
     return model
 
 

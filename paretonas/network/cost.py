@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from paretonas.network import build
-from paretonas.space import Spec
+from paretonas.space import Interface, Spec
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Cost:
         macs: Multiply-accumulates.
         weight_bytes: Size of the parameters.
         peak_memory_bytes: Largest sum of the activations that are alive at once, input included. A tensor lives until
-            it is last read; normalization and elementwise operations overwrite an input that nothing else reads.
+            it is last read, an output to the end; normalization and elementwise operations overwrite an input that
+            nothing else reads.
         by_module: Parameters and MACs by dotted module name; a module includes its children.
     """
 
@@ -46,14 +47,14 @@ class Cost:
         return {name: value for name, value in vars(self).items() if name != "by_module"}
 
 
-def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
-    """Count `model` in evaluation mode on an input of `input_shape` (N, C, H, W). The model is left as it was."""
+def cost(model: nn.Module, interface: Interface) -> Cost:
+    """Count `model` in evaluation mode on one example of its inputs. The model is left as it was."""
     with torch.no_grad():
         shapes = deepcopy(model).to("meta").eval()
-        x = torch.empty(tuple(input_shape), device="meta")
-        counter, recorder = FlopCounterMode(display=False), _Recorder(shapes, x)
+        inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
+        counter, recorder = FlopCounterMode(display=False), _Recorder(shapes, inputs)
         with counter, recorder:
-            shapes(x)
+            outputs = shapes(*inputs)
     counts = counter.get_flop_counts()
     macs = {
         name.partition(".")[2]: sum(ops.values()) // 2 for name, ops in counts.items()
@@ -64,29 +65,29 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         params=sum(p.numel() for p in parameters),
         macs=counter.get_total_flops() // 2,
         weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        peak_memory_bytes=recorder.peak_memory(),
+        peak_memory_bytes=recorder.peak_memory(outputs),
         by_module=by_module,
     )
 
 
 @lru_cache(maxsize=4096)
-def spec_cost(spec: Spec, resolution: int, classes: int, channels: int = 3) -> Cost:
-    """The cost of one image through the network of `spec`."""
+def spec_cost(spec: Spec, interface: Interface) -> Cost:
+    """The cost of one example through the network of `spec`."""
     with torch.device("meta"):
-        model = build(spec, classes, channels)
-    return cost(model, (1, channels, resolution, resolution))
+        model = build(spec, interface)
+    return cost(model, interface)
 
 
 class _Recorder(TorchDispatchMode):
     """Records which storages every operation reads and makes; weights and buffers are not activations."""
 
-    def __init__(self, model: nn.Module, x: Tensor):
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor]):
         super().__init__()
         self._kept: list[Tensor] = [*model.parameters(), *model.buffers()]  # alive, so that no storage is reused
         self._weights = {_key(tensor) for tensor in self._kept}
-        self._sizes = {_key(x): x.untyped_storage().nbytes()}
-        # What each operation reads and makes, and whether it may overwrite what it reads. The first makes the input.
-        self._operations: list[tuple[list[int], list[int], bool]] = [([], [_key(x)], False)]
+        self._sizes = {_key(x): x.untyped_storage().nbytes() for x in inputs}
+        # What each operation reads and makes, and whether it may overwrite what it reads. The first makes the inputs.
+        self._operations: list[tuple[list[int], list[int], bool]] = [([], list(self._sizes), False)]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -99,9 +100,10 @@ class _Recorder(TorchDispatchMode):
         self._operations.append(([k for k in read if k in self._sizes], new, is_elementwise))
         return result
 
-    def peak_memory(self) -> int:
-        """Largest sum of tensors that are alive at once: each from when it is made until it is last read."""
+    def peak_memory(self, outputs: Any) -> int:
+        """Largest sum of tensors alive at once: each from when it is made until it is last read, outputs to the end."""
         last_read = {key: i for i, (read, made, _) in enumerate(self._operations) for key in (*made, *read)}
+        last_read |= {_key(t): len(self._operations) for t in tree_leaves(outputs) if isinstance(t, Tensor)}
         alive: set[int] = set()
         peak = 0
         for i, (read, made, is_elementwise) in enumerate(self._operations):

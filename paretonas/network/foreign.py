@@ -7,22 +7,21 @@ import importlib
 from torch import nn
 
 from paretonas.errors import SpecError
-from paretonas.space import ForeignSpec
+from paretonas.space import ForeignSpec, Interface
 
 
-def ForeignNetwork(spec: ForeignSpec, classes: int, channels: int = 3, dropout: float = 0.0) -> nn.Module:  # noqa: N802
+def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0) -> nn.Module:  # noqa: N802
     """The model with random weights.
 
     Args:
         spec: `timm:NAME` or `module:factory`; a factory is called with `num_classes` and `in_chans`.
-        classes: Outputs.
-        channels: Of the images.
+        interface: Images in, logits out.
         dropout: Before the classifier; timm's only.
 
     Raises:
         SpecError: The source cannot be found or does not give a module.
     """
-    model = _make(spec, classes, channels, dropout)
+    model = _make(spec, interface.classes, interface.channels, dropout)
     strided = [m for m in model.modules() if isinstance(m, nn.Conv2d) and tuple(m.stride) == (2, 2)]
     if len(strided) < spec.strides_dropped:
         raise SpecError(

@@ -10,6 +10,7 @@ import math
 from torch import Tensor, nn
 
 from paretonas.network.layers import ACTIVATIONS, ConvLayer, MBConv, conv_bn
+from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 
 
@@ -18,15 +19,14 @@ class MnasNet(nn.Module):
 
     Args:
         spec: What to build.
-        classes: Outputs.
-        channels: Of the images.
+        interface: Images in, logits out.
         dropout: Before the classifier.
     """
 
-    def __init__(self, spec: MnasNetSpec, classes: int, channels: int = 3, dropout: float = 0.0):
+    def __init__(self, spec: MnasNetSpec, interface: Interface, dropout: float = 0.0):
         super().__init__()
         activation = ACTIVATIONS[spec.activation]
-        self.stem = nn.Sequential(*conv_bn(channels, spec.stem_filters, 3, spec.stem_stride), activation())
+        self.stem = nn.Sequential(*conv_bn(interface.channels, spec.stem_filters, 3, spec.stem_stride), activation())
         widths = [spec.stem_filters, *(block.filters for block in spec.blocks)]
         self.blocks = nn.Sequential(
             *(_block(width, block, spec.activation) for width, block in zip(widths, spec.blocks, strict=False))
@@ -35,7 +35,7 @@ class MnasNet(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(spec.head_filters, classes)
+        self.classifier = nn.Linear(spec.head_filters, interface.classes)
         self.apply(_initialize)
 
     def forward(self, x: Tensor) -> Tensor:

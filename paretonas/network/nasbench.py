@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from paretonas.space import Interface
 from paretonas.space.nasbench import CELL_EDGES, MACRO_STAGES, Cell201Spec, MacroSpec
 
 
@@ -18,14 +19,13 @@ class NASBenchMacro(nn.Module):
 
     Args:
         spec: What to build.
-        classes: Outputs.
-        channels: Of the images.
+        interface: Images in, logits out.
         dropout: Before the classifier.
     """
 
-    def __init__(self, spec: MacroSpec, classes: int, channels: int = 3, dropout: float = 0.0):
+    def __init__(self, spec: MacroSpec, interface: Interface, dropout: float = 0.0):
         super().__init__()
-        self.stem = nn.Sequential(*_conv_bn(channels, 32, 3), nn.ReLU())
+        self.stem = nn.Sequential(*_conv_bn(interface.channels, 32, 3), nn.ReLU())
         layers: list[nn.Module] = []
         width, ops = 32, iter(spec.layers)
         for count, filters in MACRO_STAGES:
@@ -37,7 +37,7 @@ class NASBenchMacro(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(1280, classes)
+        self.classifier = nn.Linear(1280, interface.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, classes)."""
@@ -78,15 +78,14 @@ class NASBench201(nn.Module):
 
     Args:
         spec: What to build.
-        classes: Outputs.
-        channels: Of the images.
+        interface: Images in, logits out.
         dropout: Before the classifier.
     """
 
-    def __init__(self, spec: Cell201Spec, classes: int, channels: int = 3, dropout: float = 0.0):
+    def __init__(self, spec: Cell201Spec, interface: Interface, dropout: float = 0.0):
         super().__init__()
         width = spec.channels
-        self.stem = nn.Sequential(*_conv_bn(channels, width, 3))
+        self.stem = nn.Sequential(*_conv_bn(interface.channels, width, 3))
         layers: list[nn.Module] = []
         for stage in range(3):
             if stage:
@@ -98,7 +97,7 @@ class NASBench201(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(width, classes)
+        self.classifier = nn.Linear(width, interface.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, classes)."""

@@ -1,8 +1,9 @@
 """What can be built: search spaces, their decisions, and the specs they decode to. Pure Python."""
 
 from paretonas.registry import Registry
+from paretonas.space.interface import Interface, Port
 from paretonas.space.space import Architecture, Decision, SearchSpace
-from paretonas.space.spec import ForeignSpec, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.spec import ForeignSpec, Part, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
 
 spaces = Registry(
     "space",
@@ -10,7 +11,6 @@ spaces = Registry(
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
-        "zoo": "paretonas.zoo.space:ZooSpace",
     },
 )
 
@@ -18,6 +18,9 @@ __all__ = [
     "Architecture",
     "Decision",
     "ForeignSpec",
+    "Interface",
+    "Part",
+    "Port",
     "SearchSpace",
     "Spec",
     "load_spec",

@@ -12,13 +12,14 @@ one layer offers one or two, the skeleton for images below 128 pixels, and the l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
 from paretonas.space.space import Choice, Decision, SearchSpace
-from paretonas.space.spec import Spec
+from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
 Op = Literal["conv", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
@@ -92,6 +93,17 @@ class BlockSpec:
                     f"but got {name}={getattr(self, name)!r}."
                 )
 
+    def words(self) -> str:
+        """What it consists of.
+
+        >>> BlockSpec("mbconv", 5, 40, layers=3, stride=2, expansion=3, se_ratio=0.25, skip="identity").words()
+        '3 x mbconv3 5x5, se 0.25, stride 2, skip identity'
+        """
+        op = "conv" if self.op == "conv" else "dconv" if self.expansion == 1 else f"mbconv{self.expansion}"
+        words = f"{self.layers} x {op} {self.kernel}x{self.kernel}"
+        words += f", se {self.se_ratio:g}" if self.se_ratio else ""
+        return words + _stride(self.stride) + (f", skip {self.skip}" if self.skip != "none" else "")
+
 
 @dataclass(frozen=True)
 class MnasNetSpec(Spec):
@@ -125,18 +137,43 @@ class MnasNetSpec(Spec):
         if not (1 <= self.stem_filters <= 65536 and 1 <= self.head_filters <= 65536):
             raise SpecError(f"Stem and head have 1 to 65536 filters, but got {self.stem_filters}, {self.head_filters}.")
 
-    def scaled(self, width: float) -> MnasNetSpec:
-        """Stem and blocks with `width` times the filters; the head keeps its own, as published.
+    def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> MnasNetSpec:
+        """Stem and blocks with `width` times the filters, blocks with `depth` times the layers; the head keeps its own.
+
+        Filters are rounded as published, layers up (as EfficientNet's are). For images of `resolution` pixels it gets
+        the strides of the small-image skeleton, see `strides_for`.
 
         Raises:
-            SpecError: `width` is not in (0, 10].
+            SpecError: `width` or `depth` is not in (0, 10].
         """
-        if not 0 < width <= 10:
-            raise SpecError(f"A width multiplier is above 0 and at most 10, but got {width}.")
-        if width == 1:
+        check_multipliers(width, depth)
+        spec = self
+        if width != 1:
+            filters = (round_filters(block.filters, width) for block in spec.blocks)
+            blocks = tuple(replace(block, filters=n) for block, n in zip(spec.blocks, filters, strict=True))
+            spec = replace(spec, blocks=blocks, stem_filters=round_filters(spec.stem_filters, width))
+        if depth != 1:
+            deeper = tuple(replace(block, layers=math.ceil(depth * block.layers)) for block in spec.blocks)
+            spec = replace(spec, blocks=deeper)
+        return spec if resolution is None else spec._for_resolution(resolution)
+
+    def _for_resolution(self, resolution: int) -> MnasNetSpec:
+        if len(self.blocks) != len(STRIDES):
             return self
-        blocks = tuple(replace(block, filters=round_filters(block.filters, width)) for block in self.blocks)
-        return replace(self, blocks=blocks, stem_filters=round_filters(self.stem_filters, width))
+        stem_stride, strides = strides_for(resolution)
+        kept = tuple(replace(b, stride=min(b.stride, s)) for b, s in zip(self.blocks, strides, strict=True))
+        return replace(self, blocks=kept, stem_stride=min(self.stem_stride, stem_stride))
+
+    def parts(self) -> tuple[Part, ...]:
+        """Stem, blocks, head and classifier."""
+        parts = [Part("stem", ("stem",), "conv 3x3" + _stride(self.stem_stride), self.stem_filters, self.stem_stride)]
+        for i, block in enumerate(self.blocks):
+            op = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else "mbconv"
+            name, modules, before = f"block{i + 1}", (f"blocks.{i}",), (parts[-1].name,)
+            parts.append(Part(name, modules, block.words(), block.filters, block.stride, before, op, block.layers))
+        head = Part("head", ("head",), "conv 1x1", self.head_filters, inputs=(parts[-1].name,))
+        last = Part("classifier", ("pool", "flatten", "dropout", "classifier"), "mean, linear", inputs=("head",))
+        return (*parts, head, last)
 
     def canonical(self) -> MnasNetSpec:
         """The same network with every identity skip that no layer can use written as `none`."""
@@ -146,6 +183,10 @@ class MnasNetSpec(Spec):
             blocks.append(block if block.skip != "identity" or is_usable else replace(block, skip="none"))
             width = block.filters
         return replace(self, blocks=tuple(blocks))
+
+
+def _stride(stride: int) -> str:
+    return f", stride {stride}" if stride > 1 else ""
 
 
 def round_filters(filters: int, width: float) -> int:
@@ -159,17 +200,6 @@ def round_filters(filters: int, width: float) -> int:
     scaled = filters * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
-
-
-def strides_to_drop(resolution: int) -> int:
-    """How many of the first strides a network has to lose so that images of `resolution` keep 4 pixels a side.
-
-    >>> strides_to_drop(224), strides_to_drop(32)
-    (0, 2)
-    """
-    if resolution < 4:
-        raise SpecError(f"Images have 4 pixels a side or more, but got {resolution}.")
-    return sum(resolution < 4 * 2**n for n in range(1, 1 + (2, *STRIDES).count(2)))
 
 
 def strides_for(resolution: int) -> tuple[int, tuple[int, ...]]:

@@ -7,14 +7,15 @@ ICLR 2020.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from paretonas.errors import SpecError
 from paretonas.space.space import Choice, Decision, SearchSpace
-from paretonas.space.spec import Spec
+from paretonas.space.spec import Part, Spec, check_multipliers
 
 MacroOp = Literal["identity", "mbconv3_k3", "mbconv6_k5"]
 MACRO_OPS: tuple[MacroOp, ...] = ("identity", "mbconv3_k3", "mbconv6_k5")
@@ -27,6 +28,8 @@ CELL_OPS: tuple[CellOp, ...] = ("none", "skip_connect", "nor_conv_1x1", "nor_con
 """In the order of the table's codes."""
 CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """From which node to which, in the order of the decisions."""
+CLASSIFIER = ("pool", "flatten", "dropout", "classifier")
+"""Modules of the last part."""
 WRITTEN_CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
@@ -48,6 +51,16 @@ class MacroSpec(Spec):
         needed = sum(layers for layers, _ in MACRO_STAGES)
         if len(self.layers) != needed:
             raise SpecError(f"A network of NAS-Bench-Macro has {needed} layers, but got {len(self.layers)}.")
+
+    def parts(self) -> tuple[Part, ...]:
+        """Stem, layers, head and classifier."""
+        parts = [Part("stem", ("stem",), "conv 3x3", 32)]
+        places = [(filters, 2 if i == 0 else 1) for layers, filters in MACRO_STAGES for i in range(layers)]
+        for i, (op, (filters, stride)) in enumerate(zip(self.layers, places, strict=True)):
+            kind, before = "other" if op == "identity" else "mbconv", (parts[-1].name,)
+            parts.append(Part(f"layer{i}", (f"layers.{i}",), op.replace("_", " "), filters, stride, before, kind))
+        head = Part("head", ("head",), "conv 1x1", 1280, inputs=(parts[-1].name,))
+        return (*parts, head, Part("classifier", CLASSIFIER, "mean, linear", inputs=("head",)))
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,28 @@ class Cell201Spec(Spec):
             raise SpecError(
                 f"`1 <= channels <= 1024` and `1 <= cells <= 100` must hold, but got {self.channels}, {self.cells}."
             )
+
+    def parts(self) -> tuple[Part, ...]:
+        """Stem, cells with a reduction before the second and the third stage, and classifier."""
+        parts, width = [Part("stem", ("stem",), "conv 3x3", self.channels)], self.channels
+        words = ", ".join(f"{a}-{b} {op}" for (a, b), op in zip(CELL_EDGES, self.edges, strict=True) if op != "none")
+        for stage in range(3):
+            if stage:
+                width, before, module = 2 * width, (parts[-1].name,), f"layers.{len(parts) - 1}"
+                parts.append(Part(f"reduction{stage}", (module,), "residual, stride 2", width, 2, before, "conv"))
+            for cell in range(self.cells):
+                name, module, before = f"cell{stage * self.cells + cell}", f"layers.{len(parts) - 1}", (parts[-1].name,)
+                parts.append(Part(name, (module,), words, width, 1, before))
+        return (*parts, Part("classifier", ("last", *CLASSIFIER), "BN, mean, linear", inputs=(parts[-1].name,)))
+
+    def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Cell201Spec:
+        """With so many times the channels and cells, rounded up; it has the same strides for all images.
+
+        Raises:
+            SpecError: `width` or `depth` is not in (0, 10].
+        """
+        check_multipliers(width, depth)
+        return replace(self, channels=math.ceil(width * self.channels), cells=math.ceil(depth * self.cells))
 
 
 @dataclass(frozen=True)

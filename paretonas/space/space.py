@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from paretonas.errors import SpecError
@@ -13,6 +13,8 @@ from paretonas.space.spec import Spec
 Choice = str | int | float
 
 MUTATION_TRIES = 100
+RESTRICTED_TRIES = 10_000
+"""So often an architecture is drawn that a restricted space accepts, before that is called hopeless."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Decision:
     Args:
         name: Dotted path, unique in its space ("block3.kernel").
         choices: The values on offer, at least one, all different.
+        kind: Decisions of one kind mean the same by their choices, so that what learns may share between them; empty:
+            those that offer the same.
 
     Raises:
         SpecError: No choices, or two alike.
@@ -29,15 +33,23 @@ class Decision:
 
     name: str
     choices: tuple[Choice, ...]
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not self.choices or len(set(self.choices)) < len(self.choices):
             raise SpecError(f"A decision has choices that all differ, but {self.name!r} has {self.choices}.")
 
+    @property
+    def symbols(self) -> tuple[Hashable, ...]:
+        """What each choice means, equal where decisions that are alike make the same choice."""
+        if self.kind:
+            return tuple((self.kind, choice) for choice in self.choices)
+        return tuple((self.choices, i) for i in range(len(self.choices)))
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """One point of a space, as data: one index a decision."""
+    """One point of a space, as data: one index a decision, from the first on."""
 
     space: str
     choices: tuple[int, ...]
@@ -56,9 +68,12 @@ class SearchSpace:
         decoder: Values by decision name -> spec. Must be pure.
         representative: Indices -> those of the architecture that stands for all that compute the same, where that is
             known. Must be pure.
+        lengths: Numbers of decisions after which there is an architecture already, rising; the last is all of them.
+            Empty: only that. What is drawn, mutated and counted has full length.
+        accepts: What the space is restricted to; None: everything. See `restricted`.
 
     Raises:
-        SpecError: Two decisions of one name, or none at all.
+        SpecError: Two decisions of one name, none at all, or lengths that do not rise to their number.
 
     >>> from random import Random
     >>> from paretonas.space import ForeignSpec
@@ -71,57 +86,112 @@ class SearchSpace:
     decisions: tuple[Decision, ...]
     decoder: Callable[[Mapping[str, Choice]], Spec]
     representative: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    lengths: tuple[int, ...] = ()
+    accepts: Callable[[Spec], bool] | None = None
 
     def __post_init__(self) -> None:
         names = [d.name for d in self.decisions]
         if not names or len(set(names)) < len(names):
             raise SpecError(f"A space has decisions with names of their own, but {self.name!r} has {names}.")
+        object.__setattr__(self, "lengths", self.lengths or (len(names),))
+        if list(self.lengths) != sorted(set(self.lengths)) or self.lengths[0] < 1 or self.lengths[-1] != len(names):
+            raise SpecError(
+                f"The lengths of a space rise to the number of its decisions, but {self.name!r} has {self.lengths} "
+                f"and {len(names)} decisions."
+            )
 
     @property
     def size(self) -> int:
-        """Number of architectures, exact."""
+        """Number of architectures of full length, exact; of a restricted space, before the restriction."""
         return math.prod(len(d.choices) for d in self.decisions)
 
+    def restricted(self, accepts: Callable[[Spec], bool]) -> SearchSpace:
+        """The same space, of which only the architectures are drawn whose specs are accepted (a limit of MACs, say).
+
+        Args:
+            accepts: Must be pure; a space that is restricted already keeps its restriction too.
+        """
+        before = self.accepts
+        both = accepts if before is None else lambda spec: before(spec) and accepts(spec)
+        return replace(self, accepts=both)
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether the spec of a point of this space is accepted."""
+        return self.accepts is None or self.accepts(self.decode(architecture))
+
     def sample(self, rng: Random) -> Architecture:
-        """An architecture drawn uniformly."""
-        return Architecture(self.name, tuple(rng.randrange(len(d.choices)) for d in self.decisions))
+        """An architecture drawn uniformly.
+
+        Raises:
+            SpecError: Of 10,000 draws the restriction accepts none.
+        """
+
+        def draw() -> Architecture:
+            return Architecture(self.name, tuple(rng.randrange(len(d.choices)) for d in self.decisions))
+
+        return self._accepted(draw)
+
+    def _accepted(self, draw: Callable[[], Architecture]) -> Architecture:
+        for _ in range(RESTRICTED_TRIES):
+            architecture = draw()
+            if self.contains(architecture):
+                return architecture
+        raise SpecError(
+            f"A restricted space has architectures that are accepted, but of {RESTRICTED_TRIES:,} drawn in "
+            f"{self.name!r} none was. Loosen the restriction."
+        )
 
     def mutate(self, architecture: Architecture, rng: Random) -> Architecture:
-        """A copy with one decision changed, drawn until the spec changes too.
+        """A copy with one decision changed, drawn until the spec changes too and is accepted.
 
-        After 100 draws that leave the spec as it was, the last one is returned; in a space of one architecture, that.
+        After 100 draws that leave the spec as it was, the last one is returned; in a space of one architecture, or
+        where no changed one is accepted, `architecture` itself.
         """
         self.validate(architecture)
-        open_decisions = [i for i, d in enumerate(self.decisions) if len(d.choices) > 1]
+        open_decisions = [i for i, d in enumerate(self.decisions[: len(architecture.choices)]) if len(d.choices) > 1]
         if not open_decisions:
             return architecture
-        before = self.decode(architecture)
+        before, last = self.decode(architecture), architecture
         for _ in range(MUTATION_TRIES):
             i = rng.choice(open_decisions)
             others = [c for c in range(len(self.decisions[i].choices)) if c != architecture.choices[i]]
             mutant = _replace(architecture, i, rng.choice(others))
-            if self.decode(mutant) != before:
+            spec = self.decode(mutant)
+            if self.accepts is not None and not self.accepts(spec):
+                continue
+            last = mutant
+            if spec != before:
                 break
-        return mutant
+        return last
 
     def crossover(self, a: Architecture, b: Architecture, rng: Random) -> Architecture:
-        """Every decision from `a` or from `b` with equal chance."""
+        """Every decision from `a` or from `b` with equal chance; `a` where 100 such children are not accepted.
+
+        Raises:
+            SpecError: They are not of this space, or not of one length.
+        """
         self.validate(a)
         self.validate(b)
-        return Architecture(self.name, tuple(rng.choice(pair) for pair in zip(a.choices, b.choices, strict=True)))
+        if len(a.choices) != len(b.choices):
+            raise SpecError(f"A child has parents of one length, but got {len(a.choices)} and {len(b.choices)}.")
+        for _ in range(MUTATION_TRIES):
+            child = Architecture(self.name, tuple(rng.choice(pair) for pair in zip(a.choices, b.choices, strict=True)))
+            if self.contains(child):
+                return child
+        return a
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """All architectures that differ in exactly one decision."""
+        """All accepted architectures that differ in exactly one decision."""
         self.validate(architecture)
-        for i, decision in enumerate(self.decisions):
+        for i, decision in enumerate(self.decisions[: len(architecture.choices)]):
             for c in range(len(decision.choices)):
-                if c != architecture.choices[i]:
+                if c != architecture.choices[i] and self.contains(_replace(architecture, i, c)):
                     yield _replace(architecture, i, c)
 
     def values(self, architecture: Architecture) -> dict[str, Choice]:
         """The chosen values by decision name."""
         self.validate(architecture)
-        return {d.name: d.choices[c] for d, c in zip(self.decisions, architecture.choices, strict=True)}
+        return {d.name: d.choices[c] for d, c in zip(self.decisions, architecture.choices, strict=False)}
 
     def decode(self, architecture: Architecture) -> Spec:
         """What `architecture` means.
@@ -156,12 +226,13 @@ class SearchSpace:
         """
         if architecture.space != self.name:
             raise SpecError(f"An architecture belongs to its space, but {architecture.space!r} is not {self.name!r}.")
-        if len(architecture.choices) != len(self.decisions):
+        if len(architecture.choices) not in self.lengths:
+            known = " or ".join(map(str, self.lengths))
             raise SpecError(
-                f"Space {self.name!r} takes one choice for each of its {len(self.decisions)} decisions, "
+                f"Space {self.name!r} takes one choice for each of its {known} decisions, "
                 f"but got {len(architecture.choices)}."
             )
-        for decision, choice in zip(self.decisions, architecture.choices, strict=True):
+        for decision, choice in zip(self.decisions, architecture.choices, strict=False):
             if not isinstance(choice, int) or not 0 <= choice < len(decision.choices):
                 raise SpecError(
                     f"Decision {decision.name!r} takes an index from 0 to {len(decision.choices) - 1} "

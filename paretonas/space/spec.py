@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from paretonas.errors import ParetonasError, SpecError, UnknownNameError
-from paretonas.registry import Registry
+from paretonas.registry import Registry, short
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -31,13 +31,71 @@ spec_kinds = Registry(
 )
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a network, for people: drawn, described, and given its share of costs and latency.
+
+    Args:
+        name: "block3".
+        modules: Dotted paths of the modules that it consists of; what lies inside them is theirs.
+        words: What it consists of.
+        filters: Output channels; None where unknown.
+        stride: By which it divides the sides of its first input.
+        inputs: Names of the parts whose outputs it takes; the first part takes the network's input, and has none.
+        op: Its kind, for colours: "conv", "dconv", "mbconv", or whatever its space calls it.
+        layers: How many it has, one after the other.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    words: str = ""
+    filters: int | None = None
+    stride: int = 1
+    inputs: tuple[str, ...] = ()
+    op: str = "other"
+    layers: int = 1
+
+
 class Spec:
     """Base of all specs. A subclass is a frozen dataclass that checks itself in `__post_init__`.
 
-    Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, or such dataclasses.
+    Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, or such dataclasses. It may say
+    more of itself by giving `parts` and `scaled`.
     """
 
     kind: ClassVar[str]
+
+    def parts(self) -> tuple[Part, ...]:
+        """From the input to the output; none: the parts are the top modules of the network."""
+        return ()
+
+    def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Spec:
+        """The network made wider, deeper, or fit for images of another size.
+
+        Args:
+            width: Multiplier of the filters.
+            depth: Multiplier of the layers.
+            resolution: Side of the images in pixels; None: as it is. A network without strides of its own to drop is
+                the same for all.
+
+        Raises:
+            SpecError: It cannot be scaled so.
+        """
+        if (width, depth) != (1, 1):
+            raise SpecError(
+                f"A network of kind {self.kind!r} comes in its own width and depth, but got {width=}, {depth=}."
+            )
+        return self
+
+
+def check_multipliers(width: float, depth: float) -> None:
+    """Check what filters and layers are to be multiplied by.
+
+    Raises:
+        SpecError: It is not in (0, 10].
+    """
+    if not (0 < width <= 10 and 0 < depth <= 10):
+        raise SpecError(f"A multiplier of widths or depths is above 0 and at most 10, but got {width}, {depth}.")
 
 
 @dataclass(frozen=True)
@@ -64,6 +122,28 @@ class ForeignSpec(Spec):
         if not module or not factory:
             raise SpecError(f"A foreign model's source is 'timm:NAME' or 'module:factory', but got {self.source!r}.")
 
+    def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> ForeignSpec:
+        """For images below 128 pixels, without as many of the first strides as the MnasNet skeleton loses."""
+        super().scaled(width, depth)
+        return self if resolution is None else replace(self, strides_dropped=strides_to_drop(resolution))
+
+
+STRIDES_OF_TWO = 5
+"""Of a network for ImageNet's 224 pixels."""
+SMALLEST_SIDE = 4
+"""Pixels that are left of an image's side before the head."""
+
+
+def strides_to_drop(resolution: int) -> int:
+    """How many of the first strides a network has to lose so that images of `resolution` keep 4 pixels a side.
+
+    >>> strides_to_drop(224), strides_to_drop(32)
+    (0, 2)
+    """
+    if resolution < 4:
+        raise SpecError(f"Images have 4 pixels a side or more, but got {resolution}.")
+    return sum(resolution < 4 * 2**n for n in range(1, 1 + STRIDES_OF_TWO))
+
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:
     """The spec as plain JSON data, with its kind."""
@@ -79,7 +159,7 @@ def spec_from_json(data: object) -> Spec:
         SpecError: Not an object, an unknown kind or field, a missing field, or a value that breaks the spec's rules.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
-        raise SpecError(f"A spec is a JSON object with a 'kind' ({', '.join(spec_kinds)}), but got {_short(data)}.")
+        raise SpecError(f"A spec is a JSON object with a 'kind' ({', '.join(spec_kinds)}), but got {short(data)}.")
     try:
         plugin = spec_kinds.load(data["kind"])
     except UnknownNameError as error:
@@ -127,11 +207,11 @@ def read_json(to: Any, data: Any, where: str) -> Any:
         return _read_dataclass(to, data, where)
     if origin is Literal:
         if not any(type(data) is type(value) and data == value for value in get_args(to)):
-            raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {_short(data)}.")
+            raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {short(data)}.")
         return data
     if origin is tuple:
         if not isinstance(data, list | tuple):
-            raise SpecError(f"{where} is a list, but got {_short(data)}.")
+            raise SpecError(f"{where} is a list, but got {short(data)}.")
         return tuple(read_json(get_args(to)[0], item, f"{where}[{i}]") for i, item in enumerate(data))
     if origin in (Union, UnionType):
         if data is None and NoneType in get_args(to):
@@ -139,7 +219,7 @@ def read_json(to: Any, data: Any, where: str) -> Any:
         return read_json(next(t for t in get_args(to) if t is not NoneType), data, where)
     if origin is Mapping:
         if not isinstance(data, Mapping):
-            raise SpecError(f"{where} is an object, but got {_short(data)}.")
+            raise SpecError(f"{where} is an object, but got {short(data)}.")
         return dict(data)
     return _read_plain(to, data, where)
 
@@ -149,9 +229,9 @@ def _read_plain(to: type, data: Any, where: str) -> Any:
     if to is float and isinstance(data, int) and not isinstance(data, bool):
         return _float(data, where)
     if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
-        raise SpecError(f"{where} is of type {to.__name__}, but got {_short(data)}.")
+        raise SpecError(f"{where} is of type {to.__name__}, but got {short(data)}.")
     if isinstance(data, int) and abs(data) >= 10**100:
-        raise SpecError(f"{where} is a whole number of 100 digits at most, but got {_short(data)}.")
+        raise SpecError(f"{where} is a whole number of 100 digits at most, but got {short(data)}.")
     return data
 
 
@@ -159,16 +239,16 @@ def _float(whole: int, where: str) -> float:
     try:
         return float(whole)
     except OverflowError:
-        raise SpecError(f"{where} is of type float, but got {_short(whole)}.") from None
+        raise SpecError(f"{where} is of type float, but got {short(whole)}.") from None
 
 
 def _read_dataclass(to: type, data: Any, where: str) -> Any:
     if not isinstance(data, Mapping):
-        raise SpecError(f"{where} is an object, but got {_short(data)}.")
+        raise SpecError(f"{where} is an object, but got {short(data)}.")
     known = {f.name: f for f in fields(to)}
     unknown = [key for key in data if key not in known]
     if unknown:
-        raise SpecError(f"{where} has the fields {', '.join(known)}, but got {_short(unknown[0])}.")
+        raise SpecError(f"{where} has the fields {', '.join(known)}, but got {short(unknown[0])}.")
     missing = [n for n, f in known.items() if n not in data and f.default is MISSING and f.default_factory is MISSING]
     if missing:
         raise SpecError(f"{where} lacks {', '.join(map(repr, missing))}.")
@@ -178,11 +258,3 @@ def _read_dataclass(to: type, data: Any, where: str) -> Any:
         return to(**values)
     except ParetonasError as error:
         raise SpecError(f"{where}: {error}") from None
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # more digits or levels than Python prints
-        text = f"a {type(value).__name__} too long to print"
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +40,9 @@ class TabularSpec(Spec):
 class Table:
     """Architectures by their choices, and columns of numbers.
 
+    A table may hold a part of what its decisions span. An architecture that it lacks stands for the row that differs
+    from it in the fewest decisions, the first of several, so that every strategy can search it.
+
     Args:
         name: The file's, without suffix.
         decisions: One for each symbol that a row holds.
@@ -54,14 +58,46 @@ class Table:
     canonical: Mapping[tuple[int, ...], tuple[int, ...]] | None = None
 
     def space(self) -> SearchSpace:
-        """The architectures of the table."""
+        """The architectures that the decisions span."""
 
         def decode(values: Mapping[str, Choice]) -> Spec:
-            return TabularSpec(self.name, tuple(map(str, values.values())))
+            choices = tuple(index[value] for index, value in zip(indices, values.values(), strict=True))
+            found = self.nearest(choices)
+            row = (d.choices[c] for d, c in zip(self.decisions, found, strict=True))
+            return TabularSpec(self.name, tuple(map(str, row)))
 
-        known = self.canonical
-        representative = None if known is None else lambda choices: known.get(choices, choices)
-        return SearchSpace(f"tabular/{self.name}", self.decisions, decode, representative)
+        def representative(choices: tuple[int, ...]) -> tuple[int, ...]:
+            found = self.nearest(choices)
+            return found if self.canonical is None else self.canonical.get(found, found)
+
+        indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in self.decisions]
+        is_plain = self.canonical is None and self.is_whole
+        return SearchSpace(f"tabular/{self.name}", self.decisions, decode, None if is_plain else representative)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds every architecture that its decisions span."""
+        return len(self.rows) == math.prod(len(decision.choices) for decision in self.decisions)
+
+    def nearest(self, choices: tuple[int, ...]) -> tuple[int, ...]:
+        """The choices of the row that stands for an architecture: its own, or the nearest."""
+        if choices in self.rows:
+            return choices
+        if choices not in self._stands_for:
+            differing = (self._choices != choices).sum(axis=1)
+            self._stands_for[choices] = tuple(self._choices[int(differing.argmin())].tolist())
+        return self._stands_for[choices]
+
+    @cached_property
+    def _choices(self) -> Any:
+        """(n, decisions) of all rows."""
+        import numpy as np
+
+        return np.array(list(self.rows))
+
+    @cached_property
+    def _stands_for(self) -> dict[tuple[int, ...], tuple[int, ...]]:
+        return {}
 
     def column(self, name: str) -> Sequence[float]:
         """The numbers of a column.
@@ -73,9 +109,9 @@ class Table:
             raise DataError(f"{self.name} has the columns of numbers {', '.join(self.columns)}, but not {name!r}.")
         return self.columns[name]
 
-    def row(self, architecture: Architecture) -> int | None:
-        """The number of its row; None where the table has a gap."""
-        return self.rows.get(architecture.choices)
+    def row(self, architecture: Architecture) -> int:
+        """The number of the row that stands for it."""
+        return self.rows[self.nearest(architecture.choices)]
 
 
 def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
@@ -87,8 +123,7 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
             column of strings, of which every character is a symbol. None given: `ops` or `arch`.
 
     Raises:
-        DataError: No such file or column, rows that are alike, or a table that lacks more than half of its space: what
-            strategies propose would not be in it.
+        DataError: No such file or column, or rows that are alike.
     """
     columns = _read_columns(path)
     names = tuple(decisions) or next(((name,) for name in USUAL if name in columns), ())
@@ -109,12 +144,6 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
     if len(rows) < len(keys):
         raise DataError(
             f"Rows of a table differ in {_list(names)}, but {len(keys) - len(rows)} of {path.name} repeat others."
-        )
-    size = math.prod(len(decision.choices) for decision in found)
-    if 2 * len(rows) < size:
-        raise DataError(
-            f"A table to search holds at least half of its space, but {path.name} holds {len(rows):,} of {size:.3g} "
-            "architectures."
         )
     numbers = {name: values for name, values in columns.items() if name not in names and _are_numbers(values)}
     kept = {name: [_number(v) for v in values] for name, values in numbers.items()}

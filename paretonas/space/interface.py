@@ -1,0 +1,83 @@
+"""What a network is fed and what it gives: the names, shapes and types of its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from paretonas.errors import SpecError
+
+DType = Literal["float32", "int64"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One tensor that goes into a network or comes out of it.
+
+    Args:
+        name: Of its own among the inputs, or among the outputs.
+        shape: Of one example; the batch comes first and is 1.
+        dtype: Of its numbers.
+
+    Raises:
+        SpecError: No name, a batch that is not 1, a side that is not positive, or an unknown type.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.shape or self.shape[0] != 1 or min(self.shape) < 1:
+            raise SpecError(
+                f"A port has a name and the shape of one example, (1, …) and positive, but got {self.name!r} "
+                f"{self.shape}."
+            )
+        if self.dtype not in get_args(DType):
+            raise SpecError(f"A port's type is one of {', '.join(get_args(DType))}, but got {self.dtype!r}.")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """All tensors of a network, in the order in which its `forward` takes and returns them.
+
+    Args:
+        inputs: At least one.
+        outputs: At least one; their shapes depend on the inputs' shapes alone.
+
+    Raises:
+        SpecError: Nothing goes in or comes out, or two ports of one name.
+
+    >>> Interface.of_images(channels=3, resolution=32, classes=10).outputs[0].shape
+    (1, 10)
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def __post_init__(self) -> None:
+        for what, ports in (("input", self.inputs), ("output", self.outputs)):
+            names = [port.name for port in ports]
+            if not names or len(set(names)) < len(names):
+                raise SpecError(f"A network has {what}s with names of their own, but got {names}.")
+
+    @classmethod
+    def of_images(cls, channels: int, resolution: int, classes: int) -> Interface:
+        """That of an image classifier: square `images` go in, `logits` come out."""
+        return cls((Port("images", (1, channels, resolution, resolution)),), (Port("logits", (1, classes)),))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of the images that go in; None if it is not fed images alone."""
+        shape = self.inputs[0].shape
+        return (shape[1], shape[2], shape[3]) if len(self.inputs) == 1 and len(shape) == 4 else None
+
+    @property
+    def channels(self) -> int:
+        """Of the first input: the side after the batch."""
+        return self.inputs[0].shape[1]
+
+    @property
+    def classes(self) -> int:
+        """Of the first output: the side after the batch."""
+        return self.outputs[0].shape[1]
