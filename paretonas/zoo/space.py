@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from paretonas.errors import SpecError
 from paretonas.space import ForeignSpec, SearchSpace, Spec
-from paretonas.space.mnasnet import strides_to_drop
 from paretonas.space.space import Choice, Decision
 from paretonas.zoo.zoo import zoo_spec
 
@@ -60,11 +59,7 @@ class ZooSpace:
         return SearchSpace(self._name(), (Decision("network", tuple(specs)),), decode)
 
     def _specs(self) -> dict[str, Spec]:
-        dropped = strides_to_drop(self.resolution)
-        specs = {
-            f"{name} x{width:g}": _small(zoo_spec(name, width, self.resolution), dropped)
-            for name, width in self._chosen()
-        }
+        specs = {f"{name} x{width:g}": zoo_spec(name, width, self.resolution) for name, width in self._chosen()}
         return specs | {source: ForeignSpec(source) for source in self.also.split("+") if source}
 
     def _chosen(self) -> list[tuple[str, float]]:
@@ -77,10 +72,6 @@ class ZooSpace:
     def _name(self) -> str:
         given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(ZooSpace, k)]
         return "zoo" + (":" + ",".join(given) if given else "")
-
-
-def _small(spec: Spec, dropped: int) -> Spec:
-    return ForeignSpec(spec.source, dropped) if isinstance(spec, ForeignSpec) else spec
 
 
 def _width(text: str) -> float:
