@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paretonas.space import SearchSpace
+from paretonas.space import Decision, SearchSpace
 from paretonas.strategy.strategy import AskCounter, Strategy, generator
 from paretonas.trial import Proposal, Trial
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+RESTRICTED_TRIES = 1000
+"""So often the controller of a restricted space draws before one is proposed that it learns nothing from."""
 
 
 @contextmanager
@@ -36,19 +40,19 @@ def one_thread() -> Iterator[None]:
 
 
 class Controller(nn.Module):
-    """One LSTM layer over the decisions, with an embedding and a softmax for each.
+    """One LSTM layer over the decisions, with an embedding and a softmax for each; those of a kind share the embedding.
 
     Args:
-        sizes: Number of choices of each decision, in order.
+        decisions: In order.
         hidden: Units.
     """
 
-    def __init__(self, sizes: Sequence[int], hidden: int):
+    def __init__(self, decisions: Sequence[Decision], hidden: int):
         super().__init__()
         self.start = nn.Parameter(torch.empty(1, hidden))
         self.lstm = nn.LSTMCell(hidden, hidden)
-        self.embeddings = nn.ModuleList(nn.Embedding(size, hidden) for size in sizes[:-1])
-        self.heads = nn.ModuleList(nn.Linear(hidden, size) for size in sizes)
+        self.embeddings = nn.ModuleList(_embeddings(decisions[:-1], hidden))
+        self.heads = nn.ModuleList(nn.Linear(hidden, len(decision.choices)) for decision in decisions)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
 
@@ -90,6 +94,38 @@ class Controller(nn.Module):
             if i < len(self.embeddings):
                 x = self.embeddings[i](torch.tensor(choices[-1:]))
         return choices, chosen
+
+
+def _embeddings(decisions: Sequence[Decision], hidden: int) -> Iterator[nn.Embedding]:
+    of_kind: dict[str, nn.Embedding] = {}
+    for decision in decisions:
+        alike = [d for d in decisions if d.kind and d.kind == decision.kind] or [decision]
+        if decision.kind not in of_kind:
+            embedding = nn.Embedding(max(len(d.choices) for d in alike), hidden)
+        yield of_kind.setdefault(decision.kind, embedding) if decision.kind else embedding
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a controller is updated.
+
+    Args:
+        lr: Adam's learning rate.
+        hidden: Units of the LSTM.
+        batch: Trials an update.
+        epochs: Steps an update.
+        entropy: Weight of the mean entropy of the decisions.
+        baseline_decay: Of the moving average of rewards.
+        standardize: Whether the advantages of a batch are given mean 0 and deviation 1.
+    """
+
+    lr: float
+    hidden: int
+    batch: int
+    epochs: int
+    entropy: float
+    baseline_decay: float
+    standardize: bool
 
 
 class Baseline:
@@ -135,36 +171,17 @@ class ControllerStrategy(Strategy):
         seed: Of the search.
         loss: From the log-probabilities of a batch under the current controller and under the one that proposed it,
             both (n, decisions), and the advantages (n, 1), to what is minimized.
-        lr: Adam's learning rate.
-        hidden: Units of the LSTM.
-        batch: Trials an update.
-        epochs: Steps an update.
-        entropy: Weight of the mean entropy of the decisions.
-        baseline_decay: Of the moving average of rewards.
-        standardize: Whether the advantages of a batch are given mean 0 and deviation 1.
+        learning: How it is updated.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int,
-        loss: Loss,
-        *,
-        lr: float,
-        hidden: int,
-        batch: int,
-        epochs: int,
-        entropy: float,
-        baseline_decay: float,
-        standardize: bool,
-    ):
+    def __init__(self, space: SearchSpace, seed: int, loss: Loss, learning: Learning):
         self._space, self._seed, self._loss = space, seed, loss
-        self._size, self._epochs, self._entropy = batch, epochs, entropy
+        self._size, self._epochs, self._entropy = learning.batch, learning.epochs, learning.entropy
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator(seed, 0, "init").getrandbits(63))
-            self._controller = Controller([len(d.choices) for d in space.decisions], hidden)
-        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=lr)
-        self._baseline, self._standardize = Baseline(baseline_decay), standardize
+            self._controller = Controller(space.decisions, learning.hidden)
+        self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=learning.lr)
+        self._baseline, self._standardize = Baseline(learning.baseline_decay), learning.standardize
         self._batch: list[Trial] = []
         self._counter = AskCounter()
 
@@ -174,8 +191,12 @@ class ControllerStrategy(Strategy):
     def _propose(self, number: int) -> Proposal:
         rng = torch.Generator().manual_seed(generator(self._seed, number).getrandbits(63))
         with one_thread():
-            choices, log_probs = self._controller.sample(rng)
-        return Proposal(number, self._space.architecture(choices), {"log_probs": log_probs})
+            for _ in range(RESTRICTED_TRIES):
+                choices, log_probs = self._controller.sample(rng)
+                architecture = self._space.architecture(choices)
+                if self._space.contains(architecture):
+                    return Proposal(number, architecture, {"log_probs": log_probs})
+        return Proposal(number, self._space.sample(generator(self._seed, number, "restricted")))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)

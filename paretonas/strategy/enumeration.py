@@ -7,43 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
+from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy
+from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions
 from paretonas.trial import Proposal, Trial
 
 
 @dataclass(frozen=True)
-class Enumeration:
+class Enumeration(StrategyOptions):
     """All architectures in lexicographic order, then the end; learns nothing."""
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search; `seed` changes nothing."""
         return _Enumeration(space)
 
 
 class _Enumeration(Strategy):
     def __init__(self, space: SearchSpace):
-        self._space, self._counter = space, AskCounter()
+        self._counter, self._passed = AskCounter(), 0
+        choices = product(*(range(len(decision.choices)) for decision in space.decisions))
+        self._left = filter(space.contains, (Architecture(space.name, one) for one in choices))
+        self._next = next(self._left, None)
 
     def ask(self, n: int) -> list[Proposal]:
-        found: list[Proposal] = []
-        while len(found) < n and not self.is_finished:
-            number = self._counter.take()
-            found.append(Proposal(number, Architecture(self._space.name, self._choices(number))))
-        return found
+        proposals: list[Proposal] = []
+        while len(proposals) < n and self._next is not None:
+            proposals.append(Proposal(self._counter.take(), self._next))
+            self._pass()
+        return proposals
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
+        while self._passed < self._counter.next and self._next is not None:
+            self._pass()
+
+    def _pass(self) -> None:
+        self._next, self._passed = next(self._left, None), self._passed + 1
 
     @property
     def is_finished(self) -> bool:
-        return self._counter.next >= self._space.size
-
-    def _choices(self, number: int) -> tuple[int, ...]:
-        """`number` in the mixed radix of the decisions, the last one moving fastest."""
-        choices = []
-        for decision in reversed(self._space.decisions):
-            number, choice = divmod(number, len(decision.choices))
-            choices.append(choice)
-        return tuple(reversed(choices))
+        return self._next is None

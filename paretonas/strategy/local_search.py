@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
 @dataclass(frozen=True)
-class LocalSearch:
+class LocalSearch(StrategyOptions):
     """Hill climbing by first improvement; from a local optimum it starts anew.
 
     Args:
@@ -34,7 +35,7 @@ class LocalSearch:
         if self.initial < 1:
             raise UsageError(f"`initial >= 1` must hold, but got (initial={self.initial}).")
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
         return _LocalSearch(self, space, seed)
 

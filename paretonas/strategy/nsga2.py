@@ -13,14 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paretonas.errors import UsageError
-from paretonas.objective.goals import Goals
+from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.strategy import AskCounter, Pursues, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 TRIES = 20
@@ -28,12 +29,10 @@ TRIES = 20
 
 
 @dataclass(frozen=True)
-class NSGA2:
+class NSGA2(StrategyOptions):
     """Tournaments by non-dominated rank and crowding; the best of parents and children survive.
 
     Args:
-        goals: Metrics with `+` between them; of `reward` and `accuracy` more is better, of all others less.
-        limits: Bounds with `+` between them, to tell by how much a trial exceeds them; filled in by a search.
         population: Survivors, and random architectures at the start. Published: 100, for runs of 25,000.
         crossover: Probability that a child has two parents. Published: .9.
         mutation: Expected number of decisions that are drawn anew. Published: 1.
@@ -42,20 +41,18 @@ class NSGA2:
         UsageError: A value out of range.
     """
 
-    goals: str = "accuracy+latency_ms"
-    limits: str = ""
+    pursues: ClassVar[Pursues] = "front"
     population: int = 20
     crossover: float = 0.9
     mutation: float = 1.0
 
     def __post_init__(self) -> None:
-        Goals.parse(self.goals, self.limits)
         if self.population < 2 or not 0 <= self.crossover <= 1 or not self.mutation > 0:
             raise UsageError(f"`population >= 2`, `0 <= crossover <= 1`, `mutation > 0` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
-        return _NSGA2(self, space, seed)
+        return _NSGA2(self, space, seed, goals)
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,8 @@ class Member:
 
 
 class _NSGA2(Strategy):
-    def __init__(self, options: NSGA2, space: SearchSpace, seed: int):
-        self._options, self._space, self._seed = options, space, seed
-        self._goals = Goals.parse(options.goals, options.limits)
+    def __init__(self, options: NSGA2, space: SearchSpace, seed: int, goals: Goals):
+        self._options, self._space, self._seed, self._goals = options, space, seed, goals
         self._counter = AskCounter()
         self._seen: set[Spec] = set()
         self._alive: list[Member] = []
@@ -104,8 +100,12 @@ class _NSGA2(Strategy):
                 architecture, parents = self._child(rng)
                 context = {"parents": parents}
             spec = self._space.decode(architecture)
-            if spec not in self._seen:
+            if spec not in self._seen and self._space.contains(architecture):
                 break
+        else:
+            if not self._space.contains(architecture):
+                architecture, context = self._space.sample(rng), {}
+                spec = self._space.decode(architecture)
         self._seen.add(spec)
         return Proposal(number, architecture, context)
 

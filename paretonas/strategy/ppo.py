@@ -15,6 +15,7 @@ the whole batch as the minibatch, the ratio clipped decision by decision, Adam, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,13 +23,15 @@ import torch
 from torch import Tensor
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.space import SearchSpace
-from paretonas.strategy.controller import ControllerStrategy
-from paretonas.strategy.strategy import Strategy
+from paretonas.strategy.controller import ControllerStrategy, Learning
+from paretonas.strategy.strategy import Strategy, StrategyOptions
+from paretonas.trial import Trial
 
 
 @dataclass(frozen=True)
-class PPO:
+class PPO(StrategyOptions):
     """An LSTM controller updated by PPO after every `batch` usable trials.
 
     Args:
@@ -62,19 +65,21 @@ class PPO:
         if self.standardize and self.batch < 2:
             raise UsageError(f"To standardize advantages, `batch >= 2` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
         return ControllerStrategy(
             space,
             seed,
             partial(ppo_loss, clip=self.clip),
-            lr=self.lr,
-            hidden=self.hidden,
-            batch=self.batch,
-            epochs=self.epochs,
-            entropy=self.entropy,
-            baseline_decay=self.baseline_decay,
-            standardize=self.standardize,
+            Learning(
+                lr=self.lr,
+                hidden=self.hidden,
+                batch=self.batch,
+                epochs=self.epochs,
+                entropy=self.entropy,
+                baseline_decay=self.baseline_decay,
+                standardize=self.standardize,
+            ),
         )
 
 

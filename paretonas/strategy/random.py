@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paretonas.objective import Goals
 from paretonas.space import SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
 @dataclass(frozen=True)
-class RandomSearch:
+class RandomSearch(StrategyOptions):
     """Uniform samples, blind to what became of the earlier ones; may repeat itself."""
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
         return _RandomSearch(space, seed)
 

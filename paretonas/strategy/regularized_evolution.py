@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.space import SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
 @dataclass(frozen=True)
-class RegularizedEvolution:
+class RegularizedEvolution(StrategyOptions):
     """The best of a random tournament gets one mutated child; the oldest of the population dies.
 
     A child that was evaluated before is proposed all the same: as in the paper, a duplicate is a member of its own.
@@ -32,6 +34,7 @@ class RegularizedEvolution:
         UsageError: One of them is not positive.
     """
 
+    learns_from_prior: ClassVar[bool] = True
     population: int = 100
     tournament: int = 25
 
@@ -42,23 +45,25 @@ class RegularizedEvolution:
                 f"but got (population={self.population}, tournament={self.tournament})."
             )
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
-        """Begin a search."""
-        return _RegularizedEvolution(self, space, seed)
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+        """Begin a search; prior trials are the population that it begins with, as far as they go."""
+        return _RegularizedEvolution(self, space, seed, prior)
 
 
 class _RegularizedEvolution(Strategy):
-    def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int):
+    def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int, prior: Sequence[Trial]):
         self._options, self._space, self._seed = options, space, seed
         self._alive: deque[tuple[float, Trial]] = deque(maxlen=options.population)
         self._counter = AskCounter()
+        self._remember(prior)
+        self._random = options.population - len(self._alive)
 
     def ask(self, n: int) -> list[Proposal]:
         return [self._propose(self._counter.take()) for _ in range(n)]
 
     def _propose(self, number: int) -> Proposal:
         rng = generator(self._seed, number)
-        if number < self._options.population or not self._alive:
+        if number < self._random or not self._alive:
             return Proposal(number, self._space.sample(rng))
         drawn = [rng.choice(self._alive) for _ in range(self._options.tournament)]
         _, parent = max(drawn, key=lambda member: member[0])
@@ -66,6 +71,7 @@ class _RegularizedEvolution(Strategy):
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
-        for trial in trials:
-            if trial.usable_reward is not None:
-                self._alive.append((trial.usable_reward, trial))
+        self._remember(trials)
+
+    def _remember(self, trials: Sequence[Trial]) -> None:
+        self._alive.extend((trial.usable_reward, trial) for trial in trials if trial.usable_reward is not None)

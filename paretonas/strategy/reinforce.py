@@ -8,18 +8,21 @@ replicas with 8 children each are one update of `batch` trials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.space import SearchSpace
-from paretonas.strategy.controller import ControllerStrategy
-from paretonas.strategy.strategy import Strategy
+from paretonas.strategy.controller import ControllerStrategy, Learning
+from paretonas.strategy.strategy import Strategy, StrategyOptions
+from paretonas.trial import Trial
 
 
 @dataclass(frozen=True)
-class Reinforce:
+class Reinforce(StrategyOptions):
     """An LSTM controller, updated by one step along the policy gradient after every `batch` usable trials.
 
     Args:
@@ -45,19 +48,21 @@ class Reinforce:
         if not 0 <= self.baseline_decay < 1 or self.entropy < 0:
             raise UsageError(f"`0 <= baseline_decay < 1` and `entropy >= 0` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
         return ControllerStrategy(
             space,
             seed,
             reinforce_loss,
-            lr=self.lr,
-            hidden=self.hidden,
-            batch=self.batch,
-            epochs=1,
-            entropy=self.entropy,
-            baseline_decay=self.baseline_decay,
-            standardize=False,
+            Learning(
+                lr=self.lr,
+                hidden=self.hidden,
+                batch=self.batch,
+                epochs=1,
+                entropy=self.entropy,
+                baseline_decay=self.baseline_decay,
+                standardize=False,
+            ),
         )
 
 

@@ -5,18 +5,38 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Literal
 
+from paretonas.objective import Goals
 from paretonas.space import SearchSpace
 from paretonas.trial import Proposal, Trial
 
+Pursues = Literal["reward", "goals", "front"]
 
-class StrategyOptions(Protocol):
-    """A frozen dataclass whose fields are the strategy's options."""
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
-        """A strategy that has proposed nothing and was told nothing."""
-        ...
+class StrategyOptions(ABC):
+    """What is registered: a frozen dataclass whose fields are the strategy's options.
+
+    Attributes:
+        pursues: "reward": the reward, whatever the goals. "goals": whatever the goals are; where none are given, the
+            reward. "front": likewise, but where none are given, quality and every latency.
+        learns_from_prior: Whether trials of earlier searches are of use to it.
+    """
+
+    pursues: ClassVar[Pursues] = "reward"
+    learns_from_prior: ClassVar[bool] = False
+
+    @abstractmethod
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+        """A strategy that has proposed nothing and was told nothing.
+
+        Args:
+            space: What can be built.
+            seed: Of everything random.
+            goals: What to pursue, and the limits.
+            prior: Complete trials of earlier searches of the same space, their rewards those of this search's
+                objective.
+        """
 
 
 class Strategy(ABC):

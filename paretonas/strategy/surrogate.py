@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 from scipy import special
 
 from paretonas.errors import UsageError
-from paretonas.objective import front
-from paretonas.objective.goals import RISING, Goals
+from paretonas.objective import Goals, front
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Strategy, generator
+from paretonas.strategy.strategy import AskCounter, Pursues, Strategy, StrategyOptions, generator
 from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
 from paretonas.strategy.surrogates.gaussian import Floats, Rows, encode, normal_scores
 from paretonas.strategy.surrogates.model import Model
@@ -46,13 +46,10 @@ what falls, which enters with its sign changed."""
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Surrogate(StrategyOptions):
     """Expected improvement under a Gaussian process over the decisions; never proposes anything twice.
 
     Args:
-        goals: Metrics with `+` between them; of `reward` and `accuracy` more is better, of all others less. Of several,
-            the front is pursued.
-        limits: Bounds with `+` between them; filled in by a search.
         initial: Random architectures at the start.
         candidates: Architectures scored for each proposal; a space of fewer is scored whole.
         evidence: Most values that the model takes in: the best half and the latest half.
@@ -61,26 +58,24 @@ class Surrogate:
         UsageError: A value out of range.
     """
 
-    goals: str = "reward"
-    limits: str = ""
+    pursues: ClassVar[Pursues] = "goals"
+    learns_from_prior: ClassVar[bool] = True
     initial: int = 10
     candidates: int = 2000
     evidence: int = 500
 
     def __post_init__(self) -> None:
-        Goals.parse(self.goals, self.limits)
         if self.initial < 2 or self.candidates < 2 or self.evidence < 20:
             raise UsageError(f"`initial, candidates >= 2` and `evidence >= 20` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int) -> Strategy:
-        """Begin a search."""
-        return _Surrogate(self, space, seed)
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+        """Begin a search; prior trials are evidence from the start, and spare as many random architectures."""
+        return _Surrogate(self, space, seed, goals, prior)
 
 
 class _Surrogate(Strategy):
-    def __init__(self, options: Surrogate, space: SearchSpace, seed: int):
-        self._options, self._space, self._seed = options, space, seed
-        self._goals = Goals.parse(options.goals, options.limits)
+    def __init__(self, options: Surrogate, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial]):
+        self._options, self._space, self._seed, self._goals = options, space, seed, goals
         self._sizes = [len(decision.choices) for decision in space.decisions]
         self._counter = AskCounter()
         rng = generator(seed, -1)  # asks count from 0
@@ -90,13 +85,16 @@ class _Surrogate(Strategy):
         self._pending: dict[int, tuple[int, ...]] = {}
         self._models = [
             Model(self._computed, normal_scores, options.evidence)
-            if metric in RISING
+            if metric.is_rising
             else Model(self._written, np.asarray, options.evidence)
-            for metric in self._goals.metrics
+            for metric in goals.declared
         ]
         self._bounded = [
-            Model(self._written, partial(_excess, limit.bound), options.evidence) for limit in self._goals.limits
+            Model(self._written, partial(_excess, limit.bound), options.evidence) for limit in goals.limits
         ]
+        for trial in prior:
+            self._learn(trial)
+        self._initial = max(0, options.initial - len(prior))
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []
@@ -110,7 +108,7 @@ class _Surrogate(Strategy):
 
     def _propose(self, number: int) -> Proposal:
         rng = generator(self._seed, number)
-        is_informed = number >= self._options.initial and len(self._models[0].values) >= 2
+        is_informed = number >= self._initial and len(self._models[0].values) >= 2
         architecture = self._pick(rng) if is_informed else self._fresh(rng)
         self._remember(architecture)
         self._pending[number] = architecture.choices
@@ -125,11 +123,11 @@ class _Surrogate(Strategy):
         return architecture
 
     def _pick(self, rng: Random) -> Architecture:
-        """The candidate of the largest acquisition whose spec is new."""
+        """The candidate of the largest acquisition whose spec is new and accepted."""
         candidates = self._candidates(rng)
         for i in np.argsort(-self._acquisition(candidates), kind="stable") if candidates else []:
             architecture = self._space.architecture(candidates[i])
-            if self._space.decode(architecture) not in self._seen:
+            if self._space.decode(architecture) not in self._seen and self._space.contains(architecture):
                 return architecture
         return self._fresh(rng)
 
@@ -160,7 +158,7 @@ class _Surrogate(Strategy):
 
     def _written(self, choices: Sequence[tuple[int, ...]]) -> Rows:
         """What is built decides latency and cost."""
-        return encode(choices, [decision.choices for decision in self._space.decisions])
+        return encode(choices, [decision.symbols for decision in self._space.decisions])
 
     def _computed(self, choices: Sequence[tuple[int, ...]]) -> Rows:
         """What is computed decides accuracy: architectures that compute the same are one."""
@@ -172,7 +170,7 @@ class _Surrogate(Strategy):
         asked = [*candidates, *tried, *self._ordinary]
         predicted = [model.predict(asked, pending) for model in self._models]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
-        worst = [RISING_WORST if metric in RISING else FALLING_WORST for metric in self._goals.metrics]
+        worst = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
         reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
         found = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)

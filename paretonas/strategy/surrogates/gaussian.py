@@ -13,7 +13,7 @@ factor for choices counted over decisions is ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -58,18 +58,18 @@ class Rows:
         return Rows(np.concatenate([self.places, other.places]), np.concatenate([self.counts, other.counts]))
 
 
-def encode(choices: Sequence[Sequence[int]], offers: Sequence[Sequence[object]]) -> Rows:
+def encode(choices: Sequence[Sequence[int]], offers: Sequence[Sequence[Hashable]]) -> Rows:
     """Rows of architectures.
 
     Args:
         choices: One index a decision, of n architectures.
-        offers: What each decision offers; decisions that offer the same are counted together.
+        offers: The symbols of each decision's choices; equal ones are counted together, wherever they are chosen.
 
     >>> encode([[1, 0]], [("conv", "pool"), ("conv", "pool")]).counts.tolist()
     [[1.0, 1.0]]
     """
     places = one_hot(choices, [len(offer) for offer in offers])
-    symbols = [(tuple(offer), i) for offer in offers for i in range(len(offer))]
+    symbols = [symbol for offer in offers for symbol in offer]
     kinds = {symbol: kind for kind, symbol in enumerate(dict.fromkeys(symbols))}
     columns = np.zeros((len(symbols), len(kinds)))
     columns[np.arange(len(symbols)), [kinds[symbol] for symbol in symbols]] = 1.0
