@@ -23,6 +23,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from paretonas.errors import DataError
+
 T = TypeVar("T")
 
 Encoded = Path | bytes | Image.Image | None
@@ -220,3 +222,17 @@ def pillow_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
+
+
+def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
+    """What is said of images that are corrupt and may not be left out.
+
+    Args:
+        skipped: Names with reasons.
+        total: Number of all images.
+    """
+    shown = "".join(f"\n  {line}" for line in skipped[:20]) + ("\n  …" if len(skipped) > 20 else "")
+    return DataError(
+        f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
+        "Repair them, or leave them out with --skip-corrupt."
+    )

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from paretonas.data.decode import Listing, decode_images, survey
+from paretonas.data.decode import Listing, corrupt_images, decode_images, survey
 from paretonas.data.encoded import EncodedImages, write_encoded
 from paretonas.data.listing import list_images
 from paretonas.data.source import PARTS, DataSource, split_images
@@ -240,7 +240,7 @@ def _divide_sound(
     """
     skipped = [f"{listing.names[index]}: {reason}" for index, reason in corrupt.items()]
     if skipped and not source.skip_corrupt:
-        raise _corrupt_images(skipped, len(listing.labels))
+        raise corrupt_images(skipped, len(listing.labels))
     kept = np.setdiff1d(np.arange(len(listing.labels)), list(corrupt))
     for name in np.setdiff1d(listing.splits, listing.splits[kept]):
         raise DataError(f"A split must hold images, but all images of {name} are corrupt: {skipped[0]}, …")
@@ -293,11 +293,3 @@ def _check_disk(needed: int, folder: Path) -> None:
             f"Preparing the images takes {needed / 1e9:.1f} GB on disk, but {folder.parent} has only "
             f"{free / 1e9:.1f} GB free. Make room or lower --resolution."
         )
-
-
-def _corrupt_images(skipped: Sequence[str], total: int) -> DataError:
-    shown = "".join(f"\n  {line}" for line in skipped[:20]) + ("\n  …" if len(skipped) > 20 else "")
-    return DataError(
-        f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
-        "Repair them, or leave them out with --skip-corrupt."
-    )

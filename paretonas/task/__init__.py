@@ -1,6 +1,8 @@
-"""What is learned, and how."""
+"""What is learned, from which data, by which recipe."""
 
 from paretonas.registry import Registry
+
+tasks = Registry("task", {"classification": "paretonas.task.classification:Classification"})
 
 recipes = Registry(
     "recipe",
@@ -11,4 +13,4 @@ recipes = Registry(
     },
 )
 
-__all__ = ["recipes"]
+__all__ = ["recipes", "tasks"]

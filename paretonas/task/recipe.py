@@ -106,6 +106,10 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise UsageError(f"A recipe's {name} is one of {', '.join(known)}, but got {getattr(self, name)!r}.")
 
+    def batch_of(self, examples: int) -> int:
+        """Examples a step, where there are so many in all."""
+        return min(self.batch_size, examples)
+
 
 SEARCH = Recipe(
     about="Short proxy for the search: few epochs, cosine with warm-up, no regularization to speak of",

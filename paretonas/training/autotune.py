@@ -6,6 +6,7 @@ each, or fewer of several. Whatever the recipe or the user has fixed is not touc
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,12 +15,11 @@ from typing import Any
 
 import torch
 
-from paretonas.data.images import Split
 from paretonas.errors import ParetonasError, TrainingError
-from paretonas.network import build
 from paretonas.space import spec_from_json
 from paretonas.task.recipe import LAYOUTS, PRECISIONS, Recipe
-from paretonas.training.classification import torch_device, train
+from paretonas.task.task import Task
+from paretonas.training.fit import OnStep, Session, Trained, fit, torch_device
 
 STEPS = 4
 
@@ -30,16 +30,14 @@ class SpeedJob:
 
     Args:
         spec: As JSON data.
+        task: What is learned.
         recipe: How.
-        shape: (C, R, R) of an image.
-        classes: Outputs.
         torch_device: Where.
     """
 
     spec: Mapping[str, Any]
+    task: Task
     recipe: Recipe
-    shape: tuple[int, int, int]
-    classes: int
     torch_device: str
 
 
@@ -52,33 +50,38 @@ class Tuning:
         precision: For `Recipe.precision`.
         workers: Side by side; 0 where the user had decided.
         threads: Of each.
-        images_per_second: Of all workers together, by what was tried.
+        examples_per_second: Of all workers together, by what was tried.
     """
 
     layout: str
     precision: str
     workers: int
     threads: int
-    images_per_second: Mapping[str, float]
+    examples_per_second: Mapping[str, float]
 
     def __str__(self) -> str:
-        tried = ", ".join(f"{name} {speed:.0f}" for name, speed in self.images_per_second.items())
+        tried = ", ".join(f"{name} {speed:.0f}" for name, speed in self.examples_per_second.items())
         share = f" on {self.workers} x {self.threads} threads" if self.workers else ""
-        return f"Training in {self.layout} {self.precision}{share} was the fastest here, in images a second: {tried}."
+        return f"Training in {self.layout} {self.precision}{share} was the fastest here, in examples a second: {tried}."
 
 
-def images_per_second(job: SpeedJob) -> float:
-    """Images a second of the job's training once it is warm; runs in a worker."""
-    batch = job.recipe.batch_size
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (STEPS * batch, *job.shape), dtype=torch.uint8, generator=generator).numpy()
-    labels = torch.randint(0, job.classes, (STEPS * batch,), generator=generator).numpy()
-    recipe = replace(job.recipe, epochs=1)
-    model = build(spec_from_json(job.spec), job.classes, job.shape[0], recipe.dropout)
-    device = torch_device(job.torch_device)
+def examples_per_second(job: SpeedJob) -> float:
+    """Examples a second of the job's training once it is warm; runs in a worker."""
     marks: list[float] = []
-    train(model, Split(images, labels), recipe, job.classes, 0, device=device, on_step=lambda *_: marks.append(_now()))
+    first_steps(job, STEPS, lambda *_: marks.append(_now()))
+    batch = job.recipe.batch_of(job.task.examples["train"])
     return batch * (len(marks) - 1) / (marks[-1] - marks[0])  # the first step warms up
+
+
+def first_steps(job: SpeedJob, steps: int, on_step: OnStep | None = None) -> Trained:
+    """A training that stops after so many steps."""
+    per_epoch = job.task.examples["train"] // job.recipe.batch_of(job.task.examples["train"])
+    recipe = replace(job.recipe, epochs=math.ceil(steps / per_epoch))
+    with torch.random.fork_rng(devices=[]):
+        model = job.task.network(spec_from_json(job.spec), recipe)
+        until = steps / (per_epoch * recipe.epochs)
+        session = Session(device=torch_device(job.torch_device), until=until, on_step=on_step)
+        return fit(model, job.task, recipe, 0, session)
 
 
 def _now() -> float:
@@ -121,7 +124,7 @@ def autotune(job: SpeedJob, start: Callable[[int, int], Any], cores: int, is_sha
 
 
 def _speed(executor: Any, jobs: list[SpeedJob]) -> float:
-    """Images a second of the jobs together; 0 if one fails. Twice, as in the first round workers still start."""
+    """Examples a second of the jobs together; 0 if one fails. Twice, as in the first round workers still start."""
     try:
         return [_sum(executor, jobs) for _ in range(2)][-1]
     except ParetonasError:
@@ -129,7 +132,7 @@ def _speed(executor: Any, jobs: list[SpeedJob]) -> float:
 
 
 def _sum(executor: Any, jobs: list[SpeedJob]) -> float:
-    submitted = [executor.submit(f"{i}", images_per_second, job) for i, job in enumerate(jobs)]
+    submitted = [executor.submit(f"{i}", examples_per_second, job) for i, job in enumerate(jobs)]
     while not all(job.is_done for job in submitted):
         executor.wait()
     return float(sum(job.result() for job in submitted))

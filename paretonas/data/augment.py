@@ -7,6 +7,7 @@ the seed and the step. So a training that goes on at step n needs nothing but n.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from random import Random
 
@@ -24,7 +25,6 @@ from paretonas.data.stream import (
     stream_batches,
     train_transform,
 )
-from paretonas.task.recipe import Recipe
 
 MEAN, STD = 0.5, 0.25
 """What networks are fed: `(pixel / 255 - MEAN) / STD`, in every channel."""
@@ -37,25 +37,39 @@ def seed_of(seed: int, purpose: str, number: int) -> int:
     return Random(f"{seed}/{purpose}/{number}").getrandbits(63)
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to an image at random.
+
+    Args:
+        crop: Padding around the image, as a share of its side, before a random crop of the old size.
+        min_area: Below 1: instead, a random part of the image, of this share of its area or more.
+        flip: Whether half of the images are mirrored.
+    """
+
+    crop: float = 0.0
+    min_area: float = 1.0
+    flip: bool = False
+
+
 def training_batches(
-    split: Split, recipe: Recipe, batch_size: int, seed: int, flip: bool, steps: range, loaders: int
+    split: Split, augmentation: Augmentation, batch_size: int, seed: int, steps: range, loaders: int
 ) -> Iterator[Batch]:
     """The batches of `steps`, uint8 (N, C, H, W) and labels (N,); an incomplete last batch of an epoch is dropped.
 
     Args:
         split: Images in memory or encoded.
-        recipe: Its crop, area and mirroring.
+        augmentation: Of every image.
         batch_size: N, at most the number of images.
         seed: Of the training.
-        flip: Whether mirrored images mean the same.
         steps: Numbers of the steps, from 0 for the first of the training.
         loaders: Processes that decode encoded images; 0: this one.
     """
-    labels, flip = torch.from_numpy(split.labels), flip and recipe.is_flipped
+    labels, crop, min_area, flip = torch.from_numpy(split.labels), *astuple(augmentation)
     orders = (_chosen(len(labels), batch_size, seed, step) for step in steps)
     if isinstance(split.images, EncodedImages):
         side = split.images.resolution
-        transform = train_transform(side, recipe.min_area, round(recipe.crop * side), flip)
+        transform = train_transform(side, min_area, round(crop * side), flip)
         seeded = (
             [(int(index), seed_of(seed, f"image {i}", step)) for i, index in enumerate(order)]
             for order, step in zip(orders, steps, strict=True)
@@ -65,10 +79,10 @@ def training_batches(
     images = torch.from_numpy(np.ascontiguousarray(split.images))
     for order, step in zip(orders, steps, strict=True):
         generator = torch.Generator().manual_seed(seed_of(seed, "augment", step))
-        if recipe.min_area < 1:
-            yield cut(images[order], generator, recipe.min_area, flip), labels[order]
+        if min_area < 1:
+            yield cut(images[order], generator, min_area, flip), labels[order]
         else:
-            yield augment(images[order], generator, round(recipe.crop * images.shape[-1]), flip), labels[order]
+            yield augment(images[order], generator, round(crop * images.shape[-1]), flip), labels[order]
 
 
 def scoring_batches(split: Split, loaders: int = 0) -> Iterator[Tensor]:

@@ -1,8 +1,4 @@
-"""Training and scoring of image classifiers.
-
-Batches are drawn as uint8, augmented all at once where the images fit in memory, and only then become floats, by
-default in the channels-last layout, which on CPUs is the faster one for mobile networks.
-"""
+"""The one training loop: optimizer, schedule, moving average, clipping, finiteness, state and progress of any task."""
 
 from __future__ import annotations
 
@@ -11,18 +7,17 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from timm.data import Mixup
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from paretonas.data.images import Split
+from paretonas.data.augment import seed_of
 from paretonas.errors import TrainingError, UsageError
 from paretonas.task.recipe import Recipe
-from paretonas.training.batches import scoring_batches, seed_of, to_input, training_batches
+from paretonas.task.task import Arrays, At, Part, Run, Task, memory_format
 from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule
 from paretonas.training.state import Begun, StateFile
 
@@ -38,14 +33,33 @@ class Trained:
         losses: Training loss of every step.
         train_loss: Their mean over the last epoch.
         seconds: Wall time, also of earlier processes if it was taken up again.
-        images: How many went through.
+        examples: How many went through.
     """
 
     model: nn.Module
     losses: tuple[float, ...]
     train_loss: float
     seconds: float
-    images: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """One sitting of a training.
+
+    Args:
+        part: What is learned from.
+        device: Where; the CPU if None.
+        state: Where the training's state is kept; with what is there already, it goes on as if never interrupted.
+        until: Share of the steps after which to stop; of all but the last, the state is kept.
+        on_step: Called after every step with its number from 1 and the number of steps.
+    """
+
+    part: Part = "train"
+    device: torch.device | None = None
+    state: StateFile | None = None
+    until: float = 1.0
+    on_step: OnStep | None = None
 
 
 def torch_device(name: str = "auto") -> torch.device:
@@ -65,43 +79,25 @@ def torch_device(name: str = "auto") -> torch.device:
     return device
 
 
-def train(
-    model: nn.Module,
-    split: Split,
-    recipe: Recipe,
-    classes: int,
-    seed: int,
-    *,
-    flip: bool = True,
-    device: torch.device | None = None,
-    loaders: int = 0,
-    state: StateFile | None = None,
-    until: float = 1.0,
-    on_step: OnStep | None = None,
-) -> Trained:
-    """Train `model` by `recipe`.
+def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Session | None = None) -> Trained:
+    """Train `model` on `task` by `recipe`.
 
     Args:
         model: Its weights are changed.
-        split: Training images.
+        task: Gives batches and their loss.
         recipe: How.
-        classes: Number of classes.
         seed: Of everything random in the training.
-        flip: Whether mirrored images mean the same.
-        device: Where; the CPU if None.
-        loaders: Processes that decode images which do not fit in memory.
-        state: Where the training's state is kept; with what is there already, it goes on as if never interrupted.
-        until: Share of the steps after which to stop; of all but the last, the state is kept.
-        on_step: Called after every step with its number from 1 and the number of steps.
+        session: From where, how far, and who is told.
 
     Raises:
         TrainingError: The loss stopped being a finite number.
     """
-    device, begin = device or torch.device("cpu"), time.perf_counter()
-    batch_size = min(recipe.batch_size, len(split))
-    per_epoch = len(split) // batch_size
+    session = session or Session()
+    device, state, begin = session.device or torch.device("cpu"), session.state, time.perf_counter()
+    batch_size = recipe.batch_of(task.examples[session.part])
+    per_epoch = task.examples[session.part] // batch_size
     steps = max(1, round(per_epoch * recipe.epochs))
-    model = model.to(device, memory_format=_layout(recipe)).train()
+    model = _to(model, device, recipe).train()
     _set_bn_momentum(model, recipe.bn_momentum)
     optimizer = make_optimizer(model, recipe, batch_size)
     schedule = make_schedule(optimizer, recipe, steps, per_epoch)
@@ -109,13 +105,13 @@ def train(
     parts = {"model": model} if average is None else {"model": model, "average": average.model}
     begun = (state.load(parts, optimizer) if state else None) or Begun((), 0.0)
     losses = list(begun.losses)
-    todo = range(len(losses), max(len(losses), 1, round(until * steps)))
-    batches = training_batches(split, recipe, batch_size, seed, flip, todo, loaders)
+    todo = range(len(losses), max(len(losses), 1, round(session.until * steps)))
     with torch.random.fork_rng(devices=[]):
-        for step, (images, labels) in zip(todo, batches, strict=True):
+        for step, batch in zip(todo, task.batches(session.part, recipe, seed, todo), strict=True):
             torch.manual_seed(seed_of(seed, "step", step))
             schedule.step_update(step)
-            loss = _loss(model, recipe, classes, images.to(device), labels.to(device), seed_of(seed, "mix", step))
+            with _precision(recipe, device):
+                loss = task.loss(model, _on(device, batch), At(step, steps, seed, recipe))
             losses.append(float(loss.detach()))
             _check_finite(losses, steps, recipe)
             optimizer.zero_grad()
@@ -125,8 +121,8 @@ def train(
             optimizer.step()
             if average is not None:
                 average.update(model, step)
-            if on_step is not None:
-                on_step(step + 1, steps)
+            if session.on_step is not None:
+                session.on_step(step + 1, steps)
             if state is not None and step + 1 < steps and (state.is_due or step + 1 == todo.stop):
                 state.save(Begun(tuple(losses), begun.seconds + time.perf_counter() - begin), parts, optimizer)
     best = average.model if average is not None else model
@@ -134,41 +130,18 @@ def train(
     return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, len(losses) * batch_size)
 
 
-def predict(
-    model: nn.Module, split: Split, device: torch.device | None = None, loaders: int = 0
-) -> NDArray[np.float32]:
-    """Outputs (n, classes) of `model`, put in evaluation mode, for all images of `split`."""
+def as_run(model: nn.Module, device: torch.device | None = None) -> Run:
+    """A model, put in evaluation mode, as a task scores it: from arrays to arrays."""
     device = device or torch.device("cpu")
     model = model.to(device, memory_format=torch.channels_last).eval()
-    with torch.inference_mode():
-        outputs = [model(x.to(device)).float().cpu() for x in scoring_batches(split, loaders)]
-    return torch.cat(outputs).numpy()
 
+    def run(inputs: Arrays) -> Arrays:
+        with torch.inference_mode():
+            outputs = model(*(torch.from_numpy(x).to(device) for x in inputs))
+        outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+        return tuple(output.float().cpu().numpy() for output in outputs)
 
-def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Share of the rows whose largest output is the label's.
-
-    Raises:
-        TrainingError: An output is not a finite number.
-    """
-    if not np.isfinite(outputs).all():
-        raise TrainingError("A trained network gives finite outputs, but some are NaN or infinite: training diverged.")
-    return float((outputs.argmax(1) == labels).mean())
-
-
-def _loss(model: nn.Module, recipe: Recipe, classes: int, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-    """Cross-entropy of one batch, through timm's mixup and cutmix if the recipe asks."""
-    x, y, smoothing = to_input(images).to(memory_format=_layout(recipe)), labels, recipe.label_smoothing
-    if recipe.mixup or recipe.cutmix:
-        mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=smoothing, num_classes=classes)
-        even = len(x) // 2 * 2  # timm mixes pairs
-        global_state = np.random.get_state()  # which timm draws from
-        np.random.seed(seed % 2**32)
-        x, y = mix(x[:even], y[:even])
-        np.random.set_state(global_state)
-        smoothing = 0.0
-    with _precision(recipe, x.device):
-        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
+    return run
 
 
 def _check_finite(losses: list[float], steps: int, recipe: Recipe) -> None:
@@ -179,8 +152,12 @@ def _check_finite(losses: list[float], steps: int, recipe: Recipe) -> None:
         )
 
 
-def _layout(recipe: Recipe) -> torch.memory_format:
-    return torch.contiguous_format if recipe.layout == "contiguous" else torch.channels_last
+def _to(model: nn.Module, device: torch.device, recipe: Recipe) -> nn.Module:
+    return model.to(device, memory_format=memory_format(recipe))
+
+
+def _on(device: torch.device, batch: Any) -> Any:
+    return tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, batch)
 
 
 def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
@@ -189,5 +166,5 @@ def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[o
 
 def _set_bn_momentum(model: nn.Module, momentum: float) -> None:
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = momentum

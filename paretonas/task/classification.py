@@ -1,0 +1,176 @@
+"""Classification of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.data.mixup import Mixup
+from torch import Tensor, nn
+
+from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, seed_of, to_input, training_batches
+from paretonas.data.images import ImageData, Split, open_data, prepare_data
+from paretonas.data.source import DataSource
+from paretonas.errors import DataError
+from paretonas.network import build
+from paretonas.space import Interface, Spec
+from paretonas.task.decode import CLASSES, top_classes
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import At, Batch, Counting, Part, Run, Task
+from paretonas.zoo import zoo_spec
+
+CACHE = "PARETONAS_CACHE"
+"""Environment variable: folder for prepared images where no other was said, such as on another machine."""
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """Which class an image shows; scored by accuracy.
+
+    Batches are drawn as uint8, augmented all at once where the images fit in memory, and only then become floats.
+
+    Args:
+        data: `digits`, a Parquet file or folder (columns image and label), or a tree of image folders.
+        resolution: Side of the images in pixels; None: inferred.
+        train_images: Size of the class-balanced part to train on; None: all.
+        val_images: Size of the validation split; None: max(4 %, min(1000, 20 %)).
+        skip_corrupt: Leave corrupt images out instead of stopping.
+        stream: Decode images while training, even if they fit in memory.
+        split_seed: Of the validation split and of the balanced part.
+
+    Raises:
+        DataError: A number out of its range.
+    """
+
+    data: str
+    resolution: int | None = None
+    train_images: int | None = None
+    val_images: int | None = None
+    skip_corrupt: bool = False
+    stream: bool = False
+    split_seed: int = 0
+
+    quality: ClassVar[str] = "accuracy"
+
+    def __post_init__(self) -> None:
+        self._source  # noqa: B018 - numbers out of range are refused
+
+    @property
+    def _source(self) -> DataSource:
+        return DataSource(
+            self.data,
+            resolution=self.resolution,
+            train_images=self.train_images,
+            val_images=self.val_images,
+            skip_corrupt=self.skip_corrupt,
+            seed=self.split_seed,
+            stream=self.stream,
+        )
+
+    # Pickled as its options and the place of the prepared images: a worker opens them, or prepares them anew.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        if "images" in vars(self):
+            state["_prepared"] = self.images.folder, self.images.digest
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    @cached_property
+    def images(self) -> ImageData:
+        """Prepared images, split."""
+        folder, digest = vars(self).get("_prepared", (None, None))
+        if folder is not None and folder.exists():
+            return _open(folder)
+        images = prepare_data(self._source, Path(os.environ.get(CACHE, "paretonas-runs/cache")))
+        if digest not in (None, images.digest):
+            raise DataError(f"The images of {self.data} are to be the same everywhere, but here they are others.")
+        return images
+
+    def prepare(self, cache: Path, progress: Counting | None = None) -> None:
+        vars(self)["images"] = prepare_data(self._source, cache, progress)
+
+    @property
+    def interface(self) -> Interface:
+        images = self.images
+        return Interface.of_images(images.channels, images.resolution, len(images.classes))
+
+    @property
+    def digest(self) -> str:
+        return self.images.digest
+
+    @property
+    def typical(self) -> Spec:
+        return zoo_spec("mobilenet-v2", resolution=self.images.resolution)
+
+    @property
+    def examples(self) -> Mapping[Part, int]:
+        parts: tuple[Part, ...] = ("train", "val", "test", "full_train")
+        return {part: len(self._split(part)) for part in parts}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return {"kind": CLASSES, "classes": list(self.images.classes), "mean": MEAN, "std": STD}
+
+    def about(self) -> tuple[str, ...]:
+        images = self.images
+        lines = [
+            f"data {self.data}: {len(images.train):,} training, {len(images.val):,} validation, "
+            f"{len(images.test):,} test images, {images.channels} x {images.resolution} x {images.resolution}, "
+            f"{len(images.classes)} classes"
+        ]
+        if images.skipped:
+            names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+            lines.append(f"{len(images.skipped)} corrupt images are left out: {names}")
+        return tuple(lines)
+
+    def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
+        return build(spec, self.interface, recipe.dropout)
+
+    def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
+        split = self._split(part)
+        augmentation = Augmentation(recipe.crop, recipe.min_area, recipe.is_flipped and self.images.flip)
+        yield from training_batches(split, augmentation, recipe.batch_of(len(split)), seed, steps, self._loaders)
+
+    def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
+        """Cross-entropy, through timm's mixup and cutmix if the recipe asks."""
+        (images, y), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
+        x = to_input(images).to(memory_format=at.memory_format)
+        if recipe.mixup or recipe.cutmix:
+            classes = self.interface.classes
+            mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=smoothing, num_classes=classes)
+            even = len(x) // 2 * 2  # timm mixes pairs
+            global_state = np.random.get_state()  # which timm draws from
+            np.random.seed(seed_of(at.seed, "mix", at.step) % 2**32)
+            x, y = mix(x[:even], y[:even])
+            np.random.set_state(global_state)
+            smoothing = 0.0
+        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
+
+    def score(self, run: Run, part: Part) -> dict[str, float]:
+        split = self._split(part)
+        logits = np.concatenate([run((x.numpy(),))[0] for x in scoring_batches(split, self._loaders)])
+        return {"accuracy": float((top_classes(logits) == split.labels).mean())}
+
+    def _split(self, part: Part) -> Split:
+        split: Split = getattr(self.images, part)
+        return split
+
+    @property
+    def _loaders(self) -> int:
+        """Processes that decode images which do not fit in memory: as many as this one has threads."""
+        return torch.get_num_threads() if self.images.is_streamed else 0
+
+
+@lru_cache(maxsize=2)
+def _open(folder: Path) -> ImageData:
+    return open_data(folder)

@@ -1,0 +1,135 @@
+"""The contract of a task: what networks are fed, what they lose, and how they are scored.
+
+A task is a frozen, picklable record: its fields are the options that users write, and nothing is read, decoded or
+computed before it is used. To change how a task behaves, wrap it in another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from paretonas.space import Interface, Spec
+from paretonas.task.recipe import Recipe
+
+Part = Literal["train", "val", "test", "full_train"]
+"""What is learned from, chosen by, tested on; and all but the test part, for final trainings."""
+
+Arrays = tuple[NDArray[Any], ...]
+Run = Callable[[Arrays], Arrays]
+"""A network as arrays see it: a batch of its inputs, in the order of the interface, to its outputs."""
+
+Batch = Any
+"""What `batches` gives and `loss` takes: tensors, or containers of them."""
+
+Counting = Callable[[int, int], None]
+"""Is told how much is done, of how much."""
+
+
+def memory_format(recipe: Recipe) -> torch.memory_format:
+    """How a recipe lays tensors out in memory."""
+    return torch.contiguous_format if recipe.layout == "contiguous" else torch.channels_last
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a training stands.
+
+    Args:
+        step: From 0.
+        steps: Of the whole training.
+        seed: Of everything random in it.
+        recipe: How it is trained.
+    """
+
+    step: int
+    steps: int
+    seed: int
+    recipe: Recipe
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of what the network is fed, by the recipe's layout."""
+        return memory_format(self.recipe)
+
+
+class Task(ABC):
+    """What is learned.
+
+    An implementer is a frozen dataclass of options that pickles; what its properties give is found out on first use.
+    The part "test" is scored by final trainings alone.
+
+    Attributes:
+        quality: Name of the declared metric that the task is about; `score` gives it.
+    """
+
+    quality: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def interface(self) -> Interface:
+        """What its networks are fed and give."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of the contents that it learns from and is scored on, and of the options that matter to them."""
+
+    @property
+    @abstractmethod
+    def typical(self) -> Spec:
+        """A network of usual size, for estimates and default targets."""
+
+    @property
+    @abstractmethod
+    def examples(self) -> Mapping[Part, int]:
+        """How many there are of each part."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> Mapping[str, Any]:
+        """JSON data that an exported file needs to be used; `paretonas.task.decode` reads it."""
+
+    @abstractmethod
+    def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
+        """The network of `spec`, with fresh weights from torch's global generator."""
+
+    @abstractmethod
+    def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
+        """The batches of these steps, `recipe.batch_of(examples)` examples each.
+
+        What is random in a step follows from the seed and the step's number alone, so that a training may go on from
+        any step.
+        """
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
+        """What is minimized: a scalar. The batch is where the model is."""
+
+    @abstractmethod
+    def score(self, run: Run, part: Part) -> dict[str, float]:
+        """Metrics on all examples of a part, the quality among them.
+
+        Raises:
+            TrainingError: An output is not a finite number.
+        """
+
+    def prepare(self, cache: Path, progress: Counting | None = None) -> None:
+        """Do now, with a word of progress, what first use would do: read, decode, keep.
+
+        Args:
+            cache: Folder for what is made of the data; may be emptied at any time.
+            progress: Is told how many examples are prepared, of how many.
+        """
+        self.digest  # noqa: B018 - whoever has nothing to tell is asked for what takes the longest
+
+    def about(self) -> tuple[str, ...]:
+        """Lines for the beginning of a search: what the data are, and what was left out of them."""
+        return ()
