@@ -1,11 +1,11 @@
-"""A module becomes a file; one format a file."""
+"""A module becomes a file that is checked against it; one format a file."""
 
+from paretonas.export.export import Arrays, Format, LoadedModel, ModelFile, Precision, example_inputs, verify
 from paretonas.registry import Registry
 
-exporters = Registry(
+formats = Registry(
     "export format",
-    {"onnx": "paretonas.export.onnx:export_onnx", "safetensors": "paretonas.export.checkpoint:export_checkpoint"},
+    {"onnx": "paretonas.export.onnx:OnnxFormat", "safetensors": "paretonas.export.checkpoint:CheckpointFormat"},
 )
-"""Functions `(model, spec, input_shape, path)` that write `model`, in evaluation mode, to `path`."""
 
-__all__ = ["exporters"]
+__all__ = ["Arrays", "Format", "LoadedModel", "ModelFile", "Precision", "example_inputs", "formats", "verify"]

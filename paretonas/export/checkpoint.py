@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from paretonas.errors import ExportError, ParetonasError
+from paretonas.export.export import Format, draft_of
 from paretonas.network import build
-from paretonas.space import Spec, spec_from_json, spec_to_json
+from paretonas.space import Interface, Spec, read_json, spec_from_json, spec_to_json
+
+
+@dataclass(frozen=True)
+class CheckpointFormat(Format):
+    """Weights, spec and interface in one file, for PyTorch: safetensors with a JSON header."""
+
+    suffix: ClassVar[str] = ".safetensors"
+    tolerance: ClassVar[float] = 1e-3
+
+    def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
+        save_checkpoint(model, spec, interface, path, {})
 
 
 @dataclass(frozen=True)
@@ -25,34 +36,30 @@ class Checkpoint:
     Args:
         model: In evaluation mode.
         spec: What it was built from.
-        input_shape: (N, C, H, W).
+        interface: What it is fed and gives.
         info: Whatever was stored beside (classes' names, metrics, recipe); JSON data.
     """
 
     model: nn.Module
     spec: Spec
-    input_shape: tuple[int, ...]
+    interface: Interface
     info: Mapping[str, Any]
 
 
-def export_checkpoint(model: nn.Module, spec: Spec, input_shape: Sequence[int], path: Path) -> None:
-    """Write the weights and the spec."""
-    save_checkpoint(model, spec, input_shape, path, {})
+def save_checkpoint(model: nn.Module, spec: Spec, interface: Interface, path: Path, info: Mapping[str, Any]) -> None:
+    """Write the weights, the spec, the interface and `info`, replacing `path` in one step.
 
-
-def save_checkpoint(
-    model: nn.Module, spec: Spec, input_shape: Sequence[int], path: Path, info: Mapping[str, Any]
-) -> None:
-    """Write the weights, the spec and `info`, replacing `path` in one step."""
-    was_training = model.training
-    with torch.no_grad():
-        classes = model.eval()(torch.zeros(1, *input_shape[1:], device=next(model.parameters()).device)).shape[1]
-    model.train(was_training)
-    header = {"spec": spec_to_json(spec), "input_shape": list(input_shape), "classes": classes, "info": dict(info)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    draft = path.with_name(path.name + ".part")
-    save_file(tensors, draft, {"paretonas": json.dumps(header)})
-    draft.replace(path)
+    Raises:
+        ExportError: It could not be written.
+    """
+    header = json.dumps({"spec": spec_to_json(spec), "interface": asdict(interface), "info": dict(info)})
+    # Copies, as weights that are tied would share memory, which the format does not allow.
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    try:
+        with draft_of(path) as draft:
+            save_file(tensors, draft, {"paretonas": header})
+    except SafetensorError as error:
+        raise ExportError(f"{path} cannot be written: {error}") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -66,8 +73,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             header = json.loads(file.metadata()["paretonas"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         spec = spec_from_json(header["spec"])
-        shape = tuple(int(n) for n in header["input_shape"])
-        model = build(spec, int(header["classes"]), shape[1])
+        interface = read_json(Interface, header["interface"], "interface")
+        model = build(spec, interface)
         model.load_state_dict(tensors)
     except (
         OSError,
@@ -80,4 +87,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ParetonasError,
     ) as error:
         raise ExportError(f"A checkpoint is a file that paretonas wrote, but {path} cannot be read: {error}") from error
-    return Checkpoint(model.eval(), spec, shape, header.get("info", {}))
+    return Checkpoint(model.eval(), spec, interface, header.get("info", {}))
