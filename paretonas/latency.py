@@ -25,8 +25,9 @@ class Latency:
         reference_cpu: CPU seconds of the reference runs.
         loads: Pairs after each load of both models, in order; empty: all after one.
         calibrated: The reference's latency in seconds, measured once for a device, runtime version and thread count.
-        clock: Which clock the headline uses: "cpu" for one thread on a CPU, else "wall".
-        conditions: Runtime, version, threads, CPU, affinity, date.
+        clock: Which clock the headline uses: "thread" or "process" for the CPU time of the calling thread or of all
+            threads of the process, else "wall".
+        conditions: Device, version, threads, CPU, core, load, date.
         flags: Why the measurement is not beyond doubt: "preempted", "contended", "slowed", "unsettled", "summary-only".
         attempts: How many times it was measured before it was kept.
     """
@@ -36,7 +37,7 @@ class Latency:
     reference_wall: tuple[float, ...]
     reference_cpu: tuple[float, ...]
     calibrated: float
-    clock: str = "cpu"
+    clock: str = "thread"
     conditions: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     attempts: int = 1
@@ -45,12 +46,12 @@ class Latency:
     @property
     def candidate(self) -> tuple[float, ...]:
         """Seconds of the candidate on the headline clock."""
-        return self.candidate_cpu if self.clock == "cpu" else self.candidate_wall
+        return self.candidate_wall if self.clock == "wall" else self.candidate_cpu
 
     @property
     def reference(self) -> tuple[float, ...]:
         """Seconds of the reference on the headline clock."""
-        return self.reference_cpu if self.clock == "cpu" else self.reference_wall
+        return self.reference_wall if self.clock == "wall" else self.reference_cpu
 
     @property
     def pair_ratios(self) -> tuple[float, ...]:

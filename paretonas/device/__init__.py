@@ -1,5 +1,5 @@
 """How fast a network is, on a runtime (an engine) reached over a transport."""
 
-from paretonas.device.device import Device, ModelFile, Runtime, Transport, parse_device, runtimes, transports
+from paretonas.device.device import Device, Runtime, Transport, parse_device, runtimes, transports
 
-__all__ = ["Device", "ModelFile", "Runtime", "Transport", "parse_device", "runtimes", "transports"]
+__all__ = ["Device", "Runtime", "Transport", "parse_device", "runtimes", "transports"]

@@ -1,28 +1,25 @@
-"""A device is a runtime reached over a transport: `onnxruntime`, `onnxruntime:threads=4`, `torch@local`."""
+"""A device is a runtime reached over a transport: `onnxruntime`, `torch:threads=4@local`, `pi=onnxruntime@local`."""
 
 from __future__ import annotations
 
-import statistics
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from paretonas.device.timing import Protocol, Samples, headline_flags
-from paretonas.errors import DeviceError, ExportError, ParetonasError
-from paretonas.export import exporters
+from paretonas.device.calibration import reference
+from paretonas.device.timing import Clock, Protocol, Samples, headline_flags
+from paretonas.errors import DeviceError, ParetonasError
+from paretonas.export import Format, LoadedModel, ModelFile, formats, verify
 from paretonas.latency import Latency
-from paretonas.network import build
 from paretonas.registry import Registry
-from paretonas.space import Spec
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.space import Interface, Spec
 
 runtimes = Registry(
     "runtime",
@@ -33,28 +30,7 @@ runtimes = Registry(
 )
 transports = Registry("transport", {"local": "paretonas.device.transport.local:LocalTransport"})
 
-Images = NDArray[np.float32]
-LoadedModel = Callable[[Images], Images]
-"""Runs a batch (N, C, H, W) and returns the outputs (N, classes)."""
-
-REFERENCE_NAME, REFERENCE_WIDTH, REFERENCE_CLASSES = "mobilenet-v2", 0.5, 10
-"""The reference network of every device: MobileNetV2 at half width, for images as the candidate takes them."""
-
-
-CALIBRATIONS = 3
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """An exported network.
-
-    Args:
-        path: The file.
-        input_shape: (N, C, H, W) of one run.
-    """
-
-    path: Path
-    input_shape: tuple[int, ...]
+FORM = "[name=]runtime[:options][@transport[:address][,option=value...]]"
 
 
 class Runtime(ABC):
@@ -68,54 +44,77 @@ class Runtime(ABC):
 
     @abstractmethod
     def version(self) -> str:
-        """Version of the engine."""
-
-    @abstractmethod
-    def open(self, path: Path) -> LoadedModel:
-        """Load a file.
-
-        Raises:
-            MeasureError: The engine does not take it.
-        """
-
-    @abstractmethod
-    def input_shape(self, path: Path) -> tuple[int, ...]:
-        """Shape (1, C, H, W) of the images that a file takes.
-
-        Raises:
-            MeasureError: The engine does not take it, or its input is not one batch of images.
-        """
+        """Version of the engine on this machine."""
 
     @abstractmethod
     def conditions(self) -> Mapping[str, Any]:
         """Options that the latency depends on; `threads` among them."""
 
+    @abstractmethod
+    def load(self, path: Path) -> LoadedModel:
+        """Load a file.
+
+        Returns:
+            What runs one example; it raises a MeasureError where the engine does not take the arrays.
+
+        Raises:
+            MeasureError: The engine does not take the file.
+        """
+
+    @abstractmethod
+    def interface(self, path: Path) -> Interface:
+        """What a file takes and gives, read from the file.
+
+        Raises:
+            MeasureError: The engine does not take it, or it is not fed one example of fixed shapes.
+        """
+
     @property
-    def clock(self) -> str:
-        """Which clock the headline is read from: one thread on a CPU is judged by its CPU time."""
-        return "cpu" if self.conditions()["threads"] == 1 else "wall"
+    def clock(self) -> Clock:
+        """Which clock the headline is read from.
+
+        One thread on a CPU is judged by its CPU time, anything else by the wall clock. An engine that keeps helper
+        threads beside the caller's answers "process" instead of "thread"; one that computes elsewhere, "wall".
+        """
+        return "thread" if self.conditions()["threads"] == 1 else "wall"
 
 
 class Transport(ABC):
-    """Where a runtime runs. A subclass is a frozen dataclass whose first field is its address.
+    """Where a runtime runs. A subclass is a frozen dataclass: first `address` if it takes one, then its options."""
 
-    Attributes:
-        is_here: Whether it is this machine, where measuring and training must not overlap.
-    """
-
-    is_here: ClassVar[bool]
+    @property
+    @abstractmethod
+    def machine(self) -> str:
+        """The machine that it measures on, "here" for this one. What is busy on one machine excludes each other."""
 
     @abstractmethod
-    def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
+    def identify(self, runtime: Runtime) -> Mapping[str, Any]:
+        """What stays true of the device, asked where it is: `version` of the engine, `cpu`, `machine` (architecture).
+
+        Raises:
+            MeasureError: It cannot be reached, or has no such engine.
+        """
+
+    @abstractmethod
+    def measure(
+        self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol
+    ) -> tuple[Samples, Mapping[str, Any]]:
         """Run both in alternation.
+
+        Returns:
+            The times, and the conditions of the moment: `core`, `load`, `date`.
 
         Raises:
             MeasureError: It could not be done.
         """
 
     @abstractmethod
-    def conditions(self) -> Mapping[str, Any]:
-        """The machine: CPU and the like, date and load."""
+    def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
+        """Load a file of this machine on the device.
+
+        Raises:
+            MeasureError: It could not be done.
+        """
 
 
 @dataclass(frozen=True)
@@ -123,61 +122,64 @@ class Device:
     """A runtime reached over a transport.
 
     Args:
-        name: As the user wrote it.
+        name: The user's short name for it: letters, digits, `-` and `_`; "" if it has none.
+        text: As the user wrote it, without the name.
         runtime: The engine.
         transport: Where it runs.
+
+    Raises:
+        DeviceError: A name with other characters.
     """
 
     name: str
+    text: str
     runtime: Runtime
     transport: Transport
 
-    @property
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]*", self.name):
+            raise DeviceError(f"A device's name has letters, digits, '-' and '_', but got {self.name!r}.")
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What stays true of the device, whoever asks: engine version, threads, CPU."""
+        return {**self.transport.identify(self.runtime), **self.runtime.conditions()}
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What a stored latency or calibration is valid for."""
-        machine = {k: v for k, v in self.transport.conditions().items() if k in ("cpu", "machine")}
-        parts = {"runtime": repr(self.runtime), "transport": repr(self.transport)}
-        return {**parts, "version": self.runtime.version(), **self.runtime.conditions(), **machine}
+        return {"runtime": repr(self.runtime), "transport": repr(self.transport), **self.facts}
 
-    def export(self, model: nn.Module, spec: Spec, input_shape: tuple[int, ...], stem: Path) -> ModelFile:
-        """Write `model` in the format of the runtime, at `stem` plus the format's suffix."""
-        path = stem.with_name(f"{stem.name}.{self.runtime.format}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        exporters.load(self.runtime.format)(model, spec, input_shape, path)
-        return ModelFile(path, input_shape)
+    def export(self, model: nn.Module, spec: Spec, interface: Interface, stem: Path) -> ModelFile:
+        """Write `model` in the format of the runtime, at `stem` plus the format's suffix.
 
-    def reference(self, folder: Path, input_shape: tuple[int, ...]) -> ModelFile:
-        """The reference network for images of a candidate's (N, C, H, W), as a file in `folder`, written once.
-
-        It runs one image, as large as the candidate's: a slow host slows networks of another size differently.
+        Raises:
+            ExportError: It could not be written.
         """
-        shape = (1, *input_shape[1:])
-        path = folder / f"reference-{'x'.join(map(str, shape[1:]))}.{self.runtime.format}"
-        if not path.exists():
-            spec = zoo_spec(REFERENCE_NAME, REFERENCE_WIDTH, min(shape[2:]))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                model = build(spec, REFERENCE_CLASSES, shape[1])
-            draft = self.export(model, spec, shape, folder / f"draft-{path.stem}")
-            draft.path.replace(path)
-        return ModelFile(path, shape)
+        path = stem.with_name(f"{stem.name}{self._format.suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._format.write(model, spec, interface, path)
+        return ModelFile(path, interface)
 
-    def calibrate(self, folder: Path, input_shape: tuple[int, ...], protocol: Protocol) -> Latency:
-        """The reference network for images of `input_shape` timed against itself.
+    def open(self, file: ModelFile) -> LoadedModel:
+        """What runs one example of the file on the device.
 
-        Of three times the fastest with the fewest flags, as hosts have slow seconds. To be stored: one value for a
-        device and a shape, so that numbers compare over days.
+        Raises:
+            MeasureError: The device does not take it.
+        """
+        return self.transport.open(self.runtime, file)
+
+    def verify(self, model: nn.Module, file: ModelFile) -> float:
+        """Compare the file, run on the device, with the model it was exported from.
 
         Returns:
-            A latency whose `calibrated` is the median of all its runs on the headline's clock, in seconds.
-        """
-        reference = self.reference(folder, input_shape)
-        found = [self._calibrate_once(reference, folder, protocol) for _ in range(CALIBRATIONS)]
-        return min(found, key=lambda latency: (len(latency.flags), latency.calibrated))
+            The largest difference relative to the largest output.
 
-    def _calibrate_once(self, reference: ModelFile, folder: Path, protocol: Protocol) -> Latency:
-        latency = self.measure(reference, folder, None, protocol)
-        return replace(latency, calibrated=statistics.median(latency.candidate + latency.reference))
+        Raises:
+            ExportError: The difference exceeds the format's tolerance.
+            MeasureError: The device does not run it.
+        """
+        return verify(model, self.open(file), file, self._format.tolerance)
 
     def measure(self, candidate: ModelFile, folder: Path, calibrated: float | None, protocol: Protocol) -> Latency:
         """Time `candidate` against the reference; a flagged measurement is repeated and the least flagged one kept.
@@ -191,15 +193,14 @@ class Device:
         Raises:
             MeasureError: It could not be done.
         """
-        found: list[tuple[tuple[str, ...], Samples]] = []
-        reference = self.reference(folder, candidate.input_shape)
-        conditions = {**self.transport.conditions(), **self.runtime.conditions()}
+        found: list[tuple[tuple[str, ...], Samples, Mapping[str, Any]]] = []
+        files = candidate, reference(self, folder, candidate.interface)
         while not found or (found[-1][0] and len(found) < protocol.attempts):
             if found and "slowed" in found[-1][0]:
                 time.sleep(protocol.pause * 2 ** (len(found) - 1))
-            samples = self.transport.measure(self.runtime, candidate, reference, protocol)
-            found.append((headline_flags(samples, self.runtime.clock, protocol, calibrated), samples))
-        flags, samples = min(found, key=lambda attempt: len(attempt[0]))
+            samples, moment = self.transport.measure(self.runtime, *files, protocol)
+            found.append((headline_flags(samples, self.runtime.clock, protocol, calibrated), samples, moment))
+        flags, samples, moment = min(found, key=lambda attempt: len(attempt[0]))
         return Latency(
             candidate_wall=samples.candidate_wall,
             candidate_cpu=samples.candidate_cpu,
@@ -208,58 +209,58 @@ class Device:
             loads=samples.loads,
             calibrated=1.0 if calibrated is None else calibrated,
             clock=self.runtime.clock,
-            conditions={"device": self.name, "version": self.runtime.version(), **conditions},
+            conditions={"device": self.text, **self.facts, **moment},
             flags=flags,
             attempts=len(found),
         )
 
-    def verify(self, model: nn.Module, file: ModelFile, tolerance: float = 1e-3) -> float:
-        """Compare the file, run on this machine, with the model it was exported from.
-
-        Args:
-            model: Is put in evaluation mode.
-            file: Exported from it.
-            tolerance: Largest difference allowed, relative to the largest output.
-
-        Returns:
-            The largest difference relative to the largest output.
-
-        Raises:
-            ExportError: The difference exceeds the tolerance.
-        """
-        x = np.random.default_rng(0).standard_normal(file.input_shape, np.float32)
-        with torch.inference_mode():
-            expected = model.eval()(torch.from_numpy(x)).numpy()
-        found = self.runtime.open(file.path)(x)
-        if found.shape != expected.shape:
-            raise ExportError(f"{file.path.name} gives outputs of shape {found.shape}, the model of {expected.shape}.")
-        difference = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-30))
-        if not difference <= tolerance:
-            raise ExportError(
-                f"An exported file agrees with its model within {tolerance:g} of the largest output, but "
-                f"{file.path.name} differs by {difference:.2g}. Please report this with the spec."
-            )
-        return difference
+    @property
+    def _format(self) -> Format:
+        found: Format = formats.create(self.runtime.format)
+        return found
 
 
-def parse_device(text: str) -> Device:
-    """A device from `runtime[:options][@transport[:address]]`; the transport is `local` if none is given.
+def parse_device(text: str, name: str = "") -> Device:
+    """A device as users write it, over the transport `local` if none is given.
+
+    Args:
+        text: `[name=]runtime[:options][@transport[:address][,option=value...]]`.
+        name: The device's, where `text` gives none.
 
     Raises:
-        DeviceError: Not of that form, or an unknown name or option.
+        DeviceError: Not of that form, two names, or an unknown name or option.
 
     >>> parse_device("onnxruntime:threads=2").runtime.conditions()["threads"]
     2
+    >>> parse_device("laptop=torch@local").name
+    'laptop'
     """
-    engine, at, place = text.strip().partition("@")
-    if not engine or (at and not place):
-        raise DeviceError(f"A device is written runtime[:options][@transport:address], but got {text!r}.")
-    name, _, address = (place or "local").partition(":")
+    own, written = _split_name(text)
+    engine, at, place = written.partition("@")
+    if not engine or (at and not place) or own == "":
+        raise DeviceError(f"A device is written {FORM}, but got {text!r}.")
+    if own and name and own != name:
+        raise DeviceError(f"A device has one name, but {text!r} is to be called {name!r}.")
     try:
-        runtime = runtimes.create(engine)
-        transport = transports.load(name)(*([address] if address else []))
+        return Device(own or name, written, runtimes.create(engine), _transport(place or "local"))
     except ParetonasError as error:
         raise DeviceError(f"In the device {text!r}: {error}") from None
-    except TypeError:
-        raise DeviceError(f"The transport {name!r} does not take the address {address!r} of {text!r}.") from None
-    return Device(text.strip(), runtime, transport)
+
+
+def _split_name(text: str) -> tuple[str | None, str]:
+    """The name before `=`, None without one, and the rest; options have their `=` after a colon or an at sign."""
+    head = re.split("[:@]", text, maxsplit=1)[0]
+    if "=" not in head:
+        return None, text.strip()
+    name, _, rest = text.partition("=")
+    return name.strip(), rest.strip()
+
+
+def _transport(place: str) -> Transport:
+    """From `transport[:address][,option=value...]`."""
+    where, _, options = place.partition(",")
+    kind, _, address = where.partition(":")
+    if address and "address" not in [field.name for field in fields(transports.load(kind))]:
+        raise DeviceError(f"The transport {kind!r} takes no address, but got {address!r}.")
+    transport: Transport = transports.create(f"{kind}:{options}", {"address": address} if address else None)
+    return transport

@@ -8,20 +8,19 @@ share of the headline, and the parts add up to it.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from paretonas.device.device import Device, ModelFile
+from paretonas.device.device import Device
 from paretonas.device.transport.local import quiet_core
 from paretonas.errors import MeasureError
+from paretonas.export import ModelFile, example_inputs
 from paretonas.network.cost import Cost
 from paretonas.registry import Registry
 from paretonas.space import Spec
-from paretonas.space.mnasnet import MnasNetSpec
 
 profilers = Registry(
     "profiler",
@@ -30,7 +29,7 @@ profilers = Registry(
         "torch": "paretonas.device.runtime.torch:profile_torch",
     },
 )
-"""Functions `(runtime, path, x, runs) -> Profile`, by the name of the runtime; they need not warm up."""
+"""Functions `(runtime, path, inputs, runs) -> Profile`, by the name of the runtime; they need not warm up."""
 
 WARMUP = 10
 
@@ -118,20 +117,18 @@ def profile(device: Device, file: ModelFile, runs: int = 50) -> Profile:
     """
     if runs < 1:
         raise MeasureError(f"`runs >= 1` must hold, but got (runs={runs}).")
-    name = device.name.partition("@")[0].partition(":")[0].strip()
+    name = re.split("[:@]", device.text, maxsplit=1)[0].strip()
     if name not in profilers:
         raise MeasureError(
             f"A profile needs a runtime with a profiler, but {name!r} has none. Use one of {', '.join(profilers)}."
         )
-    if not device.transport.is_here:
-        raise MeasureError(f"A profile is taken on this machine, but {device.name!r} is another. Profile it there.")
-    x = np.random.default_rng(0).standard_normal(file.input_shape, np.float32)
-    with quiet_core(is_pinned=device.runtime.clock == "cpu"):
-        found = profilers.load(name)(device.runtime, file.path, x, WARMUP + runs)
+    if device.transport.machine != "here":
+        raise MeasureError(f"A profile is taken on this machine, but {device.text!r} is another. Profile it there.")
+    inputs = example_inputs(file.interface)
+    with quiet_core(device.runtime) as moment:
+        found = profilers.load(name)(device.runtime, file.path, inputs, WARMUP + runs)
     kept = tuple(Operation(o.name, o.module, o.seconds[WARMUP:]) for o in found.operations)
-    conditions = {**device.transport.conditions(), **device.runtime.conditions()}
-    conditions = {"device": device.name, "version": device.runtime.version(), **conditions}
-    return Profile(kept, found.overhead[WARMUP:], conditions)
+    return Profile(kept, found.overhead[WARMUP:], {"device": device.text, **device.facts, **moment})
 
 
 def profile_of_runs(traces: Sequence[Sequence[tuple[str, str, float]]], overhead: Sequence[float]) -> Profile:
@@ -156,19 +153,14 @@ def profile_of_runs(traces: Sequence[Sequence[tuple[str, str, float]]], overhead
 
 
 def parts(spec: Spec, cost: Cost) -> dict[str, tuple[str, ...]]:
-    """The parts of a network, from the image to the classifier, and the modules of each.
+    """The parts of a network, from the input to the output, and the modules of each.
 
-    For a model that is not of the MnasNet family these are its top modules; one without MACs counts for the one before
-    it, as engines fold normalization and activation into the convolution.
+    Where the spec tells none these are the top modules; one without MACs counts for the one before it, as engines fold
+    normalization and activation into the convolution.
     """
-    if isinstance(spec, MnasNetSpec):
-        blocks = {f"block{i + 1}": (f"blocks.{i}",) for i in range(len(spec.blocks))}
-        return {
-            "stem": ("stem",),
-            **blocks,
-            "head": ("head",),
-            "classifier": ("pool", "flatten", "dropout", "classifier"),
-        }
+    told = {part.name: part.modules for part in spec.parts()}
+    if told:
+        return told
     found: list[list[str]] = []
     for name, (_, macs) in cost.by_module.items():
         if "." not in name:

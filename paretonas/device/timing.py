@@ -1,7 +1,7 @@
 """The timing protocol: every run of the candidate alternates with one of a fixed reference network.
 
 Both models are loaded several times. The headline is the fastest candidate over the fastest reference, averaged over
-loads (`Latency.ratio`), on the CPU clock for one thread and on the wall clock otherwise. What slows the machine slows
+loads (`Latency.ratio`), on a CPU clock for one thread and on the wall clock otherwise. What slows the machine slows
 both, and the CPU clock does not count the time that others were given. The clocks are arguments, so that tests can give
 their own.
 """
@@ -13,10 +13,14 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from paretonas.errors import UsageError
 
 Run = Callable[[], object]
+
+Clock = Literal["thread", "process", "wall"]
+"""What the headline is read from: the CPU time of the calling thread or of all threads of the process, or the wall."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class Clocks:
     cpu: Callable[[], float] = time.thread_time
 
 
-SYSTEM_CLOCKS = Clocks()
+def clocks_for(clock: Clock) -> Clocks:
+    """This system's: CPU time of the whole process for "process", else of the calling thread."""
+    return Clocks(cpu=time.process_time if clock == "process" else time.thread_time)
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ def time_pairs(
     candidate: Callable[[], Run],
     reference: Callable[[], Run],
     protocol: Protocol,
-    clocks: Clocks = SYSTEM_CLOCKS,
-    clock: str = "cpu",
+    clocks: Clocks | None = None,
+    clock: Clock = "thread",
 ) -> Samples:
     """Run both in turn.
 
@@ -109,9 +115,10 @@ def time_pairs(
         candidate: Loads the candidate and gives what runs it.
         reference: Likewise the reference.
         protocol: How.
-        clocks: Where times come from.
-        clock: The headline's, "cpu" or "wall": on it, every load is warmed up until it settles.
+        clocks: Where times come from; None: `clocks_for(clock)`.
+        clock: The headline's: on it, every load is warmed up until it settles.
     """
+    clocks = clocks or clocks_for(clock)
     rows: list[tuple[float, ...]] = []
     is_settled = True
     with _NoGarbageCollection():
@@ -124,7 +131,7 @@ def time_pairs(
 
 
 def headline_flags(
-    samples: Samples, clock: str, protocol: Protocol, calibrated: float | None = None
+    samples: Samples, clock: Clock, protocol: Protocol, calibrated: float | None = None
 ) -> tuple[str, ...]:
     """What speaks against a measurement.
 
@@ -135,9 +142,9 @@ def headline_flags(
     flags = []
     wall = statistics.fmean(samples.candidate_wall) + statistics.fmean(samples.reference_wall)
     cpu = statistics.fmean(samples.candidate_cpu) + statistics.fmean(samples.reference_cpu)
-    if clock == "cpu" and wall > protocol.preempted * cpu:
+    if clock != "wall" and wall > protocol.preempted * cpu:
         flags.append("preempted")
-    reference = samples.reference_cpu if clock == "cpu" else samples.reference_wall
+    reference = samples.reference_wall if clock == "wall" else samples.reference_cpu
     fastest = sorted(reference)[len(reference) // 10]
     if statistics.median(reference) > protocol.drifted * fastest:
         flags.append("contended")
@@ -164,11 +171,11 @@ def _timer(run: Run, protocol: Protocol, clocks: Clocks) -> Callable[[], tuple[f
     return lambda: timed(repeats)
 
 
-def _warm_up(timer: Callable[[], tuple[float, float]], protocol: Protocol, clock: str) -> bool:
+def _warm_up(timer: Callable[[], tuple[float, float]], protocol: Protocol, clock: Clock) -> bool:
     """Run until three times in a row are alike; whether that happened."""
     last: list[float] = []
     for _ in range(protocol.warmup):
-        last = [*last[-2:], timer()[1 if clock == "cpu" else 0]]
+        last = [*last[-2:], timer()[0 if clock == "wall" else 1]]
         if len(last) == 3 and max(last) <= (1 + protocol.settled) * min(last):
             return True
     return False

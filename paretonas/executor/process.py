@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import sys
 import threading
@@ -38,7 +37,9 @@ _MALLOC_VARIABLES = {
 }
 """Glibc keeps freed memory instead of mapping it anew for every activation: 10 to 20 % more images a second."""
 _HINTS = {
-    -signal.SIGKILL: " If nobody killed it, the machine ran out of memory: use fewer workers or smaller batches.",
+    -getattr(
+        signal, "SIGKILL", 9
+    ): " If nobody killed it, the machine ran out of memory: use fewer workers or smaller batches.",
     1: " A script that starts workers needs `if __name__ == '__main__':` around its own work.",
 }
 
@@ -331,6 +332,8 @@ def _unpack(payload: bytes) -> Outcome:
 
 
 def _limit_memory(limit: int) -> None:
+    import resource  # of Unix only
+
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 

@@ -6,7 +6,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +14,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from paretonas.device.device import Images, LoadedModel, Runtime
+from paretonas.device.device import Runtime
 from paretonas.device.profile import Profile, profile_of_runs
-from paretonas.errors import DeviceError, MeasureError
+from paretonas.errors import DeviceError, MeasureError, SpecError
+from paretonas.export import Arrays, LoadedModel, example_inputs
 from paretonas.export.onnx import IR_VERSION, OPSET, modules_of_nodes
+from paretonas.export.onnx.graph import output_names
+from paretonas.space import Interface
+from paretonas.space.interface import DType, Port
+
+DTYPES: dict[str, DType] = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
 @dataclass(frozen=True)
@@ -46,23 +52,20 @@ class OnnxRuntime(Runtime):
     def conditions(self) -> Mapping[str, Any]:
         return {"threads": self.threads}
 
-    def input_shape(self, path: Path) -> tuple[int, ...]:
-        inputs = self._session(path).get_inputs()
-        shape = inputs[0].shape if len(inputs) == 1 else []
-        if len(shape) != 4 or not all(isinstance(side, int) for side in shape[1:]):
-            found = [(value.name, value.shape) for value in inputs]
-            raise MeasureError(f"A model takes one batch of images (N, C, H, W), but {path} takes {found}.")
-        return (1, *shape[1:])
+    def load(self, path: Path) -> LoadedModel:
+        return _runner(self._session(path), path)
 
-    def open(self, path: Path) -> LoadedModel:
+    def interface(self, path: Path) -> Interface:
         session = self._session(path)
-        name = session.get_inputs()[0].name
-
-        def run(x: Images) -> Images:
-            output: Images = session.run(None, {name: x})[0]
-            return output
-
-        return run
+        try:
+            inputs = tuple(_port(value, value.shape) for value in session.get_inputs())
+            asked = Interface(inputs, (Port("any", (1,)),))
+            arrays = _runner(session, path)(example_inputs(asked))  # they know all sides of their shapes
+            found = zip(session.get_outputs(), arrays, strict=True)
+            outputs = tuple(_port(value, getattr(array, "shape", ())) for value, array in found)
+            return Interface(inputs, _own_names(inputs, outputs))
+        except SpecError as error:
+            raise MeasureError(f"ONNX Runtime cannot time {path}: {error}") from None
 
     def _session(self, path: Path, trace: Path | None = None) -> Any:
         import onnxruntime
@@ -80,7 +83,45 @@ class OnnxRuntime(Runtime):
             raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error
 
 
-def profile_onnxruntime(runtime: OnnxRuntime, path: Path, x: Images, runs: int) -> Profile:
+def _runner(session: Any, path: Path) -> LoadedModel:
+    names = [value.name for value in session.get_inputs()]
+
+    def run(inputs: Arrays) -> Arrays:
+        try:
+            return tuple(session.run(None, dict(zip(names, inputs, strict=True))))
+        except Exception as error:  # its exceptions share no public base class
+            raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from error
+
+    return run
+
+
+def _port(value: Any, shape: Sequence[object]) -> Port:
+    """A tensor of a file.
+
+    Args:
+        value: Its name, type and shape as ONNX Runtime tells them.
+        shape: That shape, or the one that it turned out to have.
+
+    Raises:
+        SpecError: It is not one example.
+    """
+    batch, sides = shape[:1], [side for side in shape[1:] if isinstance(side, int)]
+    is_one = len(batch) == 1 and (batch[0] == 1 or not isinstance(batch[0], int))
+    if not is_one or len(sides) < len(shape) - 1 or value.type not in DTYPES:
+        raise SpecError(
+            f"A model takes and gives tensors of {' or '.join(DTYPES.values())} of one example (a batch that is 1 or "
+            f"open, every other side fixed), but {value.name!r} is {value.type} {list(shape)}."
+        )
+    return Port(value.name, (1, *sides), DTYPES[value.type])
+
+
+def _own_names(inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> tuple[Port, ...]:
+    """The outputs; one that the file had to name apart from an input is called as that input again."""
+    names = dict(zip(output_names(Interface(inputs, inputs)), (port.name for port in inputs), strict=True))
+    return tuple(replace(port, name=names.get(port.name, port.name)) for port in outputs)
+
+
+def profile_onnxruntime(runtime: OnnxRuntime, path: Path, inputs: Arrays, runs: int) -> Profile:
     """What ONNX Runtime's own profiler says of every kernel, on the wall clock.
 
     It cuts times to whole microseconds; half of one is added back. A file of operations on a single number, run in turn
@@ -92,18 +133,18 @@ def profile_onnxruntime(runtime: OnnxRuntime, path: Path, x: Images, runs: int) 
     with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
         idle = Path(passing, "idle.onnx")
         _write_idle(idle)
-        sessions = [
-            (runtime._session(path, Path(passing, "network")), x),
-            (runtime._session(idle, Path(passing, "idle")), np.zeros((1, 1, 1, 1), np.float32)),
-        ]
+        session = runtime._session(path, Path(passing, "network"))
+        idle_session = runtime._session(idle, Path(passing, "idle"))
+        run_network, run_idle = _runner(session, path), _runner(idle_session, idle)
+        number = np.zeros((1, 1, 1, 1), np.float32)
         for _ in range(runs):
-            for session, images in sessions:
-                session.run(None, {session.get_inputs()[0].name: images})
-        network, idling = (_kernels(Path(session.end_profiling()), runs) for session, _ in sessions)
+            run_network(inputs)
+            run_idle((number,))
+        network, idling = (_kernels(Path(s.end_profiling()), runs) for s in (session, idle_session))
     known = modules_of_nodes(path)
     traces = []
-    for run in network:
-        names, ops, times = zip(*run, strict=True)
+    for kernels in network:
+        names, ops, times = zip(*kernels, strict=True)
         traces.append(list(zip(names, _modules(names, ops, known), times, strict=True)))
     return profile_of_runs(traces, [statistics.fmean(seconds for *_, seconds in run) for run in idling])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from paretonas.device.device import Images, LoadedModel, Runtime
+from paretonas.device.device import Runtime
 from paretonas.device.profile import Profile, profile_of_runs
+from paretonas.device.timing import clocks_for
 from paretonas.errors import DeviceError, ExportError, MeasureError
+from paretonas.export import Arrays, LoadedModel
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.space import Interface
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,42 @@ class TorchRuntime(Runtime):
     def conditions(self) -> Mapping[str, Any]:
         return {"threads": self.threads}
 
-    def input_shape(self, path: Path) -> tuple[int, ...]:
-        return (1, *_load(path).input_shape[1:])
-
-    def open(self, path: Path) -> LoadedModel:
+    def load(self, path: Path) -> LoadedModel:
         return self._runner(_load(path).model)
 
-    def _runner(self, model: nn.Module) -> LoadedModel:
-        model.to(memory_format=torch.channels_last)
+    def interface(self, path: Path) -> Interface:
+        return _load(path).interface
 
-        def run(x: Images) -> Images:
+    def _runner(self, model: nn.Module) -> LoadedModel:
+        def run(inputs: Arrays) -> Arrays:
             torch.set_num_threads(self.threads)
-            with torch.inference_mode():
-                output: Images = model(torch.from_numpy(x).contiguous(memory_format=torch.channels_last)).numpy()
-            return output
+            try:
+                with torch.inference_mode():
+                    output = model(*(_channels_last(torch.from_numpy(array)) for array in inputs))
+            except (RuntimeError, TypeError, ValueError, IndexError) as error:
+                raise MeasureError(f"PyTorch cannot run {type(model).__name__}: {error}") from error
+            return tuple(tensor.numpy() for tensor in (output if isinstance(output, tuple | list) else (output,)))
 
         return run
 
 
+def _channels_last(tensor: Tensor) -> Tensor:
+    """In that layout, if it is one of images."""
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+
 def _load(path: Path) -> Checkpoint:
+    """Read a checkpoint; a network that is fed images gets the layout."""
     try:
-        return load_checkpoint(path)
+        checkpoint = load_checkpoint(path)
     except ExportError as error:
         raise MeasureError(str(error)) from error
+    if any(len(port.shape) == 4 for port in checkpoint.interface.inputs):
+        checkpoint.model.to(memory_format=torch.channels_last)
+    return checkpoint
 
 
-def profile_torch(runtime: TorchRuntime, path: Path, x: Images, runs: int) -> Profile:
+def profile_torch(runtime: TorchRuntime, path: Path, inputs: Arrays, runs: int) -> Profile:
     """The times between the hooks of all modules; a module's own code counts for it, its children's does not.
 
     Read from the runtime's clock. Modules that do nothing, run in turn with the network, tell what a hook takes.
@@ -76,13 +88,16 @@ def profile_torch(runtime: TorchRuntime, path: Path, x: Images, runs: int) -> Pr
     Raises:
         MeasureError: PyTorch does not take the file, or the runs differ in the modules that they call.
     """
-    clock = time.thread_time if runtime.clock == "cpu" else time.perf_counter
+    clocks = clocks_for(runtime.clock)
+    clock = clocks.wall if runtime.clock == "wall" else clocks.cpu
     network = _Spans(runtime, _load(path).model, clock)
     idle = _Spans(runtime, nn.Sequential(*(nn.Identity() for _ in range(20))), clock)
     traces, overhead = [], []
     for _ in range(runs):
-        traces.append(network.run(x))
-        overhead.append(statistics.fmean(seconds for *_, seconds in idle.run(x)[1:-1]))  # the ends are no hooks
+        traces.append(network.run(inputs))
+        overhead.append(
+            statistics.fmean(seconds for *_, seconds in idle.run(inputs[:1])[1:-1])
+        )  # the ends are no hooks
     return profile_of_runs(traces, overhead)
 
 
@@ -102,11 +117,11 @@ class _Spans:
                 module.register_forward_hook(self._leave)
         self._run, self._clock = runtime._runner(model), clock
 
-    def run(self, x: Images) -> list[tuple[str, str, float]]:
+    def run(self, inputs: Arrays) -> list[tuple[str, str, float]]:
         """Type and path of the module, and seconds, of every span."""
         self._inside, self._found = [("model", "")], list[tuple[str, str, float]]()
         self._since = self._clock()
-        self._run(x)
+        self._run(inputs)
         self._cut()
         return self._found
 

@@ -1,0 +1,76 @@
+"""One measurement at a time on a machine, whoever makes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from paretonas.errors import MeasureError
+
+SILENT = 2.0
+"""Seconds that a process waits before it says so."""
+
+
+@contextmanager
+def measuring_lock(machine: str) -> Iterator[None]:
+    """Hold the machine for a measurement. Who waits longer than two seconds says on stderr for whom.
+
+    The lock is one file a user, in the system's temporary folder; beside it lies a note of who holds it.
+
+    Args:
+        machine: As a transport names it.
+
+    Raises:
+        MeasureError: The file cannot be locked.
+    """
+    path, note = lock_files(machine)
+    lock = FileLock(path)
+    try:
+        _acquire(lock, note, machine)
+    except OSError as error:
+        raise MeasureError(f"A measurement holds the lock {path}, but it cannot be had: {error}") from error
+    try:
+        with suppress(OSError):  # the note serves others only
+            note.write_text(_own_name(), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            note.unlink()
+        lock.release()
+
+
+def lock_files(machine: str) -> tuple[Path, Path]:
+    """The lock of a machine and the note beside it."""
+    user = os.getuid() if hasattr(os, "getuid") else "own"  # without user numbers the folder is a user's own
+    stem = re.sub(r"[^\w.-]", "_", f"paretonas-measuring-{machine}-{user}")
+    folder = Path(tempfile.gettempdir())
+    return folder / f"{stem}.lock", folder / f"{stem}.holder"
+
+
+def _acquire(lock: FileLock, note: Path, machine: str) -> None:
+    try:
+        lock.acquire(timeout=SILENT)
+    except Timeout:
+        where = "this machine" if machine == "here" else machine
+        sys.stderr.write(f"Waiting for {_holder(note)}, which is measuring on {where}.\n")
+        lock.acquire()
+
+
+def _own_name() -> str:
+    """Number and command of this process, on one line."""
+    command = " ".join(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).split())
+    return f"process {os.getpid()} ({command[:200]})"
+
+
+def _holder(note: Path) -> str:
+    try:
+        return note.read_text(encoding="utf-8").strip() or "another process"
+    except (OSError, ValueError):
+        return "another process"
