@@ -54,6 +54,8 @@ class Trial:
         spec_hash: Identity of the spec that the architecture decodes to.
         state: See `State`.
         metrics: What was measured, possibly before the trial was pruned or failed.
+        evidence: Stages of the evaluation that the trial has passed, and the ids of the stored evaluations behind its
+            metrics; None where nothing is stored.
         reward: What the strategy sees; 0 if a limit was broken, that of what it reached if its training was stopped
             early, None if it was screened out or failed.
         fidelity: Share of the full training that it has had, or is to have next; in (0, 1].
@@ -70,6 +72,7 @@ class Trial:
     spec_hash: str
     state: State = State.WAITING
     metrics: Metrics = field(default_factory=dict)
+    evidence: Mapping[str, str | None] = field(default_factory=dict)
     reward: float | None = None
     fidelity: float = 1.0
     seed: int = 0

@@ -1,24 +1,60 @@
-"""The training of one network, as a worker gets it."""
+"""What workers are sent: the training of one network, and its measurement on one device; and what all jobs share."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from paretonas.data.images import ImageData, open_data
+from paretonas.device import Device, parse_device
+from paretonas.device.timing import Protocol
+from paretonas.errors import TrainingError
+from paretonas.evaluation.keys import Lesson
 from paretonas.export.checkpoint import save_checkpoint
+from paretonas.latency import Latency
 from paretonas.network import build
-from paretonas.space import spec_from_json
+from paretonas.space import Interface, spec_from_json
 from paretonas.task.recipe import Recipe
-from paretonas.training.batches import MEAN, STD
-from paretonas.training.classification import accuracy, predict, torch_device, train
+from paretonas.task.task import Task
+from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
+
+
+@dataclass(frozen=True)
+class Schooling:
+    """How candidates are trained.
+
+    Args:
+        recipe: The full training.
+        seed: Of weights and training.
+        torch_device: Where.
+        shares: Of the full training after which candidates are scored, rising to 1.
+        width: Multiplier of the filters of the task's typical network, by which costs and targets are estimated.
+    """
+
+    recipe: Recipe
+    seed: int = 0
+    torch_device: str = "auto"
+    shares: tuple[float, ...] = (1.0,)
+    width: float = 1.0
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where files are left.
+
+    Args:
+        cache: For what can be made again: prepared data, reference networks.
+        run: For the states of trainings.
+    """
+
+    cache: Path
+    run: Path
 
 
 @dataclass(frozen=True)
@@ -27,11 +63,11 @@ class TrainingJob:
 
     Args:
         spec: As JSON data.
-        data: Folder of the prepared images.
+        task: What is learned.
         recipe: How.
         seed: Of weights and training.
         torch_device: Where.
-        is_final: Train on all training images and score on the test images, instead of the search's splits.
+        is_final: Learn from all but the test part and score that, instead of the search's parts.
         checkpoint: Where to leave the weights, if anywhere.
         progress: File that tells how far it is, if anybody wants to know.
         state: File from which an interrupted training goes on; None: it would begin anew.
@@ -39,7 +75,7 @@ class TrainingJob:
     """
 
     spec: Mapping[str, Any]
-    data: Path
+    task: Task
     recipe: Recipe
     seed: int
     torch_device: str = "auto"
@@ -49,63 +85,91 @@ class TrainingJob:
     state: Path | None = None
     until: float = 1.0
 
-
-def job_identity(job: TrainingJob) -> dict[str, Any]:
-    """What decides the outcome of a training; JSON data."""
-    return {
-        "spec": dict(job.spec),
-        "data": _open_data(job.data).digest,
-        "recipe": asdict(job.recipe),
-        "seed": job.seed,
-        "is_final": job.is_final,
-    }
+    def identity(self) -> dict[str, Any]:
+        """What decides the outcome; JSON data."""
+        lesson = Lesson(type(self.task).__name__, self.task.digest, self.recipe, self.seed)
+        return {"spec": dict(self.spec), **lesson.to_json(), "is_final": self.is_final}
 
 
 def run_training(job: TrainingJob) -> dict[str, float]:
     """Train and score one network; runs in a worker.
 
     Returns:
-        `accuracy` (`test_accuracy` if final), `train_loss`, `train_seconds`, `images_per_second`.
+        The task's metrics (with the prefix `test_` if final), `train_loss`, `train_seconds`, `examples_per_second`.
 
     Raises:
-        TrainingError: It diverged.
+        TrainingError: It diverged, or its score lacks the task's quality.
     """
-    data, device, spec = _open_data(job.data), torch_device(job.torch_device), spec_from_json(job.spec)
+    task, device, spec = job.task, torch_device(job.torch_device), spec_from_json(job.spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = build(spec, len(data.classes), data.channels, job.recipe.dropout)
-    images = data.full_train if job.is_final else data.train
-    scored, name = (data.test, "test_accuracy") if job.is_final else (data.val, "accuracy")
-    loaders = torch.get_num_threads() if data.is_streamed else 0
-    state = None if job.state is None else StateFile(job.state, job_identity(job))
-    trained = train(
-        model,
-        images,
-        job.recipe,
-        len(data.classes),
-        job.seed,
-        flip=data.flip,
-        device=device,
-        loaders=loaders,
-        state=state,
-        until=job.until,
-        on_step=None if job.progress is None else ProgressFile(job.progress).step,
-    )
+        model = task.network(spec, job.recipe)
+    state = None if job.state is None else StateFile(job.state, job.identity())
+    on_step = None if job.progress is None else ProgressFile(job.progress).step
+    session = Session("full_train" if job.is_final else "train", device, state, job.until, on_step)
+    trained = fit(model, task, job.recipe, job.seed, session)
+    scores = task.score(as_run(trained.model, device), "test" if job.is_final else "val")
     metrics = {
-        name: accuracy(predict(trained.model, scored, device, loaders), scored.labels),
+        **_checked(task, scores, "test_" if job.is_final else ""),
         "train_loss": trained.train_loss,
         "train_seconds": trained.seconds,
-        "images_per_second": trained.images / trained.seconds,
+        "examples_per_second": trained.examples / trained.seconds,
     }
     if job.checkpoint is not None:
-        shape = (1, data.channels, data.resolution, data.resolution)
-        info = {"classes": data.classes, "mean": MEAN, "std": STD, "metrics": metrics, "job": job_identity(job)}
-        save_checkpoint(trained.model.cpu(), spec, shape, job.checkpoint, info)
+        info = {**task.metadata, "metrics": metrics, "job": job.identity()}
+        save_checkpoint(trained.model.cpu(), spec, task.interface, job.checkpoint, info)
     if state is not None and job.until == 1:
         state.delete()
     return metrics
 
 
-@lru_cache(maxsize=1)
-def _open_data(folder: Path) -> ImageData:
-    return open_data(folder)
+def _checked(task: Task, scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+    if task.quality not in scores:
+        raise TrainingError(
+            f"The score of {type(task).__name__} has its quality {task.quality!r}, but it has {', '.join(scores)}."
+        )
+    return {f"{prefix}{name}": float(value) for name, value in scores.items()}
+
+
+@dataclass(frozen=True)
+class MeasuringJob:
+    """All that is needed to time an untrained network on a device.
+
+    Args:
+        spec: As JSON data.
+        interface: What it is fed and gives.
+        device: As users write it.
+        folder: For the reference network's file.
+        calibrated: Seconds of the reference network on that device.
+        protocol: How.
+        seed: Of the weights.
+    """
+
+    spec: Mapping[str, Any]
+    interface: Interface
+    device: str
+    folder: Path
+    calibrated: float
+    protocol: Protocol
+    seed: int = 0
+
+
+def run_measuring(job: MeasuringJob) -> Latency:
+    """Build, export, check and time one network; runs where its device is reached from.
+
+    Raises:
+        ExportError: It could not be exported, or the file disagrees with it.
+        MeasureError: The file could not be timed.
+    """
+    spec, device = spec_from_json(job.spec), parse_device(job.device)
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
+        torch.manual_seed(job.seed)
+        model = build(spec, job.interface)
+        file = device.export(model, spec, job.interface, Path(passing, "candidate"))
+        device.verify(model, file)
+        return device.measure(file, job.folder, job.calibrated, job.protocol)
+
+
+def device_text(device: Device) -> str:
+    """A device as a job names it."""
+    return f"{device.name}={device.text}" if device.name else device.text

@@ -1,141 +1,200 @@
-"""Training and timing that others paid for: a trial's metrics looked up in a table."""
+"""A table in the place of training and timing: what others paid for is looked up.
+
+It has the stages that a search on data has, so that what a limit prunes is not looked up, and costs a search nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from paretonas.errors import TrainingError
-from paretonas.latency import Latency
+from paretonas.errors import DataError, MeasureError, TrainingError, UsageError
+from paretonas.evaluation.evaluator import INLINE, About, Call, Evaluator, Evidence, Listens, Stage
+from paretonas.objective.metric import metric, on_device
 from paretonas.space import Architecture, Spec
-from paretonas.space.table import Table, TabularSpec
+from paretonas.space.table import Table, TabularSpec, read_table
 from paretonas.trial import Metrics
 
 COSTS = {"params": "params", "macs": "macs", "flops": "macs"}
 """Column -> metric, where a table has them; tables call MACs FLOPs."""
 
+Lookup = Callable[[Spec], Metrics]
+
 
 @dataclass(frozen=True)
-class TabularTask:
-    """A table as a task.
+class TableSource:
+    """A table of networks that others trained, and what its columns mean; read on first use.
 
     Args:
-        table: Where the numbers are.
-        metric: Column of accuracies, as fractions or in percent.
-        latency: Column of latencies in milliseconds, if any.
+        file: Parquet.
+        metric: Column of the quality, in its own unit or as it is printed (accuracies in percent).
+        latency: Columns of latencies in milliseconds, each as `column` or `device=column`; of several, each has a name.
+        decisions: Columns that hold the architecture; none: `ops` or `arch`.
+        quality: What the column `metric` is: a declared metric.
 
     Raises:
-        DataError: No such column.
+        UsageError: An undeclared quality, or names of devices that repeat.
     """
 
-    table: Table
+    file: str
     metric: str
-    latency: str | None = None
+    latency: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    quality: str = "accuracy"
 
     def __post_init__(self) -> None:
-        for column in (self.metric, self.latency):
-            if column is not None:
-                self.table.column(column)
+        metric(self.quality)
+        if len(self.columns) < len(self.latency):
+            raise UsageError(f"Latencies of a table have names of their own, but got {', '.join(self.latency)}.")
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self.file).expanduser()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Metric -> column, for each latency; the only one goes without its device's name."""
+        pairs = [text.rpartition("=") for text in self.latency]
+        named = {name or column: column for name, _, column in pairs}
+        alone = len(self.latency) == 1
+        return {on_device("latency_ms", "" if alone else _name(name)): column for name, column in named.items()}
+
+    @cached_property
+    def table(self) -> Table:
+        """Read once; its columns are checked.
+
+        Raises:
+            DataError: No such file or column.
+        """
+        table = read_table(self.path, self.decisions)
+        for column in (self.metric, *self.columns.values()):
+            table.column(column)
+        return table
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the file's contents."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+
+
+def _name(text: str) -> str:
+    """A column as the name of a device."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
+
+
+class TableEvaluator(Evaluator):
+    """Looks up.
+
+    Args:
+        source: Where.
+    """
+
+    is_buildable = False
+
+    def __init__(self, source: TableSource):
+        self._source, self.quality = source, source.quality
+
+    @property
+    def table(self) -> Table:
+        """What is looked up in."""
+        return self._source.table
+
+    def prepare(self, listener: Listens) -> None:
+        self.table  # noqa: B018 - is read now
+
+    def stages(self) -> tuple[Stage, ...]:
+        costs = tuple(COSTS[column] for column in COSTS if column in self.table.columns)
+        stages = [_stage("cost", costs, self.costs)] if costs else []
+        stages += [_stage(name, (name,), self._latency_lookup(name)) for name in self._source.columns]
+        return (*stages, _stage("training", (self.quality,), self.score))
+
+    def about(self) -> About:
+        source, table = self._source, self.table
+        part = "" if table.is_whole else f", {len(table.rows):,} of {table.space().size:.3g} architectures"
+        columns = ", ".join(source.columns.values())
+        lines = (f"on the table {table.name}{part}", f"{source.quality}: {source.metric}")
+        measured_on = ", ".join(filter(None, (table.name, columns and f"columns {columns}")))
+        return About((*lines, f"latencies {columns}") if columns else lines, source.digest, measured_on)
+
+    def usual_ms(self, listener: Listens) -> Mapping[str, float]:
+        """The medians of the columns."""
+        targets = {}
+        for name, column in self._source.columns.items():
+            values = [value for value in self.table.column(column) if not math.isnan(value)]
+            if not values:
+                raise DataError(f"A column of latencies has numbers, but {column} of {self.table.name} has none.")
+            targets[name] = statistics.median(values)
+            listener.note(f"No target latency was given: aiming at {targets[name]:.3g} ms, the median of {column}.")
+        return targets
+
+    # Looking up
+
+    def row(self, spec: Spec) -> int:
+        """The number of a spec's row."""
+        if not isinstance(spec, TabularSpec):
+            raise TrainingError(f"A table has rows of its own kind, but got {spec!r}.")
+        choices = tuple(index[value] for index, value in zip(self._indices, spec.values, strict=True))
+        return self.table.row(Architecture(spec.table, choices))
+
+    def costs(self, spec: Spec) -> dict[str, float]:
+        """`params` and `macs`, as far as the table has them."""
+        row = self.row(spec)
+        return {COSTS[name]: self.table.columns[name][row] for name in COSTS if name in self.table.columns}
+
+    def latency(self, spec: Spec, name: str) -> float:
+        """A latency of a spec in milliseconds.
+
+        Raises:
+            MeasureError: The table has a gap there.
+        """
+        value = self.table.column(self._source.columns[name])[self.row(spec)]
+        if not 0 < value < math.inf:
+            raise MeasureError(f"{self.table.name} has no {self._source.columns[name]} of {_values(spec)}: {value}.")
+        return value
+
+    def score(self, spec: Spec) -> dict[str, float]:
+        """The quality of a spec.
+
+        Raises:
+            TrainingError: The table has a gap there.
+        """
+        value = self.table.column(self._source.metric)[self.row(spec)] / self._scale
+        if not math.isfinite(value):
+            raise TrainingError(f"{self.table.name} has no {self._source.metric} of {_values(spec)}.")
+        return {self.quality: value}
+
+    def _latency_lookup(self, name: str) -> Lookup:
+        device = name.partition(".")[2]
+
+        def look_up(spec: Spec) -> dict[str, float]:
+            return {name: self.latency(spec, name), on_device("latency_flags", device): 0.0}
+
+        return look_up
 
     @cached_property
     def _scale(self) -> float:
-        """What an accuracy of 1 is written as."""
-        return 100.0 if max(v for v in self.table.column(self.metric) if not math.isnan(v)) > 1 else 1.0
+        """What 1 is written as: fractions may be written in percent."""
+        largest = max((v for v in self.table.column(self._source.metric) if not math.isnan(v)), default=0.0)
+        scale = metric(self.quality).scale
+        return scale if scale > 1 and largest > 1 else 1.0
 
-    @property
-    def known_costs(self) -> dict[str, str]:
-        """Costs that the table has, and their columns."""
-        return {metric: name for name, metric in COSTS.items() if name in self.table.columns}
-
-    def metrics(self, architecture: Architecture) -> dict[str, float]:
-        """All that is known of an architecture: `accuracy` as a fraction, `latency_ms`, `params`, `macs`.
-
-        Raises:
-            TrainingError: The table has a gap there.
-        """
-        row = self._row(architecture)
-        found = {"accuracy": self.accuracy(architecture)}
-        if self.latency is not None:
-            found["latency_ms"] = self.table.column(self.latency)[row]
-        return found | self.costs(architecture)
-
-    def accuracy(self, architecture: Architecture) -> float:
-        """As a fraction.
-
-        Raises:
-            TrainingError: The table has a gap there.
-        """
-        found = self.table.column(self.metric)[self._row(architecture)] / self._scale
-        if math.isnan(found):
-            raise TrainingError(f"{self.table.name} has no {self.metric} of {architecture.choices}.")
-        return found
-
-    def costs(self, architecture: Architecture) -> dict[str, float]:
-        """`params` and `macs`, as far as the table has them.
-
-        Raises:
-            TrainingError: The table has a gap there.
-        """
-        row = self._row(architecture)
-        return {metric: self.table.columns[name][row] for metric, name in self.known_costs.items()}
-
-    def _row(self, architecture: Architecture) -> int:
-        row = self.table.row(architecture)
-        if row is None:
-            raise TrainingError(f"{self.table.name} has no row of {architecture.choices}.")
-        return row
+    @cached_property
+    def _indices(self) -> Sequence[Mapping[str, int]]:
+        return [{str(choice): i for i, choice in enumerate(d.choices)} for d in self.table.decisions]
 
 
-class TableEvaluator:
-    """A table in the place of training and timing.
+def _values(spec: Spec) -> str:
+    return " ".join(spec.values) if isinstance(spec, TabularSpec) else repr(spec)
 
-    Args:
-        task: What is looked up.
-    """
 
-    is_here = False
+def _stage(name: str, gives: tuple[str, ...], look_up: Lookup) -> Stage:
+    def keep(spec: Spec, found: Metrics) -> Evidence:
+        return Evidence({key: float(value) for key, value in found.items() if math.isfinite(value)})
 
-    def __init__(self, task: TabularTask):
-        self._task = task
-        self._known: dict[Spec, Metrics] = {}
-        self._indices = [{str(c): i for i, c in enumerate(d.choices)} for d in task.table.decisions]
-
-    def cost(self, spec: Spec) -> Metrics:
-        """What the table knows of costs."""
-        return self._task.costs(self._architecture(spec))
-
-    def proxies(self, spec: Spec) -> Metrics:
-        """None: nothing is built."""
-        return {}
-
-    def latency(self, spec: Spec) -> Latency | None:
-        """The table's figure, of which nobody knows the samples."""
-        if self._task.latency is None:
-            return None
-        seconds = self._task.metrics(self._architecture(spec))["latency_ms"] / 1e3
-        return Latency((seconds,), (seconds,), (1.0,), (1.0,), 1.0, flags=("summary-only",))
-
-    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What was looked up before."""
-        return self._known.get(spec)
-
-    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
-        """Say so when it is proposed again."""
-        self._known[spec] = metrics
-
-    def job(self, spec: Spec, fidelity: float, state: Path) -> Architecture:
-        """What is looked up."""
-        return self._architecture(spec)
-
-    def run(self, architecture: Architecture) -> dict[str, float]:
-        """The accuracy of a row."""
-        return {"accuracy": self._task.accuracy(architecture)}
-
-    def _architecture(self, spec: Spec) -> Architecture:
-        if not isinstance(spec, TabularSpec):
-            raise TrainingError(f"A table has rows of its own kind, but got {spec!r}.")
-        table = self._task.table
-        choices = (index[value] for index, value in zip(self._indices, spec.values, strict=True))
-        return Architecture(table.space().name, tuple(choices))
+    return Stage(name, INLINE, gives, lambda spec: None, lambda spec: Call(look_up, (spec,)), keep)

@@ -1,234 +1,287 @@
-"""One architecture becomes one trial's metrics: cost, latency on the device, accuracy after training.
+"""Networks that are built, timed on devices and trained: the evaluator of a search on data.
 
-What was paid for is cached and never computed twice: a latency under the spec, the images' shape and the
-device; an accuracy under the spec, the data, the recipe, the fidelity and the seed.
+What was paid for is cached and never computed twice; `keys.py` says under which keys.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from paretonas.data.images import ImageData, Split
 from paretonas.device import Device
-from paretonas.device.timing import Protocol as TimingProtocol
-from paretonas.errors import StoreError
-from paretonas.evaluation.job import TrainingJob, run_training
+from paretonas.device.timing import Protocol
+from paretonas.errors import StoreError, TrainingError
+from paretonas.evaluation import keys
+from paretonas.evaluation.evaluator import (
+    INLINE,
+    WORKERS,
+    About,
+    Call,
+    Evaluator,
+    Evidence,
+    Listens,
+    Stage,
+    device_lane,
+)
+from paretonas.evaluation.job import (
+    Folders,
+    MeasuringJob,
+    Schooling,
+    TrainingJob,
+    device_text,
+    run_measuring,
+    run_training,
+)
+from paretonas.evaluation.keys import Cache, Key, Lesson
+from paretonas.evaluation.latencies import LATENCIES, QUICK, RECORD, calibrated_seconds, latency_metrics
 from paretonas.latency import Latency, latency_from_json
-from paretonas.network import build
-from paretonas.network.cost import spec_cost
+from paretonas.network.cost import Cost, spec_cost
+from paretonas.objective.metric import metric, on_device
 from paretonas.space import Spec, spec_hash, spec_to_json
-from paretonas.task.recipe import Recipe
-from paretonas.training.batches import scoring_batches
-from paretonas.training.classification import torch_device, train
+from paretonas.task.task import Task
+from paretonas.training.autotune import SpeedJob, first_steps
 from paretonas.training.zerocost import zero_cost
-from paretonas.trial import Metrics
 
-PROXY_IMAGES = 64
-"""So many training images an untrained network is shown."""
-
-SCREEN, RECORD = TimingProtocol(pairs=10), TimingProtocol(pairs=20, attempts=6)
-"""The second waits up to a minute for a slowed machine."""
+COSTS = ("params", "macs", "weight_bytes", "peak_memory_bytes")
+UNTRAINED = ("synflow", "jacobian_covariance", "gradient_norm")
 
 
-class Cache(Protocol):
-    """Where evaluations are kept; a store is one."""
-
-    def get(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What was put under `key`, or None."""
-        ...
-
-    def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Keep `value` under `key`."""
-        ...
-
-
-class Evaluator:
-    """Measures and trains for one search, through a cache.
+class TrainedEvaluator(Evaluator):
+    """Counts, times and trains, through a cache.
 
     Args:
+        task: What is learned.
+        devices: Where latency is measured.
+        schooling: How candidates are trained.
         cache: Where evaluations are kept.
-        device: Where latency is measured.
-        folder: For the reference network's file; may be emptied at any time.
-        data: What is learned.
-        recipe: How.
-        seed: Of the training.
-        torch_device: Where training runs.
+        folders: Where files are left.
+        is_looking_at_untrained: Whether metrics of the untrained network are wanted, before latencies.
     """
 
     def __init__(
         self,
+        task: Task,
+        devices: tuple[Device, ...],
+        schooling: Schooling,
         cache: Cache,
-        device: Device,
-        folder: Path,
-        data: ImageData,
-        recipe: Recipe,
-        seed: int = 0,
-        torch_device: str = "auto",
+        folders: Folders,
+        is_looking_at_untrained: bool = False,
     ):
-        self.data, self.device, self.recipe = data, device, recipe
-        self._cache, self._folder, self._seed, self._torch_device = cache, folder, seed, torch_device
-        self.input_shape = (1, data.channels, data.resolution, data.resolution)
-        self.run = run_training
+        self.task, self.devices, self.schooling = task, devices, schooling
+        self.quality = task.quality
+        self._cache, self._folders, self._is_looking = cache, folders, is_looking_at_untrained
 
-    @property
-    def is_here(self) -> bool:
-        """Whether the device is this machine, on which training runs too."""
-        return self.device.transport.is_here
+    def prepare(self, listener: Listens) -> None:
+        self.task.prepare(self._folders.cache, lambda done, total: listener.counting("decoding images", done, total))
+        for device in self.devices:
+            self._calibrated(device)
 
-    def cost(self, spec: Spec) -> Metrics:
-        """Params, MACs, weight bytes and peak memory."""
-        return spec_cost(spec, self.data.resolution, len(self.data.classes), self.data.channels).metrics()
+    def stages(self) -> tuple[Stage, ...]:
+        stages = [Stage("cost", INLINE, COSTS, _nothing, self._cost_call, lambda spec, found: Evidence(found))]
+        if self._is_looking:
+            stages.append(self._untrained_stage())
+        stages += [self._latency_stage(device) for device in self.devices]
+        stages += [self._training_stage(share) for share in self.schooling.shares]
+        return tuple(stages)
 
-    def proxies(self, spec: Spec) -> Metrics:
-        """Metrics of the untrained network on the first training images; see `zero_cost`.
+    def about(self) -> About:
+        conditions = [{"cpu": d.identity.get("cpu", "?"), "name": device_text(d)} for d in self.devices]
+        where = " and ".join(f"{one['name']} ({one['cpu']})" for one in conditions)
+        epochs = f"{self.schooling.recipe.epochs:g} epochs a trial"
+        measured_on = "; ".join(
+            ", ".join(f"{key} {value}" for key, value in {**_named(d), **d.identity}.items()) for d in self.devices
+        )
+        return About((f"on {where}", *self.task.about(), epochs), self.task.digest, measured_on)
 
-        Raises:
-            TrainingError: One is not a finite number.
-            StoreError: A damaged row.
-        """
-        key = {"spec": spec_hash(spec), "data": self.data.digest, "seed": self._seed, "images": PROXY_IMAGES}
-        known = self._cache.get("proxies", key)
+    # Stages
+
+    def cost(self, spec: Spec) -> Cost:
+        """Of one example through the network."""
+        return spec_cost(spec, self.task.interface)
+
+    def _cost_call(self, spec: Spec) -> Call:
+        return Call(lambda: {name: float(value) for name, value in self.cost(spec).metrics().items()}, ())
+
+    def _untrained_stage(self) -> Stage:
+        def key(spec: Spec) -> Key:
+            return keys.untrained(spec, self.task.digest, self.schooling.seed)
+
+        def measure(spec: Spec) -> dict[str, float]:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.schooling.seed)
+                model = self.task.network(spec, self.schooling.recipe)
+            return zero_cost(model, self.task, self.schooling.seed)
+
+        return Stage(
+            "untrained",
+            INLINE,
+            UNTRAINED,
+            lambda spec: self._stored(key(spec), spec, UNTRAINED),
+            lambda spec: Call(measure, (spec,)),
+            lambda spec, found: Evidence(found, key(spec).put(self._cache, found)),
+        )
+
+    def untrained(self, spec: Spec) -> Mapping[str, float]:
+        """Metrics of the untrained network; see `zero_cost`."""
+        stage = self._untrained_stage()
+        known = stage.known(spec)
         if known is None:
-            train = self.data.train
-            few = Split(train.images[:PROXY_IMAGES], train.labels[:PROXY_IMAGES])
-            known = zero_cost(self._untrained(spec), next(scoring_batches(few)), torch.as_tensor(few.labels))
-            self._cache.put("proxies", key, known)
-        _check_numbers("metrics of an untrained network", spec, known)
-        return known
+            call = stage.call(spec)
+            known = stage.keep(spec, call.function(*call.arguments))
+        return known.metrics
 
-    def latency(self, spec: Spec, protocol: TimingProtocol = SCREEN) -> Latency:
-        """The latency of one image through a network of `spec`; measured if the cache does not know it.
+    def _latency_stage(self, device: Device) -> Stage:
+        def key(spec: Spec) -> Key:
+            return self.latency_key(spec, device, QUICK)
+
+        def known(spec: Spec) -> Evidence | None:
+            found = key(spec).get(self._cache)
+            if found is None:
+                return None
+            return Evidence(latency_metrics(latency_from_json(found), device.name), key(spec).id(self._cache))
+
+        def keep(spec: Spec, latency: Latency) -> Evidence:
+            return Evidence(latency_metrics(latency, device.name), key(spec).put(self._cache, asdict(latency)))
+
+        names = tuple(on_device(name, device.name) for name in LATENCIES)
+        name, lane = on_device("latency_ms", device.name), device_lane(device.name)
+        return Stage(name, lane, names, known, lambda spec: self._measuring(spec, device, QUICK), keep)
+
+    def _training_stage(self, share: float) -> Stage:
+        def known(spec: Spec) -> Evidence | None:
+            return self._stored(self.training_key(spec, share), spec, (self.quality,))
+
+        def call(spec: Spec) -> Call:
+            job = TrainingJob(
+                spec_to_json(spec),
+                self.task,
+                self.schooling.recipe,
+                self.schooling.seed,
+                self.schooling.torch_device,
+                state=self._state_file(spec),
+                until=share,
+            )
+            return Call(run_training, (job,))
+
+        def keep(spec: Spec, metrics: Mapping[str, float]) -> Evidence:
+            for name, value in metrics.items():
+                metric(name)
+                if not math.isfinite(value):
+                    raise TrainingError(f"A metric is a finite number, but the {name} of {spec_hash(spec)} is {value}.")
+            return Evidence(metrics, self.training_key(spec, share).put(self._cache, metrics))
+
+        name = "training" if share == 1 else f"training/{share:.4g}"
+        gives = (self.quality, "train_loss", "train_seconds", "examples_per_second")
+        return Stage(name, WORKERS, gives, known, call, keep, share)
+
+    def forget(self, spec: Spec) -> None:
+        self._state_file(spec).unlink(missing_ok=True)
+
+    def _state_file(self, spec: Spec) -> Path:
+        """From where the training of a spec goes on if it is interrupted."""
+        return self._folders.run / f"{spec_hash(spec)}.search-state"
+
+    # Keys, and what is known under them
+
+    def training_key(self, spec: Spec, share: float) -> Key:
+        """Of a share of the training of a spec."""
+        schooling, task = self.schooling, self.task
+        lesson = Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed)
+        return keys.training(spec, lesson, share)
+
+    def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
+        """Of a latency of a spec."""
+        return keys.latency(spec, self.task.interface, device.identity, "float32", protocol.pairs)
+
+    def _stored(self, key: Key, spec: Spec, needed: tuple[str, ...]) -> Evidence | None:
+        known = key.get(self._cache)
+        if known is None:
+            return None
+        numbers = all(isinstance(v, int | float) and math.isfinite(v) for v in known.values())
+        if not (numbers and set(needed) <= known.keys()):
+            raise StoreError(
+                f"What is stored of {key.kind} is finite numbers and {', '.join(needed)}, but of {spec_hash(spec)} it "
+                f"is {known}."
+            )
+        return Evidence(known, key.id(self._cache))
+
+    # Latencies
+
+    def latency(self, spec: Spec, device: Device, protocol: Protocol) -> Latency:
+        """Of one example through a network of `spec`; measured here and now if the cache does not know it.
 
         Raises:
             ExportError: The network could not be exported, or its file disagrees with it.
             MeasureError: The file could not be timed.
         """
-        key = {
-            "spec": spec_hash(spec),
-            "input_shape": list(self.input_shape),
-            "classes": len(self.data.classes),
-            "pairs": protocol.pairs,
-            **self.device.identity,
-        }
-        known = self._cache.get("latency", key)
+        key = self.latency_key(spec, device, protocol)
+        known = key.get(self._cache)
         if known is not None:
             return latency_from_json(known)
-        model = self._untrained(spec)
-        latency = time_model(self.device, model, spec, self.input_shape, self._folder, self._cache, protocol)
-        self._cache.put("latency", key, asdict(latency))
+        call = self._measuring(spec, device, protocol)
+        latency: Latency = call.function(*call.arguments)
+        key.put(self._cache, asdict(latency))
         return latency
 
-    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What training of `spec` gave, if it was paid for before.
-
-        Raises:
-            StoreError: A damaged row.
-        """
-        known = self._cache.get("accuracy", self._accuracy_key(spec, fidelity))
-        if known is not None:
-            _check_numbers("a training", spec, known, ("accuracy",))
-        return known
-
-    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
-        """Keep what training of `spec` gave."""
-        self._cache.put("accuracy", self._accuracy_key(spec, fidelity), metrics)
-
-    def job(self, spec: Spec, fidelity: float, state: Path | None = None) -> TrainingJob:
-        """That share of the training of `spec` on the search's training split; `state` is the file to go on from."""
-        return TrainingJob(
+    def _measuring(self, spec: Spec, device: Device, protocol: Protocol) -> Call:
+        job = MeasuringJob(
             spec_to_json(spec),
-            self.data.folder,
-            self.recipe,
-            self._seed,
-            self._torch_device,
-            state=state,
-            until=fidelity,
+            self.task.interface,
+            device_text(device),
+            self._folders.cache,
+            self._calibrated(device),
+            protocol,
+            self.schooling.seed,
         )
+        return Call(run_measuring, (job,))
 
-    def estimate(self, spec: Spec) -> float:
-        """Seconds that training and scoring `spec` would take one thread, from three steps of it once it is warm.
+    def _calibrated(self, device: Device) -> float:
+        return calibrated_seconds(device, self.task.interface, self._folders.cache, self._cache)
 
-        Raises:
-            TrainingError: Three steps are enough to diverge.
-        """
-        images = 3 * self.recipe.batch_size
-        data = self.data
-        few = Split(data.train.images[:images], data.train.labels[:images])
+    def usual_ms(self, listener: Listens) -> dict[str, float]:
+        """What the task's typical network takes on each device."""
+        targets = {}
+        for device in self.devices:
+            latency = self.latency(self.typical(), device, RECORD)
+            flags = f" (flagged {', '.join(latency.flags)})" if latency.flags else ""
+            where = f" on {device.name}" if device.name else ""
+            listener.note(
+                f"No target latency was given: aiming at {latency.latency_ms:.3g} ms{where}, what a typical network "
+                f"takes{flags}."
+            )
+            targets[on_device("latency_ms", device.name)] = latency.latency_ms
+        return targets
+
+    # Estimates
+
+    def typical(self) -> Spec:
+        """The task's typical network, at the width of the search."""
+        return self.task.typical.scaled(self.schooling.width)
+
+    def seconds_a_trial(self) -> float | None:
+        """From three steps of a typical network's training on one thread, once it is warm."""
+        schooling, examples = self.schooling, self.task.examples
+        job = SpeedJob(spec_to_json(self.typical()), self.task, schooling.recipe, schooling.torch_device)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            with torch.random.fork_rng(devices=[]):
-                model = build(spec, len(data.classes), data.channels)
-                device = torch_device(self._torch_device)
-                epoch = replace(self.recipe, epochs=1)
-                seconds = min(train(model, few, epoch, len(data.classes), 0, device=device).seconds for _ in range(2))
+            trained = min((first_steps(job, 3) for _ in range(2)), key=lambda t: t.seconds)
+        except TrainingError:
+            return None
         finally:
             torch.set_num_threads(threads)
-        passes = self.recipe.epochs * len(data.train) + len(data.val) / 3  # scoring is the forward third of a step
-        return seconds / len(few) * passes
-
-    def _untrained(self, spec: Spec) -> torch.nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
-            return build(spec, len(self.data.classes), self.data.channels)
-
-    def _accuracy_key(self, spec: Spec, fidelity: float) -> dict[str, Any]:
-        return {
-            "spec": spec_hash(spec),
-            "data": self.data.digest,
-            "recipe": asdict(self.recipe),
-            "fidelity": fidelity,
-            "seed": self._seed,
-        }
+        passes = schooling.recipe.epochs * examples["train"] + examples["val"] / 3  # scoring is the forward third
+        return trained.seconds / trained.examples * passes
 
 
-def _check_numbers(what: str, spec: Spec, known: Mapping[str, object], needed: Sequence[str] = ()) -> None:
-    if not (set(needed) <= known.keys() and all(isinstance(value, int | float) for value in known.values())):
-        names = f" and {', '.join(needed)}" if needed else ""
-        raise StoreError(f"What is stored of {what} is numbers{names}, but of {spec_hash(spec)} it is {dict(known)}.")
+def _nothing(spec: Spec) -> Evidence | None:
+    return None
 
 
-def calibration(device: Device, input_shape: tuple[int, ...], folder: Path, cache: Cache) -> float:
-    """Seconds of the device's reference network for images of `input_shape`: measured once, then the cache's."""
-    key = {**device.identity, "input_shape": [1, *input_shape[1:]]}
-    known = cache.get("calibration", key)
-    if known is None:
-        cache.put("calibration", key, asdict(device.calibrate(folder, input_shape, RECORD)))
-        known = cache.get("calibration", key)
-    return latency_from_json(known).calibrated
-
-
-def time_model(
-    device: Device,
-    model: torch.nn.Module,
-    spec: Spec,
-    input_shape: tuple[int, ...],
-    folder: Path,
-    cache: Cache,
-    protocol: TimingProtocol,
-) -> Latency:
-    """Export `model` to a passing file, check the file against it, and time it.
-
-    Raises:
-        ExportError: It could not be exported, or the file disagrees with it.
-        MeasureError: The file could not be timed.
-    """
-    with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
-        file = device.export(model, spec, input_shape, Path(passing, "candidate"))
-        device.verify(model, file)
-        return device.measure(file, folder, calibration(device, input_shape, folder, cache), protocol)
-
-
-def latency_metrics(latency: Latency) -> dict[str, float]:
-    """What a trial says of its latency: the headline, its spread, and how many flags it has."""
-    return {
-        "latency_ms": latency.latency_ms,
-        "latency_spread": latency.spread,
-        "latency_flags": len(set(latency.flags) - {"summary-only"}),
-    }
+def _named(device: Device) -> dict[str, Any]:
+    return {"device": device.name} if device.name else {}

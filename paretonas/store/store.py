@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +22,14 @@ from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from paretonas.errors import StoreError
 from paretonas.space import Architecture
 from paretonas.trial import State, Trial
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OPENING_TRIES = 20
 
 _metadata = sa.MetaData()
@@ -49,6 +53,7 @@ _trials = sa.Table(
     sa.Column("spec_hash", sa.String(16), nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
     sa.Column("reward", sa.Float),
     sa.Column("fidelity", sa.Float, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
@@ -158,6 +163,46 @@ class Store:
             raise
         except (SQLAlchemyError, UnicodeDecodeError) as error:
             raise StoreError(f"The store {self._engine.url!r} failed: {_reason(error)}") from error
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Nobody else writes into this search meanwhile; whoever writes holds it, whoever reads need not.
+
+        For SQLite the lock lies beside the file itself, however the file was named.
+
+        Raises:
+            StoreError: Another process holds it; the message says which, and since when.
+        """
+        path = self._lock_path(name)
+        if path is None:
+            yield
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder, lock = path.with_suffix(".holder"), FileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            by = _read_holder(holder)
+            raise StoreError(
+                f"A search is written by one process at a time, but another one holds {name!r}{by}."
+            ) from None
+        try:
+            holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv), "since": time.time()}))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _lock_path(self, name: str) -> Path | None:
+        """None where nobody else can write: in memory."""
+        url = self._engine.url
+        if self._engine.dialect.name != "sqlite":
+            place = hashlib.sha256(url.render_as_string().encode()).hexdigest()[:16]
+            return Path(tempfile.gettempdir(), f"paretonas-{place}", f"{name}.lock")
+        if not url.database or ":memory:" in url.database:
+            return None
+        file = Path(url.database).resolve()
+        return file.with_name(f"{file.name}.locks") / f"{name}.lock"
 
     def close(self) -> None:
         """Let go of the database."""
@@ -321,8 +366,26 @@ class Store:
         what = f"an evaluation of kind {kind!r}"
         return [(_load(row.key, dict, what), _load(row.value, dict, what)) for row in rows]
 
-    def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Store `value` under `key`, replacing what was there."""
+    def evaluation(self, id: str) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """Kind, key and value of the evaluation of that id, or None.
+
+        Raises:
+            StoreError: A damaged row.
+        """
+        query = sa.select(_evaluations.c.kind, _evaluations.c.key, _evaluations.c.value)
+        with self._transaction() as connection:
+            row = connection.execute(query.where(_evaluations.c.id == id)).first()
+        if row is None:
+            return None
+        what = f"the evaluation {id!r}"
+        return row.kind, _load(row.key, dict, what), _load(row.value, dict, what)
+
+    def id_of(self, kind: str, key: Mapping[str, Any]) -> str:
+        """The id of what is, or would be, stored under `key`."""
+        return _id(kind, key)
+
+    def put(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+        """Store `value` under `key`, replacing what was there; its id."""
         row = {
             "id": _id(kind, key),
             "kind": kind,
@@ -333,6 +396,7 @@ class Store:
         with self._transaction() as connection:
             connection.execute(_evaluations.delete().where(_evaluations.c.id == row["id"]))
             connection.execute(_evaluations.insert().values(row))
+        return str(row["id"])
 
     def _search(self, name: str) -> sa.Row[Any]:
         with self._transaction() as connection:
@@ -342,6 +406,16 @@ class Store:
                 known = ", ".join(map(str, names)) or "none"
                 raise StoreError(f"No search is called {name!r}. Known: {known}.")
         return row
+
+
+def _read_holder(file: Path) -> str:
+    """Who holds a lock, in words; nothing where that was not written down."""
+    try:
+        data = json.loads(file.read_text())
+        minutes = max(0.0, time.time() - float(data["since"])) / 60
+        return f": process {int(data['pid'])} ({data['command']:.200}), for {minutes:.0f} min"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -371,6 +445,7 @@ def _to_row(trial: Trial) -> dict[str, Any]:
         "spec_hash": trial.spec_hash,
         "state": trial.state.value,
         "metrics": json.dumps(dict(trial.metrics)),
+        "evidence": json.dumps(dict(trial.evidence)),
         "reward": trial.reward,
         "fidelity": trial.fidelity,
         "seed": trial.seed,
@@ -387,6 +462,9 @@ def _from_row(row: Mapping[Any, Any]) -> Trial:
     _check_types(row, _TRIAL_TYPES, where)
     choices = _load(row["choices"], list, f"the choices of {where}")
     metrics = _load(row["metrics"], dict, f"the metrics of {where}")
+    evidence = _load(row["evidence"], dict, f"the evidence of {where}")
+    if not all(id is None or isinstance(id, str) for id in evidence.values()):
+        raise StoreError(f"In a store, evidence is ids of evaluations, but of {where} it is {evidence}.")
     if not all(type(c) is int for c in choices) or not all(type(m) in _NUMBER for m in metrics.values()):
         raise StoreError(f"Choices are whole numbers and metrics are numbers, but {where} has {choices} and {metrics}.")
     return Trial(
@@ -395,6 +473,7 @@ def _from_row(row: Mapping[Any, Any]) -> Trial:
         spec_hash=row["spec_hash"],
         state=_state(row["state"], where),
         metrics=metrics,
+        evidence=evidence,
         reward=row["reward"],
         fidelity=row["fidelity"],
         seed=row["seed"],
