@@ -1,31 +1,30 @@
 """Strategies on a table, beside each other: how good is what they have found after so many evaluations?
 
-Every strategy runs with every seed, one proposal after the other, as it would in a search; only that a trial is looked
-up. What is kept of a run is which rows it saw, in order; all figures are computed from these.
+Every strategy runs with every seed through the loop of a search, one proposal after the other, with a store in memory;
+a trial is looked up. What is kept of a run is which rows it saw, in order; all figures are computed from these.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from paretonas.errors import TrainingError, UsageError
-from paretonas.evaluation.table import TabularTask
+from paretonas.errors import UsageError
+from paretonas.evaluation.table import TableEvaluator, TableSource
 from paretonas.executor import Executor
-from paretonas.objective import Objective
-from paretonas.objective.reward import REWARDS
-from paretonas.space import SearchSpace, spec_hash
-from paretonas.space.table import Table, read_table
-from paretonas.strategy import strategies
-from paretonas.trial import Proposal, State, Trial
-
-GOALS = "accuracy+latency_ms"
-"""What strategies with several goals pursue where there is a latency."""
+from paretonas.loop.gates import Limits
+from paretonas.loop.listener import SILENT
+from paretonas.loop.loop import Loop
+from paretonas.loop.plan import Budget, Plan, default_goals
+from paretonas.objective import Goals, Objective, rewards
+from paretonas.space import SearchSpace
+from paretonas.space.table import Table
+from paretonas.store import Store
+from paretonas.strategy import Strategy, StrategyOptions, strategies
+from paretonas.trial import Proposal, Trial
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Contest:
         metric: Column that strategies see.
         judge: Column that tells how good what they found is; None: `metric`.
         latency: Column of latencies in milliseconds; with it fronts are compared too.
-        reward: `soft`, `hard` or `accuracy`: what strategies of one goal are told where there is a latency.
+        reward: What strategies of one goal are told where there is a latency: `soft`, `hard`, `power`, …
         target_ms: Of the reward; None: the table's median latency.
         trials: Evaluations of every run.
         batch: Proposals asked for at once.
@@ -60,8 +59,7 @@ class Contest:
     def __post_init__(self) -> None:
         if self.trials < 1 or self.batch < 1:
             raise UsageError(f"`trials, batch >= 1` must hold, but got (trials={self.trials}, batch={self.batch}).")
-        if self.reward not in REWARDS:
-            raise UsageError(f"A reward on a table is {', '.join(REWARDS)}, but got {self.reward!r}.")
+        rewards.create(self.reward)
         if self.latency is None and (self.target_ms is not None or self.reward != "soft"):
             raise UsageError("A target and a reward are about latency: name its column too.")
 
@@ -70,26 +68,51 @@ class Contest:
         """The column that tells how good a row is."""
         return self.judge or self.metric
 
+    @property
+    def source(self) -> TableSource:
+        """The table, read once a process."""
+        latency = () if self.latency is None else (self.latency,)
+        return _source(TableSource(str(self.file), self.metric, latency, self.decisions))
+
     @cached_property
     def table(self) -> Table:
-        """Read once a process; its columns are checked."""
-        table = _table(self.file, self.decisions)
-        for column in (self.metric, self.judged_by, self.latency):
-            if column is not None:
-                table.column(column)
-        return table
+        """What is looked up in; the column of the judge is checked."""
+        self.source.table.column(self.judged_by)
+        return self.source.table
 
     def objective(self) -> Objective:
         """What strategies of one goal are told."""
-        if self.latency is None or self.reward == "accuracy":
-            return Objective()
-        known = [value for value in self.table.column(self.latency) if not math.isnan(value)]
-        return Objective(self.target_ms or statistics.median(known), *REWARDS[self.reward])
+        reward = rewards.create(self.reward)
+        if self.latency is None or not reward.is_aimed:
+            return Objective(reward=reward)
+        usual = TableEvaluator(self.source).usual_ms(SILENT)
+        return Objective(reward=reward, targets=usual if self.target_ms is None else {"latency_ms": self.target_ms})
+
+    def plan(self, strategy: str, seed: int) -> Plan:
+        """A run of a strategy: as a search would be, but where there is a latency it pursues the front if it can."""
+        options: StrategyOptions = strategies.create(strategy)
+        evaluator, objective = TableEvaluator(self.source), self.objective()
+        stages = evaluator.stages()
+        goals = default_goals(options, evaluator.quality, stages)
+        if options.pursues == "goals" and self.latency is not None:
+            goals = (evaluator.quality, "latency_ms")
+        return Plan(
+            name="run",
+            space=self.table.space(),
+            strategy=options,
+            seed=seed,
+            goals=Goals(goals),
+            objective=objective,
+            evaluator=evaluator,
+            gates=(Limits(objective),),
+            budget=Budget(trials=self.trials),
+            batch=self.batch,
+        )
 
 
 @lru_cache(maxsize=4)
-def _table(file: Path, decisions: tuple[str, ...]) -> Table:
-    return read_table(file, decisions)
+def _source(source: TableSource) -> TableSource:
+    return source
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,7 @@ class Run:
     Args:
         strategy: As it was written.
         seed: Of the strategy.
-        rows: Rows of the table in the order in which they were evaluated; -1 for a gap.
+        rows: Rows of the table in the order in which they were evaluated.
         ask_seconds: Of each call of `ask`, in order.
     """
 
@@ -109,38 +132,56 @@ class Run:
     ask_seconds: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Timed(StrategyOptions):
+    """A strategy whose asks are timed.
+
+    Args:
+        options: Of the strategy.
+        seconds: Gets the time of each ask.
+    """
+
+    options: StrategyOptions
+    seconds: list[float]
+
+    @property
+    def pursues(self) -> str:  # type: ignore[override]
+        """As the strategy does."""
+        return self.options.pursues
+
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+        return _Timed(self.options.start(space, seed, goals, prior), self.seconds)
+
+
+class _Timed(Strategy):
+    def __init__(self, strategy: Strategy, seconds: list[float]):
+        self._strategy, self._seconds = strategy, seconds
+
+    def ask(self, n: int) -> list[Proposal]:
+        begin = time.perf_counter()
+        proposals = self._strategy.ask(n)
+        self._seconds.append(time.perf_counter() - begin)
+        if not proposals and not self.is_finished:
+            raise UsageError("A strategy proposes something once all was told, but this one does not.")
+        return proposals
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        self._strategy.tell(trials)
+
+    @property
+    def is_finished(self) -> bool:
+        return self._strategy.is_finished
+
+
 def run(contest: Contest, strategy: str, seed: int) -> Run:
     """One strategy with one seed, to the end of the budget or its own."""
-    table, objective = contest.table, contest.objective()
-    task, space = TabularTask(table, contest.metric, contest.latency), table.space()
-    started = strategies.create(strategy, defaults(contest)).start(space, seed)
-    rows: list[int] = []
-    seconds: list[float] = []
-    while len(rows) < contest.trials and not started.is_finished:
-        begin = time.perf_counter()
-        proposals = started.ask(min(contest.batch, contest.trials - len(rows)))
-        seconds.append(time.perf_counter() - begin)
-        if not proposals:
-            raise UsageError(f"Strategy {strategy!r} proposes nothing though all was told.")
-        trials = [_evaluated(p, space, task, objective, len(rows) + i) for i, p in enumerate(proposals)]
-        rows += [-1 if (row := table.row(p.architecture)) is None else row for p in proposals]
-        started.tell(trials)
-    return Run(strategy, seed, tuple(rows), tuple(seconds))
-
-
-def defaults(contest: Contest) -> dict[str, object]:
-    """Options of a strategy that follow from the contest."""
-    return {"goals": GOALS} if contest.latency else {}
-
-
-def _evaluated(proposal: Proposal, space: SearchSpace, task: TabularTask, objective: Objective, told: int) -> Trial:
-    spec = space.decode(proposal.architecture)
-    trial = Trial(proposal.number, proposal.architecture, spec_hash(spec), context=proposal.context, told=told)
-    try:
-        metrics = task.metrics(proposal.architecture)
-    except TrainingError as error:
-        return replace(trial, state=State.FAILED, error=str(error))
-    return replace(trial, state=State.COMPLETE, metrics=metrics, reward=objective.reward(metrics))
+    plan, seconds = contest.plan(strategy, seed), list[float]()
+    store = Store("sqlite://")
+    store.create_search(plan.name, {})
+    trials = Loop(replace(plan, strategy=Timed(plan.strategy, seconds)), store, {}, SILENT).run()
+    store.close()
+    rows = tuple(contest.table.row(trial.architecture) for trial in sorted(trials, key=lambda t: t.told or 0))
+    return Run(strategy, seed, rows, tuple(seconds))
 
 
 def compare(
@@ -165,8 +206,7 @@ def compare(
     if not names or len(set(names)) < len(names) or seeds < 1:
         raise UsageError(f"Different strategies are compared, over one seed or more, but got {list(names)}, {seeds}.")
     for name in names:
-        strategies.create(name, defaults(contest))
-    contest.objective()
+        contest.plan(name, 0).check()
     jobs = [executor.submit(f"{name}/{seed}", run, contest, name, seed) for name in names for seed in range(seeds)]
     done = 0
     while done < len(jobs):

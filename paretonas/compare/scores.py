@@ -93,7 +93,7 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
         "metric": contest.metric,
         "judge": contest.judged_by,
         "latency": contest.latency,
-        "target_ms": contest.objective().target_ms,
+        "target_ms": contest.objective().targets.get("latency_ms"),
         "trials": contest.trials,
         "batch": contest.batch,
         "best": best,

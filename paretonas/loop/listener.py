@@ -14,6 +14,7 @@ class Progress:
 
     Args:
         trial: The one that ended.
+        quality: The metric that training is about.
         ended: How many have ended.
         budget: How many there may be; None: as many as fit the time.
         best: The one with the highest reward so far.
@@ -22,6 +23,7 @@ class Progress:
     """
 
     trial: Trial
+    quality: str
     ended: int
     budget: int | None
     best: Trial | None
@@ -36,12 +38,12 @@ class Listener:
     Args:
         note: A line of text.
         progress: After every trial that ended.
-        decoding: Numbers of images decoded and of all images, while data are prepared.
+        counting: What is counted, how much of it is done, and of how much, while things are prepared.
     """
 
     note: Callable[[str], None] = lambda text: None
     progress: Callable[[Progress], None] = lambda progress: None
-    decoding: Callable[[int, int], None] | None = None
+    counting: Callable[[str, int, int], None] = lambda what, done, total: None
 
 
 SILENT = Listener()

@@ -1,0 +1,145 @@
+"""What a loop is given: everything decided, nothing begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from paretonas.errors import TrainingError, UsageError
+from paretonas.evaluation.evaluator import Evaluator, Stage
+from paretonas.executor import Executor
+from paretonas.loop.gates import Gate
+from paretonas.objective import Goals, Objective
+from paretonas.objective.metric import LATENCY, of_kind
+from paretonas.space import SearchSpace
+from paretonas.strategy import Strategy, StrategyOptions
+from paretonas.trial import Trial
+
+USUAL_TRIALS = 100
+
+HERE = "here"
+"""The machine that this process runs on."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be spent, all sessions together.
+
+    Args:
+        trials: Proposals. None: 100, or as many as fit where `seconds` are given.
+        seconds: Wall time; None: no limit.
+        trial_seconds: Longest training of one candidate; None: no limit.
+
+    Raises:
+        UsageError: A number that is not positive.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    trial_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "seconds", "trial_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
+
+    @property
+    def most(self) -> int | None:
+        """How many trials there may be; None: as many as fit the time."""
+        return USUAL_TRIALS if self.trials is None and self.seconds is None else self.trials
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where calls of stages run.
+
+    Args:
+        executor: Runs them.
+        machine: Lanes of one machine exclude each other: what is timed on it and what is trained on it never overlap.
+    """
+
+    executor: Executor
+    machine: str = HERE
+
+
+Lanes = Mapping[str, Lane]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search, or a comparison's run, with everything decided.
+
+    Args:
+        name: Of the search in the store.
+        space: What can be built.
+        strategy: What to try next; its options.
+        seed: Of the strategy.
+        goals: What the strategy pursues.
+        prior: Trials of earlier searches that it learns from.
+        objective: Scores trials.
+        evaluator: Gives them their metrics.
+        gates: Stand after every stage, in this order.
+        budget: How much may be spent.
+        batch: Proposals asked for at once; None: as many as keep the workers busy.
+
+    Raises:
+        UsageError: A metric that no stage gives, or goals or prior trials that the strategy would not look at.
+    """
+
+    name: str
+    space: SearchSpace
+    strategy: StrategyOptions
+    seed: int
+    goals: Goals
+    objective: Objective
+    evaluator: Evaluator
+    gates: tuple[Gate, ...] = ()
+    budget: Budget = Budget()
+    prior: tuple[Trial, ...] = ()
+    batch: int | None = None
+
+    def check(self) -> tuple[Stage, ...]:
+        """The evaluator's stages, when they have been found to give what is asked for.
+
+        Raises:
+            UsageError: See above.
+        """
+        stages = self.evaluator.stages()
+        given = list(dict.fromkeys(name for stage in stages for name in stage.gives))
+        for name in (*self.objective.metrics, *self.goals.metrics):
+            if name not in (*given, "reward"):
+                raise UsageError(f"A metric is one that is measured here ({', '.join(given)}), but got {name!r}.")
+        if self.strategy.pursues == "reward" and self.goals.metrics != ("reward",):
+            raise UsageError(
+                f"The strategy {type(self.strategy).__name__} maximizes the reward, but got the goals "
+                f"{'+'.join(self.goals.metrics)}. Leave them out, or choose surrogate or nsga2."
+            )
+        if self.prior and not self.strategy.learns_from_prior:
+            raise UsageError(
+                f"The strategy {type(self.strategy).__name__} does not learn from earlier searches. Leave them out, or "
+                "choose surrogate or regularized-evolution."
+            )
+        return stages
+
+    def start(self) -> Strategy:
+        """A strategy that has been told nothing."""
+        return self.strategy.start(self.space, self.seed, self.goals, self.prior)
+
+
+def default_goals(strategy: StrategyOptions, quality: str, stages: Sequence[Stage]) -> tuple[str, ...]:
+    """What a strategy pursues where nobody says: the reward, or the front of quality and latencies."""
+    latencies = of_kind(LATENCY.name, {name: 0.0 for stage in stages for name in stage.gives})
+    return (quality, *latencies) if strategy.pursues == "front" and latencies else ("reward",)
+
+
+def rewarded(trials: Sequence[Trial], space: SearchSpace, objective: Objective) -> tuple[Trial, ...]:
+    """Complete trials of the space, with the rewards of another objective; those that it cannot score are left out."""
+    found = []
+    for trial in trials:
+        if trial.architecture.space == space.name and set(objective.metrics) <= trial.metrics.keys():
+            try:
+                found.append(replace(trial, reward=objective.reward_of(trial.metrics)))
+            except TrainingError:
+                continue
+    return tuple(found)
