@@ -11,58 +11,57 @@ if TYPE_CHECKING:
     from paretonas.errors import ParetonasError
     from paretonas.network import build
     from paretonas.network.cost import cost
-    from paretonas.objective import Objective, front, hypervolume, mnasnet_reward
+    from paretonas.objective import Goals, Metric, Objective, front
     from paretonas.report import front_trials
-    from paretonas.search.config import SearchConfig
     from paretonas.search.finalists import train_trials
     from paretonas.search.search import Search, new_search, open_search
-    from paretonas.space import Architecture, Decision, SearchSpace
+    from paretonas.search.sections import config_from_json
+    from paretonas.space import Architecture, Decision, Interface, SearchSpace
     from paretonas.store import Store
-    from paretonas.strategy import strategies
-    from paretonas.zoo.zoo import zoo_spec
+    from paretonas.zoo import zoo_spec
 
 _HOMES = {
     "Architecture": "paretonas.space",
     "Decision": "paretonas.space",
+    "Goals": "paretonas.objective",
+    "Interface": "paretonas.space",
+    "Metric": "paretonas.objective",
     "Objective": "paretonas.objective",
     "ParetonasError": "paretonas.errors",
     "Search": "paretonas.search.search",
-    "SearchConfig": "paretonas.search.config",
     "SearchSpace": "paretonas.space",
     "Store": "paretonas.store",
     "build": "paretonas.network",
+    "config_from_json": "paretonas.search.sections",
     "cost": "paretonas.network.cost",
     "front": "paretonas.objective",
     "front_trials": "paretonas.report",
-    "hypervolume": "paretonas.objective",
-    "mnasnet_reward": "paretonas.objective",
     "new_search": "paretonas.search.search",
     "open_search": "paretonas.search.search",
     "parse_device": "paretonas.device",
-    "strategies": "paretonas.strategy",
     "train_trials": "paretonas.search.finalists",
-    "zoo_spec": "paretonas.zoo.zoo",
+    "zoo_spec": "paretonas.zoo",
 }
 
 __all__ = [
     "Architecture",
     "Decision",
+    "Goals",
+    "Interface",
+    "Metric",
     "Objective",
     "ParetonasError",
     "Search",
-    "SearchConfig",
     "SearchSpace",
     "Store",
     "build",
+    "config_from_json",
     "cost",
     "front",
     "front_trials",
-    "hypervolume",
-    "mnasnet_reward",
     "new_search",
     "open_search",
     "parse_device",
-    "strategies",
     "train_trials",
     "zoo_spec",
 ]

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from paretonas.data.listing import DIGITS
-from paretonas.errors import DataError, StoreError, UsageError
+from paretonas.device import Device, parse_device
+from paretonas.errors import DataError, UsageError
+from paretonas.evaluation.evaluator import About, Evaluator
+from paretonas.evaluation.job import Folders, Schooling
+from paretonas.evaluation.table import TableEvaluator
+from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
-from paretonas.loop.halving import SchedulerOptions, schedulers
+from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
-from paretonas.loop.screen import Screening
+from paretonas.loop.plan import Plan, default_goals
 from paretonas.network import build
-from paretonas.objective import Objective
-from paretonas.search.config import TABLE, SearchConfig, companions, config_from_json, config_to_json, parse_limit
-from paretonas.search.task import ImageTask, Task, new_task
-from paretonas.space import ForeignSpec, SearchSpace
+from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
+from paretonas.registry import Selection
+from paretonas.search.config import Recorded, SearchConfig
+from paretonas.search.lanes import open_lanes
+from paretonas.search.prior import prior_trials, resolved
+from paretonas.search.sections import config_from_json, config_to_json
+from paretonas.search.targets import aimed_devices, targets
+from paretonas.search.tune import tune
+from paretonas.space import ForeignSpec, SearchSpace, spaces, spec_to_json
 from paretonas.store import Store
-from paretonas.strategy import Strategy, StrategyOptions, strategies
+from paretonas.strategy import StrategyOptions, strategies
+from paretonas.task import recipes, tasks
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import Task
+from paretonas.training.autotune import SpeedJob
+from paretonas.training.fit import torch_device
+from paretonas.training.optimization import check_recipe
 from paretonas.trial import Trial
 
 
 class Search:
-    """A configuration brought to life: space, task and objective, checked before anything is stored.
+    """A configuration whose plugins have been found and its settings checked; `prepare` brings it to life.
 
     Args:
         config: What to search.
@@ -35,85 +48,193 @@ class Search:
         home: Folder for caches and exported files.
         listener: Is told what happens.
 
+    Attributes:
+        config: After `prepare`, with all that was found out or left at its default written into it.
+        evaluator: Gives architectures their metrics; there after `prepare`, as what follows.
+        space: What can be built.
+        objective: Scores trials.
+
     Raises:
         UsageError: Whatever of the configuration cannot be.
     """
 
+    evaluator: Evaluator
+    space: SearchSpace
+    objective: Objective
+
     def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT):
         self.config, self.store, self.home, self._listener = config, store, home, listener
-        self._strategy_options: StrategyOptions = strategies.create(
-            config.strategy, {"limits": "+".join(config.limits)}
-        )
-        self._scheduler_options: SchedulerOptions = schedulers.create(config.fidelity)
+        self._strategy: StrategyOptions = strategies.create(config.strategy)
+        self._scheduler = schedulers.create(config.fidelity)
+        self._recipe: Recipe = recipes.create(config.recipe)
+        defaults = {"split_seed": config.seed}
+        self._task: Task | None = None if config.task is None else tasks.create(config.task, defaults)
+        devices = () if self._task is None else config.devices
+        alone = len(devices) == 1  # its metrics go without its name
+        self.devices: tuple[Device, ...] = tuple(parse_device(d.device, "" if alone else d.name) for d in devices)
+        executors.create(config.executor)
+        torch_device(config.torch_device)
+        check_recipe(self._recipe)
         if config.screen is not None:
-            Screening(config.screen)
-        limits = tuple(map(parse_limit, config.limits))
-        self.task: Task = new_task(config, store, home / "cache", listener.note, listener.decoding)
-        self._check_circumstances()
-        self.space: SearchSpace = self.task.space
-        alpha, beta = config.exponents()
-        self.objective = Objective(self._target_ms(), alpha, beta, limits)
+            screens.create(config.screen)
+        self._check_objective()
 
-    def _check_circumstances(self) -> None:
+    def _check_objective(self) -> None:
+        limits, reward = tuple(map(Limit.parse, self.config.limits)), self._reward
+        Objective(self._quality, reward, {}, limits)
+        targets = [device.target_ms for device in self.config.devices if device.target_ms is not None]
+        if targets and not reward.is_aimed:
+            raise UsageError(f"The reward {self._reward_selection} has no target latency, but got {targets}.")
+
+    @property
+    def _quality(self) -> str:
+        if self._task is not None:
+            return self._task.quality
+        assert self.config.table is not None
+        return self.config.table.quality
+
+    @property
+    def _reward_selection(self) -> Selection:
+        usual = "soft" if metric(self._quality).is_rising else "inverse-square"
+        return self.config.reward or Selection(usual)
+
+    @property
+    def _reward(self) -> Reward:
+        reward: Reward = rewards.create(self._reward_selection)
+        return reward
+
+    # Bringing it to life
+
+    def prepare(self) -> None:
+        """Read the data, pick by measuring what is left open, calibrate, and write all of it into the configuration.
+
+        Raises:
+            UsageError: Data, space or models that cannot be, or a metric that nothing here measures.
+            MeasureError: A device could not be calibrated.
+        """
+        config = self.config
+        if config.table is not None:
+            self.evaluator = TableEvaluator(config.table)
+            self.space = config.table.table.space()
+        else:
+            self.evaluator = self._trained_evaluator()
+        self.evaluator.prepare(self._listener)
+        about = self.evaluator.about()
+        self._check_circumstances(about)
+        self.objective = Objective(self._quality, self._reward, self._targets(), tuple(map(Limit.parse, config.limits)))
+        goals = config.goals or default_goals(self._strategy, self._quality, self.evaluator.stages())
+        prior = tuple(resolved(text, self.store) for text in config.prior)
+        validation = 0 if self._task is None else self._task.examples["val"]
+        recorded = Recorded(self._quality, about.digest, about.measured_on, validation, config.recorded.baseline_of)
+        self.config = replace(
+            self._written_out(),
+            goals=tuple(goals),
+            prior=prior,
+            devices=aimed_devices(config, self.objective.targets),
+            recorded=recorded,
+        )
+        self.plan().check()
+
+    def _written_out(self) -> SearchConfig:
+        """The configuration with the options of its plugins written out."""
+        config = self.config
+        recipe = recipes.record(config.recipe, self._recipe)
+        options = {key: value for key, value in recipe.options.items() if key != "about"}
+        is_table = self._task is None
+        return replace(
+            config,
+            task=config.task if config.task is None else tasks.record(config.task, self._task),
+            space=config.space if is_table else spaces.record(config.space, self._space_options()),
+            strategy=strategies.record(config.strategy),
+            reward=rewards.record(self._reward_selection),
+            fidelity=schedulers.record(config.fidelity),
+            recipe=config.recipe if is_table else Selection(recipe.name, options),
+        )
+
+    def _trained_evaluator(self) -> TrainedEvaluator:
+        config, task = self.config, self._task
+        assert task is not None
+        cache = self.home / "cache"
+        task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
+        for model in config.models:
+            build(ForeignSpec(model), task.interface)  # what cannot be is found now
+        self.space = self._space_options().build()
+        typical = spec_to_json(task.typical.scaled(config.width))
+        job = SpeedJob(typical, task, self._recipe, config.torch_device)
+        self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)
+        self.config = replace(config, executor=executor)
+        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, config.width)
+        folders = Folders(cache, self.home / config.name)
+        is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
+        return TrainedEvaluator(task, self.devices, schooling, self.store, folders, is_looking)
+
+    def _space_options(self) -> Any:
+        assert self._task is not None
+        shape = self._task.interface.image_shape
+        return spaces.create(self.config.space, {} if shape is None else {"resolution": min(shape[1:])})
+
+    def _check_circumstances(self, about: About) -> None:
         """The data have to be those that the search began with; another device is pointed out."""
-        config, task = self.config, self.task
-        if config.digest not in (None, task.digest):
+        before = self.config.recorded
+        if before.digest not in ("", about.digest):
             raise DataError(
-                f"A search goes on with the data that it began with, but {config.data} has changed since (digest "
-                f"{task.digest}, not {config.digest}): its splits would differ. Begin a new search."
+                f"A search goes on with the data that it began with, but those of {self.config.name!r} have changed "
+                f"since (digest {about.digest}, not {before.digest}): its splits would differ. Begin a new search."
             )
-        if config.measured_on not in (None, task.measured_on):
+        if before.measured_on not in ("", about.measured_on):
             self._listener.note(
-                f"This search was measured on {config.measured_on}; now it is {task.measured_on}. "
+                f"This search was measured on {before.measured_on}; now it is {about.measured_on}. "
                 "Latencies of the two do not compare."
             )
 
-    def _target_ms(self) -> float | None:
-        if self.config.reward == "accuracy":
-            return None
-        if self.config.target_ms is not None:
-            return Objective(self.config.target_ms).target_ms
-        return self.task.usual_ms(self._listener.note)
+    def _targets(self) -> dict[str, float]:
+        if not self._reward.is_aimed:
+            return {}
+        return targets(self.config.devices, self.evaluator, self._listener)
 
-    def image_task(self) -> ImageTask:
-        """The task of a search of images, for what trains and times networks.
+    # Running
+
+    def gates(self) -> tuple[Gate, ...]:
+        """New ones, that have been asked nothing."""
+        gates: list[Gate] = [Limits(self.objective)]
+        if self.config.screen is not None:
+            gates.append(Screen(self.config.screen.name, screens.create(self.config.screen)))
+        if len(self._scheduler.shares) > 1:
+            gates.append(Halving(self.objective, self._scheduler.keep))
+        return tuple(gates)
+
+    def plan(self) -> Plan:
+        """What the loop is given."""
+        limits = self.objective.limits
+        return Plan(
+            name=self.config.name,
+            space=self.space,
+            strategy=self._strategy,
+            seed=self.config.seed,
+            goals=Goals(self.config.goals or ("reward",), limits),
+            objective=self.objective,
+            evaluator=self.evaluator,
+            gates=self.gates(),
+            budget=self.config.budget,
+            prior=prior_trials(self.config.prior, self.store, self.space, self.objective),
+        )
+
+    def trained_evaluator(self) -> TrainedEvaluator:
+        """The evaluator of a search whose networks can be built, timed and trained.
 
         Raises:
-            UsageError: It is a table, whose networks cannot be built.
+            UsageError: Its candidates are rows of a table.
         """
-        if not isinstance(self.task, ImageTask):
+        if not isinstance(self.evaluator, TrainedEvaluator):
             raise UsageError(
                 f"A network of the search {self.config.name!r} is a row of a table: nothing to build or train."
             )
-        return self.task
-
-    def start_strategy(self) -> Strategy:
-        """A strategy that has been told nothing."""
-        return self._strategy_options.start(self.space, self.config.seed)
+        return self.evaluator
 
     def seconds_a_trial(self) -> float | None:
         """An estimate; None if training diverges at once."""
-        seconds = self.task.seconds_a_trial()
-        return None if seconds is None else seconds * self._scheduler_options.start().mean_share
-
-    def tune(self) -> None:
-        """Pick by measuring what recipe and executor leave open."""
-        self.task.tune(self._listener.note)
-
-    def recorded(self) -> SearchConfig:
-        """The configuration with all that was found out or left at its default written into it."""
-        config = self.config
-        return replace(
-            config,
-            target_ms=self.objective.target_ms,
-            data=config.data if config.data == DIGITS else _absolute(config.data),
-            strategy=strategies.written_out(config.strategy),
-            fidelity=schedulers.written_out(config.fidelity),
-            recipe=self.task.recipe,
-            executor=self.task.executor,
-            digest=self.task.digest,
-            measured_on=self.task.measured_on,
-        )
+        seconds = self.evaluator.seconds_a_trial()
+        return None if seconds is None else seconds * mean_share(self._scheduler.shares, self._scheduler.keep)
 
     def run(self) -> list[Trial]:
         """Go on until the budget is used up; what the store has of this search is taken up first.
@@ -122,93 +243,48 @@ class Search:
             All trials.
 
         Raises:
-            StoreError: Another process runs this search.
+            StoreError: Another process holds this search.
             WorkError: The first trials all failed.
         """
-        with (
-            _sole_runner(self.store, self.home, self.config.name),
-            executors.create(self.task.executor).start() as executor,
-        ):
-            loop = Loop(
-                self.config,
-                self.store,
-                self.home,
-                self.space,
-                self.start_strategy(),
-                self.task.evaluator,
-                self.objective,
-                executor,
-                self._scheduler_options.start(),
-                self._listener,
-            )
-            return loop.run()
+        with self.store.hold(self.config.name), open_lanes(self.devices, self.config.executor) as lanes:
+            return Loop(self.plan(), self.store, lanes, self._listener).run()
 
 
 def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT) -> Search:
-    """Check a configuration and record it.
+    """Check a configuration, bring it to life and record it.
 
     Raises:
         UsageError: It cannot be, or the name is taken; nothing is stored then.
     """
     if config.name in {summary.name for summary in store.searches()}:
         store.create_search(config.name, {})  # says how to go on
-    found = Search(config, store, home, listener)
-    for model in config.models:
-        data = found.image_task().data
-        build(ForeignSpec(model), len(data.classes), data.channels)  # what cannot be is found now
-    found.tune()
-    found.config = found.recorded()
-    store.create_search(config.name, config_to_json(found.config))
-    return found
-
-
-def baselines(search: Search, listener: Listener = SILENT) -> Iterator[Search]:
-    """The searches that give `search` its baselines, recorded on first use, each when its turn comes.
-
-    A raised budget of `search` raises that of random search.
-    """
-    known = {summary.name for summary in search.store.searches()}
-    for companion in companions(search.config):
-        if companion.name in known:
-            yield open_search(companion.name, search.store, search.home, listener, companion.trials, companion.seconds)
-        else:
-            yield new_search(companion, search.store, search.home, listener)
+    search = Search(config, store, home, listener)
+    search.prepare()
+    store.create_search(config.name, config_to_json(search.config))
+    return search
 
 
 def open_search(
-    name: str,
-    store: Store,
-    home: Path,
-    listener: Listener = SILENT,
-    trials: int | None = None,
-    seconds: float | None = None,
-    with_baselines: bool = False,
+    name: str, store: Store, home: Path, listener: Listener = SILENT, *, change: SearchConfig | None = None
 ) -> Search:
-    """A recorded search, with a new budget if one is given.
+    """A recorded search.
 
     Args:
         name: Its name.
         store: Where it is recorded.
         home: As when it was made.
         listener: Is told what happens.
-        trials: New budget of trials, all sessions together.
-        seconds: New budget of wall time, all sessions together.
-        with_baselines: Give it baselines if it has none.
+        change: Its configuration with another budget, or with baselines: recorded from now on.
 
     Raises:
-        StoreError: No such search, a damaged configuration, or, with a new budget, another process runs it.
+        StoreError: No such search, a damaged configuration, or, with a change, another process holds it.
         UsageError: Its data or device are no longer there.
     """
-    search = Search(config_from_json(store.config(name)), store, home, listener)
-    changed = replace(
-        search.config,
-        trials=trials or search.config.trials,
-        seconds=seconds or search.config.seconds,
-        baselines=with_baselines or search.config.baselines,
-    )
-    if changed != search.config:
-        search.config = changed
-        with _sole_runner(store, home, name):
+    before = config_from_json(store.config(name))
+    search = Search(change or before, store, home, listener)
+    search.prepare()
+    if change is not None and change != before:
+        with store.hold(name):
             store.set_config(name, config_to_json(search.config))
     return search
 
@@ -217,29 +293,9 @@ def delete_search(name: str, store: Store, home: Path) -> None:
     """Forget a search, its trials and its files; what was measured stays cached.
 
     Raises:
-        StoreError: No such search, or a process runs it.
+        StoreError: No such search, or a process holds it.
     """
     store.config(name)
-    with _sole_runner(store, home, name):
+    with store.hold(name):
         store.delete_search(name)
         shutil.rmtree(home / name, ignore_errors=True)
-
-
-def _absolute(data: str) -> str:
-    """`data` with its path in full; what stands before it says what kind of data it is."""
-    separator = ":" if data.startswith(TABLE) else None
-    kind, between, root = data.partition(separator) if separator else ("", "", data)
-    return f"{kind}{between}{Path(root).expanduser().resolve()}"
-
-
-@contextmanager
-def _sole_runner(store: Store, home: Path, name: str) -> Iterator[None]:
-    """Nobody else on this machine runs this search meanwhile; the lock lies beside an SQLite file."""
-    folder = (store.folder or home) / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "running.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(f"A search is run by one process at a time, but another one runs {name!r}.") from None
-        yield

@@ -1,0 +1,137 @@
+"""What becomes of a trained finalist: exported for every device, re-scored and re-timed there, and recorded."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from paretonas.device import Device, parse_device
+from paretonas.evaluation.job import TrainingJob
+from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
+from paretonas.export import ModelFile, formats
+from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.latency import Latency
+from paretonas.network.cost import spec_cost
+from paretonas.search.rescore import rescore
+from paretonas.search.search import Search
+from paretonas.space import spec_hash, spec_to_json
+from paretonas.space.transform import Transform
+from paretonas.task import recipes
+from paretonas.task.recipe import Recipe
+from paretonas.trial import Trial
+
+FINAL = "final_"
+"""Prefix of metrics of a trial that keep the search's value beside the final training's."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """What became of one finalist; in `trial-N.json` beside its files.
+
+    Args:
+        trial: Its number in the search.
+        metrics: Of the quality on the test part, of the exported file, of latencies, costs and training time.
+        checkpoint: Weights and spec.
+        files: The exported ones by format.
+        flags: Of the timings.
+    """
+
+    trial: int
+    metrics: dict[str, float]
+    checkpoint: Path
+    files: Mapping[str, Path]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """How finalists are made.
+
+    Args:
+        recipe: Of the training; its layout and precision are the search's where they are `auto`.
+        is_final: Train on all training examples and score the test part; else the search's own parts.
+        seed: Of weights and training; None: the search's.
+        transform: What is changed of the architecture. What another seed or a changed architecture gives is in files of
+            its own and not in the store.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: recipes.create("small-image"))
+    is_final: bool = True
+    seed: int | None = None
+    transform: Transform = field(default_factory=Transform)
+
+
+def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], finishing: Finishing) -> Finalist:
+    """Export, compare, time and record."""
+    assert job.checkpoint is not None
+    trained, task = load_checkpoint(job.checkpoint), job.task
+    expected = score[("test_" if job.is_final else "") + task.quality]
+    metrics, files, latencies = dict(score), dict[str, Path](), dict[str, Latency]()
+    for device, file in _exported(search, trained, job.checkpoint):
+        name = device.runtime.format
+        if name not in files:
+            rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
+            metrics.setdefault(f"exported_{task.quality}", rescored)
+        files[name] = file.path
+        if device in search.devices:
+            seconds = calibrated_seconds(device, file.interface, search.home / "cache", search.store)
+            latencies[device.name] = device.measure(file, search.home / "cache", seconds, RECORD)
+            metrics |= latency_metrics(latencies[device.name], device.name)
+    metrics |= {n: float(v) for n, v in spec_cost(trained.spec, trained.interface).metrics().items()}
+    flags = tuple(dict.fromkeys(flag for latency in latencies.values() for flag in latency.flags))
+    finalist = Finalist(trial.number, metrics, job.checkpoint, files, flags)
+    _write_info(finalist, trained, job, finishing, latencies)
+    if job.is_final and job.seed == search.config.seed and finishing.transform == Transform():
+        kept = {_final_name(name, trial): value for name, value in metrics.items()}
+        search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **kept}))
+    return finalist
+
+
+def _exported(search: Search, trained: Checkpoint, checkpoint: Path) -> Iterator[tuple[Device, ModelFile]]:
+    """The network as a file for each device of the search, and as ONNX for this machine if none of them takes that."""
+    devices = list(search.devices)
+    if "onnx" not in {device.runtime.format for device in devices}:
+        devices.insert(0, parse_device("onnxruntime"))
+    for device in devices:
+        chosen = formats.create(device.runtime.format)
+        path = checkpoint.with_suffix(chosen.suffix)
+        if path != checkpoint:
+            chosen.write(trained.model, trained.spec, trained.interface, path)
+        yield device, ModelFile(path, trained.interface)
+
+
+def _final_name(name: str, trial: Trial) -> str:
+    """The name under which a trial keeps a finalist's metric: costs are what they were in the search."""
+    is_searched = name in trial.metrics or name.partition(".")[0] in ("train_loss", "train_seconds")
+    is_cost = name in ("params", "macs", "weight_bytes", "peak_memory_bytes")
+    return f"{FINAL}{name}" if is_searched and not is_cost else name
+
+
+def _write_info(
+    finalist: Finalist,
+    trained: Checkpoint,
+    job: TrainingJob,
+    finishing: Finishing,
+    latencies: Mapping[str, Latency],
+) -> None:
+    info = {
+        "trial": finalist.trial,
+        "spec_hash": spec_hash(trained.spec),
+        "spec": spec_to_json(trained.spec),
+        "transform": asdict(finishing.transform),
+        "metrics": finalist.metrics,
+        "latency": {name: asdict(latency) for name, latency in latencies.items()},
+        "interface": asdict(trained.interface),
+        **job.task.metadata,
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "is_final": job.is_final,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    path = finalist.checkpoint.with_suffix(".json")
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(json.dumps(info, indent=1), encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,60 @@
+"""An exported file scored where it will run, and held against the model that it came from."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from paretonas.device import Device
+from paretonas.errors import ExportError
+from paretonas.export import Arrays, LoadedModel, ModelFile, formats
+from paretonas.task.task import Part, Task
+from paretonas.training.fit import as_run
+
+QUALITY_TOLERANCE = 0.002
+"""Largest difference of quality between a model and its file, but one example is always allowed to tip over."""
+
+
+class Beside:
+    """Runs a file one example at a time and the model on the batch, and keeps how far they are apart.
+
+    Args:
+        file: One example.
+        model: A batch.
+    """
+
+    def __init__(self, file: LoadedModel, model: nn.Module):
+        self._file, self._model = file, as_run(model)
+        self._furthest, self._largest = 0.0, 1e-30
+
+    @property
+    def difference(self) -> float:
+        """Largest difference of any output, relative to the largest output."""
+        return self._furthest / self._largest
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        """The file's outputs."""
+        rows = [self._file(tuple(np.ascontiguousarray(x[i : i + 1]) for x in inputs)) for i in range(len(inputs[0]))]
+        found = tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+        for output, expected in zip(found, self._model(inputs), strict=True):
+            self._furthest = max(self._furthest, float(np.abs(output - expected).max()))
+            self._largest = max(self._largest, float(np.abs(expected).max()))
+        return found
+
+
+def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part: Part, expected: float) -> float:
+    """The quality of an exported file on a part, run on a device.
+
+    Raises:
+        ExportError: Its outputs or its quality disagree with the model's.
+    """
+    beside, tolerance = Beside(device.open(file), model), formats.create(device.runtime.format).tolerance
+    scored = task.score(beside, part)[task.quality]
+    allowed = max(QUALITY_TOLERANCE, 1.5 / task.examples[part]) * max(1.0, abs(expected))
+    if not (beside.difference <= tolerance and abs(scored - expected) <= allowed):
+        raise ExportError(
+            f"An exported file agrees with its model within {tolerance:g} of the largest output and {allowed:.2g} in "
+            f"{task.quality}, but {file.path.name} differs by {beside.difference:.2g} and scores {scored:.4f} instead "
+            f"of {expected:.4f}. Please report this with {file.path.with_suffix('.safetensors').name}."
+        )
+    return scored

@@ -1,0 +1,135 @@
+"""A configuration as the sections of a file, read and written; see `config.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from paretonas.errors import ParetonasError, SpecError
+from paretonas.evaluation.table import TableSource
+from paretonas.executor import executors
+from paretonas.loop.gates import schedulers, screens
+from paretonas.loop.plan import Budget
+from paretonas.objective import rewards
+from paretonas.registry import Registry, Selection, short
+from paretonas.search.config import DeviceConfig, Recorded, SearchConfig
+from paretonas.space import read_json, spaces
+from paretonas.strategy import strategies
+from paretonas.task import recipes, tasks
+
+SECTIONS: Mapping[str, Registry] = {
+    "space": spaces, "strategy": strategies, "recipe": recipes, "executor": executors, "fidelity": schedulers,
+    "screen": screens, "reward": rewards,
+}  # fmt: skip
+"""Fields of a configuration that select a plugin."""
+
+WITHIN = {"strategy": ("goals", "prior"), "objective": ("reward", "limits"), "budget": ("fidelity", "screen")}
+"""Section of the file -> fields of the configuration that stand in it, beside the section's own."""
+
+
+def config_to_json(config: SearchConfig) -> dict[str, Any]:
+    """Plain data, in the sections of a file.
+
+    What is at its default is written too, so that a later version with other defaults reads the same.
+    """
+    plain: dict[str, Any] = {"name": config.name}
+    for name in ("seed", "torch_device", "baselines", "models"):
+        plain[name] = _plain(getattr(config, name))
+    if config.task is not None:
+        plain["task"] = config.task.to_json()
+    if config.table is not None:
+        plain["table"] = _plain(vars_of(config.table))
+    plain["space"] = config.space.to_json()
+    plain["strategy"] = {**config.strategy.to_json(), **_some(config, WITHIN["strategy"])}
+    plain["objective"] = _some(config, WITHIN["objective"])
+    plain["device"] = _plain(config.devices)
+    plain["recipe"] = config.recipe.to_json()
+    plain["executor"] = config.executor.to_json()
+    plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, WITHIN["budget"])}
+    plain["recorded"] = _plain(vars_of(config.recorded))
+    return {name: section for name, section in plain.items() if section not in ({}, [])}
+
+
+def vars_of(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass, and nothing that it has computed."""
+    return {f.name: getattr(record, f.name) for f in fields(record)}
+
+
+def _some(config: SearchConfig, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _plain(value) for name in names if (value := getattr(config, name)) not in (None, ())}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Selection):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, DeviceConfig):
+        return _plain(vars_of(value))
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def config_from_json(data: object) -> SearchConfig:
+    """A configuration from the sections of a file, checked.
+
+    Raises:
+        SpecError: An unknown section or field, or a value that cannot be.
+    """
+    if not isinstance(data, Mapping):
+        raise SpecError(f"A configuration is an object, but got {short(data)}.")
+    try:
+        return _read(dict(data))
+    except SpecError:
+        raise
+    except ParetonasError as error:
+        raise SpecError(f"In the configuration: {error}") from None
+
+
+def _read(data: dict[str, Any]) -> SearchConfig:
+    flat: dict[str, Any] = {}
+    for section, names in WITHIN.items():
+        inner = data.get(section)
+        if isinstance(inner, Mapping):
+            flat |= {name: inner[name] for name in names if name in inner}
+            rest = {key: value for key, value in inner.items() if key not in names}
+            data[section] = rest if rest or section == "budget" else None
+    flat |= {key: value for key, value in data.items() if value is not None and key != "objective"}
+    if data.get("objective"):
+        raise SpecError(f"[objective] has reward and limits, but got {short(data['objective'])}.")
+    values: dict[str, Any] = {}
+    for key, value in flat.items():
+        values |= _field(key, value)
+    known = {f.name for f in fields(SearchConfig)}
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise SpecError(f"A configuration has the fields {', '.join(sorted(known))}, but got {unknown[0]!r}.")
+    if "name" not in values:
+        raise SpecError("A configuration lacks 'name'.")
+    return SearchConfig(**values)
+
+
+def _field(key: str, value: Any) -> dict[str, Any]:
+    """A section, or a value outside of all sections, as fields of the configuration."""
+    if key in SECTIONS:
+        return {key: SECTIONS[key].read(value)}
+    if key == "task":
+        named = {"name": "classification", **value} if isinstance(value, Mapping) else value
+        return {key: tasks.read(named)}
+    if key in ("table", "budget", "recorded"):
+        kind = {"table": TableSource, "budget": Budget, "recorded": Recorded}[key]
+        return {key: read_json(kind, value, key)}
+    if key == "device":
+        written = value if isinstance(value, list | tuple) else [value]
+        return {"devices": tuple(_device(one, f"device[{i}]") for i, one in enumerate(written))}
+    if key in ("limits", "models", "goals", "prior"):
+        return {key: read_json(tuple[str, ...], [value] if isinstance(value, str) else value, key)}
+    kinds = {"name": str, "torch_device": str, "seed": int, "baselines": bool}
+    return {key: read_json(kinds[key], value, key)} if key in kinds else {key: value}
+
+
+def _device(value: Any, where: str) -> DeviceConfig:
+    if isinstance(value, str):
+        return DeviceConfig.parse(value)
+    device: DeviceConfig = read_json(DeviceConfig, value, where)
+    return device
