@@ -1,6 +1,7 @@
 """The charts of a report but for the front: what happened in which order, how latencies spread, how good timings are.
 
-Each takes the searches as `Series`; widths are left to the page, which stretches charts to its own.
+Each takes the searches as `Series`, and a chart of latencies is of one device; widths are left to the page, which
+stretches charts to its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import altair as alt
 
+from paretonas.objective.metric import metric
+from paretonas.report.aims import Pair
 from paretonas.report.frontier import BESIDE, FRONT, SEARCH
 from paretonas.trial import Trial
 
@@ -20,7 +23,8 @@ WINDOW = 10
 """Trials of a moving mean."""
 BINS_AN_OCTAVE = 4
 LOW_HEIGHT = 190
-TIMED = ("latency ms", "spread %", "attempts", "pairs")
+TIMED = ("search:N", "what:N", "device:N", "flags:N", "latency ms:Q", "spread %:Q", "attempts:Q", "pairs:Q")
+"""What the mark of a timing says."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,15 @@ def series_of(searches: Mapping[str, Sequence[Trial]]) -> list[Series]:
     return [Series(name, color, trials) for (name, trials), color in zip(searches.items(), colors, strict=False)]
 
 
-def order_chart(series: Sequence[Series], metric: str, title: str, factor: float = 1.0) -> alt.LayerChart | None:
+def order_chart(series: Sequence[Series], name: str) -> alt.LayerChart | None:
     """A metric over the order in which trials ended: a dot a trial, the moving mean a line. None without a value."""
+    declared = metric(name)
 
     def value(trial: Trial) -> float | None:
-        found = trial.metrics.get(metric)
-        return None if found is None else factor * found
+        measured = trial.metrics.get(name)
+        return None if measured is None else declared.scale * measured
 
-    return _over_order(series, value, title)
+    return _over_order(series, value, declared.axis)
 
 
 def reward_chart(series: Sequence[Series]) -> alt.LayerChart | None:
@@ -71,22 +76,23 @@ def reward_chart(series: Sequence[Series]) -> alt.LayerChart | None:
         return None
     margin = 0.04 * (max(rewards) - min(rewards)) or 0.01
     scale = alt.Scale(domain=[min(rewards) - margin, max(rewards) + margin], clamp=True, nice=False)
-    chart = _over_order(series, lambda trial: trial.usable_reward, "reward", scale)
+    chart = _over_order(series, lambda trial: trial.usable_reward, metric("reward").axis, scale)
     best_steps = alt.Chart(alt.Data(values=steps)).mark_line(interpolate="step-after", strokeWidth=2, strokeDash=[6, 3])
     assert chart is not None
     drawn = best_steps.encode(x=_ORDER, y=alt.Y("value:Q", scale=scale), color=_color(series))
     return alt.LayerChart(layer=[chart, drawn])
 
 
-def ratio_chart(series: Sequence[Series], target_ms: float) -> alt.LayerChart | None:
+def ratio_chart(series: Sequence[Series], pair: Pair) -> alt.LayerChart | None:
     """Latency over the target: the share of a search's timed trials in each bin of a logarithmic axis.
 
-    Bins are quarters of an octave, and the target is the edge of two. None without a latency.
+    Bins are quarters of an octave, and the target is the edge of two. None without a target or a latency.
     """
-    rows = [row for one in series for row in _shares(one, target_ms)]
+    rows = [row for one in series for row in _shares(one, pair)]
     if not rows:
         return None
-    low, high = min(row["ratio"] for row in rows), max(row["ratio"] for row in rows)
+    ratios = [1.0, *(row["ratio"] for row in rows)]  # with the target, even if all miss it
+    low, high = min(ratios), max(ratios)
     octaves = [2.0**i for i in range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)]
     scale = alt.Scale(type="log", nice=False, domain=[low, high])
     x = alt.X("ratio:Q", title="latency over target", scale=scale, axis=alt.Axis(values=octaves, format="~g"))
@@ -98,10 +104,12 @@ def ratio_chart(series: Sequence[Series], target_ms: float) -> alt.LayerChart | 
     return alt.LayerChart(layer=[marks, rule]).properties(height=LOW_HEIGHT)
 
 
-def _shares(one: Series, target_ms: float) -> list[dict[str, Any]]:
+def _shares(one: Series, pair: Pair) -> list[dict[str, Any]]:
     """Lower edge and share of each bin, with an empty one before the first filled and one after the last."""
-    times = [t.metrics["latency_ms"] for t in one.trials if t.metrics.get("latency_ms", 0.0) > 0]
-    bins = [math.floor(BINS_AN_OCTAVE * math.log2(time / target_ms)) for time in times]
+    if pair.target_ms is None:
+        return []
+    latencies = [t.metrics[pair.latency] for t in one.trials if t.metrics.get(pair.latency, 0.0) > 0]
+    bins = [math.floor(BINS_AN_OCTAVE * math.log2(latency / pair.target_ms)) for latency in latencies]
     return [
         {
             "search": one.name,
@@ -125,7 +133,6 @@ def spread_chart(rows: Sequence[Mapping[str, Any]]) -> alt.LayerChart | None:
         return None
     kinds = alt.Scale(domain=["without flags", "flagged"], range=[SEARCH, FRONT])
     shapes = alt.Scale(domain=["without flags", "flagged"], range=["circle", "triangle-up"])
-    shown = [*map("{}:N".format, ("search", "what", "flags")), *map("{}:Q".format, TIMED)]
     marks = (
         alt.Chart(alt.Data(values=dated))
         .mark_point(filled=True, size=45, opacity=0.8)
@@ -134,7 +141,7 @@ def spread_chart(rows: Sequence[Mapping[str, Any]]) -> alt.LayerChart | None:
             y=alt.Y("spread %:Q", title="spread (%)", scale=alt.Scale(zero=True)),
             color=alt.Color("state:N", scale=kinds, legend=None),
             shape=alt.Shape("state:N", scale=shapes, legend=None),
-            tooltip=shown,
+            tooltip=list(TIMED),
         )
     )
     return alt.LayerChart(layer=[marks]).properties(height=LOW_HEIGHT)
@@ -154,11 +161,11 @@ def _over_order(
     for one in series:
         last: list[float] = []
         for i, trial in enumerate(one.trials):
-            found = value(trial)
-            if found is None:
+            reached = value(trial)
+            if reached is None:
                 continue
-            last = [*last[-(WINDOW - 1) :], found]
-            dots.append({"search": one.name, "ended": i + 1, "trial": trial.number, "value": found})
+            last = [*last[-(WINDOW - 1) :], reached]
+            dots.append({"search": one.name, "ended": i + 1, "trial": trial.number, "value": reached})
             if len(last) == WINDOW:
                 means.append({"search": one.name, "ended": i + 1, "value": statistics.fmean(last)})
     if not dots:

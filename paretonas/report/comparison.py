@@ -17,41 +17,41 @@ LONGEST_NAME = 330
 """Of a strategy in the legend, in pixels."""
 
 
-def comparison_figure(found: Mapping[str, Any]) -> alt.HConcatChart:
+def comparison_figure(summary: Mapping[str, Any]) -> alt.HConcatChart:
     """A line for each strategy's median with a band between its quartiles.
 
     Args:
-        found: What `compare.summary` gives.
+        summary: What `compare.summary` gives.
     """
-    panels = [_panel(found, None, f"best {found['judge']} so far")]
-    if found["latency"]:
-        panels.append(_panel(found, "hypervolume", f"share of the front's hypervolume ({found['latency']})"))
-    counts = sorted({one["seeds"] for one in found["strategies"].values()})
+    panels = [_panel(summary, None, f"best {summary['judge']} so far")]
+    if summary["latency"]:
+        panels.append(_panel(summary, "hypervolume", f"share of the front's hypervolume ({summary['latency']})"))
+    counts = sorted({one["seeds"] for one in summary["strategies"].values()})
     seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-    title = f"{found['table']}: {found['metric']}, {seeds} seeds · lines: medians, bands: quartiles"
+    title = f"{summary['table']}: {summary['metric']}, {seeds} seeds · lines: medians, bands: quartiles"
     chart: alt.HConcatChart = alt.hconcat(*panels).properties(title=title, background="white")
     return chart.configure_title(fontSize=13)
 
 
-def _panel(found: Mapping[str, Any], part: str | None, title: str) -> alt.LayerChart:
+def _panel(summary: Mapping[str, Any], part: str | None, title: str) -> alt.LayerChart:
     rows = []
-    for name, one in found["strategies"].items():
+    for name, one in summary["strategies"].items():
         spread = one[part] if part else one
         for i, (middle, low, high) in enumerate(zip(spread["median"], *spread["quartiles"], strict=True)):
             if middle is not None:
                 rows.append({"strategy": name, "evaluations": i + 1, "median": middle, "low": low, "high": high})
-    first = min(max(SKIPPED[0], int(SKIPPED[1] * found["trials"])), found["trials"])
+    first = min(max(SKIPPED[0], int(SKIPPED[1] * summary["trials"])), summary["trials"])
     shown = [row["low"] for row in rows if row["evaluations"] == first]
-    top = 1.0 if part else found["best"]
+    top = 1.0 if part else summary["best"]
     scale = alt.Scale(domain=[min(shown, default=0.0), top], nice=False, clamp=True)
-    opacity = 0.15 if len(found["strategies"]) <= FEW else 0.05
+    opacity = 0.15 if len(summary["strategies"]) <= FEW else 0.05
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, found["trials"]], nice=False)),
+        x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, summary["trials"]], nice=False)),
         color=alt.Color(
             "strategy:N",
             title=None,
-            sort=list(found["strategies"]),
-            scale=alt.Scale(scheme="tableau10" if len(found["strategies"]) <= 10 else "tableau20"),
+            sort=list(summary["strategies"]),
+            scale=alt.Scale(scheme="tableau10" if len(summary["strategies"]) <= 10 else "tableau20"),
             legend=alt.Legend(orient="bottom", symbolOpacity=1, columns=2, labelLimit=LONGEST_NAME),
         ),
     )

@@ -1,12 +1,12 @@
-"""Whether a cheap metric foretells accuracy: rank correlations, with what chance leaves open."""
+"""Whether a cheap metric foretells the quality of networks: rank correlations, with what chance leaves open."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from paretonas.errors import UsageError
@@ -17,7 +17,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Correlation:
-    """How the ranks of a metric and of accuracies agree, from -1 to 1.
+    """How the ranks of a metric and of how good networks are agree, from -1 to 1.
 
     Args:
         spearman: Of the ranks.
@@ -42,37 +42,46 @@ class Correlation:
         return f"{strength}, {'more' if self.spearman > 0 else 'less'} is better"
 
 
-def rank_correlation(metric: Sequence[float], accuracy: Sequence[float]) -> Correlation:
-    """Spearman's and Kendall's rank correlation of the same networks' numbers.
+def rank_correlation(values: Sequence[float], merits: Sequence[float]) -> Correlation:
+    """Spearman's and Kendall's rank correlation of the same networks' numbers; 0 where all of either are equal.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, for the interval.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, for the interval: percentiles of the
+    correlations of networks drawn with replacement.
 
     Args:
-        metric: Of each network.
-        accuracy: Of each network.
+        values: Of the cheap metric, one a network.
+        merits: How good each network is, the larger the better: `Metric.at_best` of its quality.
 
     Raises:
         UsageError: Fewer than five networks.
 
-    >>> found = rank_correlation([1, 2, 3, 4, 6, 5], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    >>> round(found.spearman, 3), round(found.kendall, 3)
+    >>> correlation = rank_correlation([1, 2, 3, 4, 6, 5], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    >>> round(correlation.spearman, 3), round(correlation.kendall, 3)
     (0.943, 0.867)
     """
-    a, b = np.asarray(metric, dtype=float), np.asarray(accuracy, dtype=float)
+    a, b = np.asarray(values, dtype=float), np.asarray(merits, dtype=float)
     if len(a) < FEWEST:
         raise UsageError(f"Rank correlations take {FEWEST} networks or more, but there are {len(a)}.")
-    samples = np.random.default_rng(0).integers(len(a), size=(RESAMPLES, len(a)))
-    low, high = np.quantile(_spearman(a[samples], b[samples]), [0.025, 0.975])
-    kendall = 0.0 if _is_constant(a) or _is_constant(b) else float(stats.kendalltau(a, b).statistic)
-    return Correlation(float(_spearman(a, b)), float(low), float(high), kendall, len(a))
+    resampled = stats.bootstrap(
+        (a, b),
+        _spearman,
+        n_resamples=RESAMPLES,
+        vectorized=False,
+        paired=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    low, high = resampled.confidence_interval
+    return Correlation(_spearman(a, b), float(low), float(high), _kendall(a, b), len(a))
 
 
-def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of (..., n) and (..., n), (...); 0 where all values are equal."""
-    x, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in (stats.rankdata(a, axis=-1), stats.rankdata(b, axis=-1)))
-    spread = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
-    return np.divide((x * y).sum(-1), spread, out=np.zeros(spread.shape), where=spread > 0)
+def _spearman(a: Any, b: Any) -> float:
+    return 0.0 if _is_constant(a) or _is_constant(b) else float(stats.spearmanr(a, b).statistic)
 
 
-def _is_constant(values: NDArray[np.float64]) -> bool:
+def _kendall(a: Any, b: Any) -> float:
+    return 0.0 if _is_constant(a) or _is_constant(b) else float(stats.kendalltau(a, b).statistic)
+
+
+def _is_constant(values: Any) -> bool:
     return bool((values == values[0]).all())

@@ -1,12 +1,11 @@
-"""A network block by block."""
+"""A network part by part."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paretonas.space import Spec
-from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space import Interface, Part, Spec
 
 if TYPE_CHECKING:
     from paretonas.network.cost import Cost
@@ -20,9 +19,11 @@ class Row:
         name: "block3".
         what: What it consists of, in words.
         filters: Output channels; None where unknown.
-        side: Side of its output in pixels; None where unknown.
-        params: Of all its layers.
-        macs: Of all its layers.
+        side: Side of its output in pixels; None where unknown, or if the output is no square image.
+        params: Of all its modules.
+        macs: Of all its modules.
+        op: Its kind, as `Part` has it.
+        layers: How many, one after the other.
     """
 
     name: str
@@ -31,42 +32,40 @@ class Row:
     side: int | None
     params: int
     macs: int
+    op: str = "other"
+    layers: int = 1
 
 
-def describe(spec: Spec, cost: Cost, resolution: int) -> list[Row]:
-    """The parts of a network from the image to the classifier; for foreign models, their top modules."""
-    if not isinstance(spec, MnasNetSpec):
+def describe(spec: Spec, cost: Cost, interface: Interface) -> list[Row]:
+    """The parts of a network from its input to its output; where the spec tells none, the top modules.
+
+    Args:
+        spec: Of the network.
+        cost: `spec_cost(spec, interface)`.
+        interface: What it is fed; parts have sides if that is one square image.
+    """
+    parts = spec.parts()
+    if not parts:
         tops = [name for name in cost.by_module if "." not in name]
         return [Row(name, "", None, None, *cost.by_module[name]) for name in tops if any(cost.by_module[name])]
-    side = _down(resolution, spec.stem_stride)
-    rows = [Row("stem", f"conv 3x3{_stride(spec.stem_stride)}", spec.stem_filters, side, *cost.by_module["stem"])]
-    for i, block in enumerate(spec.blocks):
-        side = _down(side, block.stride)
-        rows.append(Row(f"block{i + 1}", words(block), block.filters, side, *cost.by_module[f"blocks.{i}"]))
-    rows.append(Row("head", "conv 1x1", spec.head_filters, side, *cost.by_module["head"]))
-    rows.append(Row("classifier", "mean, linear", None, 1, *cost.by_module["classifier"]))
+    sides: dict[str, int | None] = {}
+    rows = []
+    for part in parts:
+        sides[part.name] = _side(part, sides, interface)
+        counts = [cost.by_module.get(module, (0, 0)) for module in part.modules]
+        params, macs = (sum(column) for column in zip(*counts, strict=True))
+        side = sides[part.name] if part.filters else None
+        rows.append(Row(part.name, part.words, part.filters, side, params, macs, part.op, part.layers))
     return rows
 
 
-def words(block: BlockSpec) -> str:
-    """A block in words.
-
-    >>> words(BlockSpec("mbconv", 5, 40, layers=3, stride=2, expansion=3, se_ratio=0.25, skip="identity"))
-    '3 x mbconv3 5x5, se 0.25, stride 2, skip identity'
-    """
-    op = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else f"mbconv{block.expansion}"
-    parts = [f"{block.layers} x {op} {block.kernel}x{block.kernel}"]
-    if block.se_ratio:
-        parts.append(f"se {block.se_ratio:g}")
-    parts[-1] += _stride(block.stride)
-    if block.skip != "none":
-        parts.append(f"skip {block.skip}")
-    return ", ".join(parts)
+def image_side(interface: Interface) -> int | None:
+    """Side of the square images that a network is fed; None if it is fed anything else."""
+    shape = interface.image_shape
+    return shape[1] if shape is not None and shape[1] == shape[2] else None
 
 
-def _stride(stride: int) -> str:
-    return f", stride {stride}" if stride > 1 else ""
-
-
-def _down(side: int, stride: int) -> int:
-    return -(-side // stride)
+def _side(part: Part, sides: dict[str, int | None], interface: Interface) -> int | None:
+    """That of its first input over its stride, rounded up."""
+    side = sides.get(part.inputs[0]) if part.inputs else image_side(interface)
+    return None if side is None else -(-side // part.stride)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from paretonas.report.describe import describe
-from paretonas.space import Spec
-from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.report.describe import Row, describe, image_side
+from paretonas.space import Interface, Spec
 
-BlockLatencies = Mapping[str, Sequence[tuple[str, float, float]]]
-"""Spec hash -> parts of the network as (name, latency in ms, share of the network's latency)."""
+PartLatency = tuple[str, float, float]
+"""Name of a part, its latency in ms, and its share of the network's latency."""
+PartLatencies = Mapping[str, Mapping[str, Sequence[PartLatency]]]
+"""Name of a latency's metric (`latency_ms.phone`) -> spec hash -> the parts of the network."""
 
 COLORS = {"conv": "#c98b3f", "dconv": "#6f9e6a", "mbconv": "#5b84b1", "other": "#8a8f98"}
 WIDEST, TALLEST, SMALLEST = 56.0, 36.0, 6.0
@@ -22,7 +23,7 @@ MATTERS = 0.01
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawnPart:
     """One part of a drawn network; shares are of the whole network, in [0, 1].
 
     Args:
@@ -34,8 +35,8 @@ class Part:
         params_share: Of all parameters.
         macs: Of its layers.
         macs_share: Of all MACs.
-        latency_ms: As measured inside the network; None if it was not.
-        latency_share: Of the network's latency; None likewise.
+        latencies: Name of a latency's metric -> milliseconds as measured inside the network, and their share of its
+            latency; without those devices on which they were not measured.
     """
 
     name: str
@@ -46,68 +47,69 @@ class Part:
     params_share: float
     macs: int
     macs_share: float
-    latency_ms: float | None
-    latency_share: float | None
+    latencies: Mapping[str, tuple[float, float]]
 
 
-def draw(
-    spec: Spec,
-    resolution: int,
-    classes: int,
-    channels: int,
-    latencies: Sequence[tuple[str, float, float]] = (),
-) -> list[Part]:
-    """The parts of a network from the image to the classifier."""
+def draw(spec: Spec, interface: Interface, latencies: Mapping[str, Sequence[PartLatency]]) -> list[DrawnPart]:
+    """The parts of a network from its input to its output.
+
+    Args:
+        spec: Of the network.
+        interface: What it is fed and gives.
+        latencies: Name of a latency's metric -> latencies of parts.
+    """
     from paretonas.network.cost import spec_cost  # brings torch
 
-    cost = spec_cost(spec, resolution, classes, channels)
-    rows = describe(spec, cost, resolution)
-    measured = {name: (latency, share) for name, latency, share in latencies}
-    blocks = {f"block{i + 1}": b for i, b in enumerate(spec.blocks)} if isinstance(spec, MnasNetSpec) else {}
-    widest = max((block.filters for block in blocks.values()), default=1)
-    parts = []
-    for row in rows:
-        latency, share = measured.get(row.name, (None, None))
-        is_known = bool(row.filters and row.side)
-        picture = _picture(row.filters or 1, widest, (row.side or 1) / resolution, blocks.get(row.name))
-        parts.append(
-            Part(
-                name=row.name,
-                what=row.what,
-                output=f"{row.filters} x {row.side} x {row.side}" if is_known else "",
-                picture=Markup(picture if is_known else ""),
-                params=row.params,
-                params_share=row.params / max(1, cost.params),
-                macs=row.macs,
-                macs_share=row.macs / max(1, cost.macs),
-                latency_ms=latency,
-                latency_share=share,
-            )
+    cost = spec_cost(spec, interface)
+    rows, side = describe(spec, cost, interface), image_side(interface)
+    ops = [row.filters for row in rows if row.filters and row.op != "other"]
+    widest = max(ops or [row.filters for row in rows if row.filters], default=1)
+    measured = {name: {part: (ms, share) for part, ms, share in parts} for name, parts in latencies.items()}
+    return [
+        DrawnPart(
+            name=row.name,
+            what=row.what,
+            output=f"{row.filters} x {row.side} x {row.side}" if row.filters and row.side else "",
+            picture=Markup(_picture(row, widest, side)),
+            params=row.params,
+            params_share=row.params / max(1, cost.params),
+            macs=row.macs,
+            macs_share=row.macs / max(1, cost.macs),
+            latencies={name: parts[row.name] for name, parts in measured.items() if row.name in parts},
         )
-    return parts
+        for row in rows
+    ]
 
 
-def dearest_and_cheapest(parts: Sequence[Part]) -> tuple[tuple[str, float], tuple[str, float]] | None:
+def dearest_and_cheapest(
+    parts: Sequence[DrawnPart], latency: str
+) -> tuple[tuple[str, float], tuple[str, float]] | None:
     """The parts in which a million MACs take the longest and the shortest, with these milliseconds.
 
     Parts with less than a hundredth of the MACs are passed over; None if fewer than two are left with a latency.
+
+    Args:
+        parts: Of one network.
+        latency: Name of the latency's metric.
     """
     priced = [
-        (part.name, part.latency_ms / part.macs * 1e6)
+        (part.name, part.latencies[latency][0] / part.macs * 1e6)
         for part in parts
-        if part.latency_ms is not None and part.macs_share >= MATTERS
+        if latency in part.latencies and part.macs_share >= MATTERS
     ]
     if len(priced) < 2:
         return None
     return max(priced, key=lambda p: p[1]), min(priced, key=lambda p: p[1])
 
 
-def _picture(filters: int, widest: int, height_share: float, block: BlockSpec | None) -> str:
-    """Sheets of an output, one a layer; only numbers and our own colours get into it."""
-    width = max(SMALLEST, WIDEST * math.sqrt(min(1.0, filters / widest)))
-    height = max(SMALLEST, TALLEST * height_share)
-    sheets = min(block.layers, 6) if block else 1
-    color = COLORS[_op(block)]
+def _picture(row: Row, widest: int, image: int | None) -> str:
+    """Sheets of an output, one a layer; only numbers and our own colours get into it. Empty where sizes are unknown."""
+    if not (row.filters and row.side and image):
+        return ""
+    width = max(SMALLEST, WIDEST * math.sqrt(min(1.0, row.filters / widest)))
+    height = max(SMALLEST, TALLEST * row.side / image)
+    sheets = min(row.layers, 6)
+    color = COLORS.get(row.op, COLORS["other"])
     back = 2.5 * (sheets - 1)
     rects = "".join(
         f'<rect x="{back - 2.5 * i + 0.5:.1f}" y="{2.5 * i + 0.5:.1f}" width="{width:.1f}" height="{height:.1f}" '
@@ -119,9 +121,3 @@ def _picture(filters: int, widest: int, height_share: float, block: BlockSpec | 
         f'<svg width="{full[0]:.0f}" height="{full[1]:.0f}" viewBox="0 0 {full[0]:.1f} {full[1]:.1f}" '
         f'aria-hidden="true">{rects}</svg>'
     )
-
-
-def _op(block: BlockSpec | None) -> str:
-    if block is None:
-        return "other"
-    return "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else "mbconv"

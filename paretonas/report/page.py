@@ -19,20 +19,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from paretonas.errors import UsageError
-from paretonas.latency import latency_from_json
-from paretonas.report.charts import order_chart, ratio_chart, reward_chart, series_of, spread_chart
-from paretonas.report.drawing import BlockLatencies, dearest_and_cheapest, draw
-from paretonas.report.frontier import front_chart, groups_of
-from paretonas.report.headline import faster, numbers, verdicts
-from paretonas.report.searched import LATENCY_OF, Kind, Searched, decoded, network_names, read_searches
-from paretonas.report.table import config_toml, drawn_trials
-from paretonas.report.timings import all_timings, calibration_rows, conditions, quality, timing_rows
-from paretonas.report.totals import totals
+from paretonas.objective.metric import metric
+from paretonas.registry import Selection
+from paretonas.report.aims import data_name, device_names
+from paretonas.report.charts import series_of
+from paretonas.report.drawing import PartLatencies
+from paretonas.report.evidence import read_calibrations
+from paretonas.report.headline import overall, verdicts
+from paretonas.report.networks import drawn_networks
+from paretonas.report.searched import Searched, read_searches
+from paretonas.report.table import config_toml, settings
+from paretonas.report.timings import calibration_rows, conditions, quality, timing_rows, timings_of
+from paretonas.report.totals import nearness, totals
+from paretonas.report.views import PER_DEVICE, charts_of, legend_of, sequences, views_of
+from paretonas.report.words import faster, milliseconds, numbers
 from paretonas.store import Store
-from paretonas.trial import State, Trial
+from paretonas.trial import State
 
 PACKAGES = ("paretonas", "torch", "torchvision", "timm", "onnxruntime", "onnx", "numpy", "altair", "sqlalchemy")
-ACCURACY_TITLES: dict[Kind, str] = {"accuracy": "validation accuracy (%)", "test_accuracy": "test accuracy (%)"}
 
 
 def write_report(
@@ -41,11 +45,11 @@ def write_report(
     name: str,
     home: Path,
     compare: Sequence[str] = (),
-    block_latencies: BlockLatencies | None = None,
+    part_latencies: PartLatencies | None = None,
 ) -> None:
     """Write the report of the search `name` as one HTML file.
 
-    The searches `NAME.random` and `NAME.zoo`, where the store has them, stand beside it.
+    Its baselines, where the store has them, stand beside it.
 
     Args:
         path: Of the file, `.html`; is replaced if it exists.
@@ -53,7 +57,7 @@ def write_report(
         name: Of the search.
         home: Where the files of finalists lie.
         compare: More searches of the store to show beside it.
-        block_latencies: Spec hash -> latency of each part, for the networks that are drawn.
+        part_latencies: Latencies of the parts of networks that are drawn, `drawn_trials`.
 
     Raises:
         UsageError: Another suffix, no such folder, or a search in which no trial has ended.
@@ -63,13 +67,13 @@ def write_report(
         raise UsageError(f"A report is written as .html, but got {path.name!r}.")
     if not path.parent.exists():
         raise UsageError(f"A report is written to a folder that exists, but there is no {path.parent}.")
-    text = report_html(read_searches(store, name, home, compare), store, block_latencies or {})
+    text = report_html(read_searches(store, name, home, compare), store, part_latencies or {})
     draft = path.with_name(path.name + ".draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
 
-def report_html(searches: Sequence[Searched], store: Store, block_latencies: BlockLatencies) -> str:
+def report_html(searches: Sequence[Searched], store: Store, part_latencies: PartLatencies) -> str:
     """The report as text; the first search is what it is about.
 
     Raises:
@@ -81,87 +85,67 @@ def report_html(searches: Sequence[Searched], store: Store, block_latencies: Blo
             f"A report needs a trial that has ended, but search {search.name!r} has none of its {len(search.trials)}: "
             f"`paretonas resume {search.name}` first."
         )
-    charts = {key: chart for key, chart in _charts(searches).items() if chart is not None}
-    calibrations = [(key, latency_from_json(value)) for key, value in store.evaluations("calibration")]
-    timings = all_timings(searches)
-    context = {
+    return _render({**_about(search), **_found(searches, part_latencies), **_measured(searches, store)})
+
+
+def _about(search: Searched) -> dict[str, Any]:
+    """What was searched, and where this is written."""
+    return {
         "search": search,
-        "searches": searches,
-        "legend": _legend(searches),
-        "series": [(one.name, one.color, "●") for one in series_of(_sequences(searches))],
-        "settings": list(dict.fromkeys(key for s in searches for key in s.config if key != "name")),
-        "charts": {key: _embedded(chart) for key, chart in charts.items()},
-        "totals": [(s, totals(s, search.target_ms)) for s in searches],
-        "verdicts": verdicts(searches),
-        "networks": _drawn(search, block_latencies),
-        "quality": [quality(s) for s in searches],
-        "timings": timing_rows(searches),
-        "conditions": conditions(timings),
-        "calibrations": calibration_rows(calibrations, {timing.latency.calibrated for timing in timings}),
-        "unfinished": [(s, t) for s in searches for t in s.trials if t.state in (State.PRUNED, State.FAILED)],
-        "versions": {package: found for package in PACKAGES if (found := _version(package))},
-        "python": sys.version.split()[0],
+        "data": data_name(search.config),
+        "devices": device_names(search.config),
+        "strategy": _plugin(search.config.get("strategy"), without=("goals", "prior")),
+        "space": "the table's own" if search.is_table else _plugin(search.config.get("space")),
+        "quality_title": metric(search.aims.quality).title,
+        "is_rising": metric(search.aims.quality).is_rising,
+        "is_aimed": any(target is not None for target in search.aims.latencies.values()),
         "toml": config_toml(search.config),
+        "versions": {package: number for package in PACKAGES if (number := _version(package))},
+        "python": sys.version.split()[0],
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return _render(context)
 
 
-def _charts(searches: Sequence[Searched]) -> dict[str, alt.LayerChart | None]:
-    """All charts by the place that they have in the page; None where there is nothing to show."""
-    search, series = searches[0], series_of(_sequences(searches))
+def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[str, Any]:
+    """What the searches found."""
+    search, views = searches[0], views_of(searches[0])
+    charts = {key: chart for key, chart in charts_of(searches, views).items() if chart is not None}
+    near = [(s, totals(s), view, nearness(s, view.pair)) for s in searches for view in views]
+    plain = {s.name: settings(s.config) for s in searches}
     return {
-        "front": _front(searches, "accuracy"),
-        "finals": _front(searches, "test_accuracy"),
-        "latency": order_chart(series, "latency_ms", "latency (ms)"),
-        "accuracy": order_chart(series, "accuracy", ACCURACY_TITLES["accuracy"], 100.0),
-        "reward": reward_chart(series),
-        "ratio": ratio_chart(series, search.target_ms) if search.target_ms is not None else None,
-        "spread": spread_chart(timing_rows(searches)),
+        "searches": searches,
+        "views": views,
+        "legend": legend_of(searches),
+        "series": [(one.name, one.color, "●") for one in series_of(sequences(searches))],
+        "settings": plain,
+        "setting_names": list(dict.fromkeys(key for each in plain.values() for key in each if key != "name")),
+        "shown": {name: [view for view in views if f"{name}{view.key}" in charts] for name in PER_DEVICE},
+        "charts": {key: _embedded(chart) for key, chart in charts.items()},
+        "totals": near or [(s, totals(s), None, None) for s in searches],
+        "overall": overall(search),
+        "verdicts": verdicts(searches),
+        "networks": drawn_networks(search, part_latencies),
+        "unfinished": [(s, t) for s in searches for t in s.trials if t.state in (State.PRUNED, State.FAILED)],
     }
 
 
-def _sequences(searches: Sequence[Searched]) -> dict[str, Sequence[Trial]]:
-    """The searches in which the order means something, with their trials in it; the first one by its own name."""
-    return {s.label: s.in_order for s in searches if s.role != "zoo"}
+def _measured(searches: Sequence[Searched], store: Store) -> dict[str, Any]:
+    """Where latencies come from, and how good they are."""
+    names = list(searches[0].aims.latencies)
+    timings = {name: timings_of(searches, name) for name in names}
+    used = [timing for each in timings.values() for timing in each]
+    return {
+        "quality": [quality(s, name) for s in searches for name in names],
+        "timings": timing_rows(searches, names),
+        "conditions": [(metric(name).title, each) for name in names if (each := conditions(timings[name]))],
+        "calibrations": calibration_rows(read_calibrations(store, used)),
+    }
 
 
-def _front(searches: Sequence[Searched], kind: Kind) -> alt.LayerChart | None:
-    search = searches[0]
-    if not search.points(kind):
-        return None
-    names = {spec: name for s in searches[1:] for spec, name in network_names(s.trials).items()}
-    beside = {s.label: s.trials for s in searches[1:]}
-    groups = groups_of(search.trials, beside, names, (kind, LATENCY_OF[kind]))
-    return front_chart(groups, ACCURACY_TITLES[kind], search.target_ms, has_legend=False).properties(height=400)
-
-
-def _legend(searches: Sequence[Searched]) -> list[tuple[str, str, str]]:
-    """Name, colour and mark of every group of the front, for all charts."""
-    names = {spec: name for s in searches[1:] for spec, name in network_names(s.trials).items()}
-    groups = groups_of(searches[0].trials, {s.label: s.trials for s in searches[1:]}, names)
-    return [(group.name, group.color, _MARKS[group.shape]) for group in groups]
-
-
-_MARKS = {
-    "circle": "●", "diamond": "◆", "triangle-up": "▲", "square": "■", "triangle-down": "▼", "cross": "✚",
-    "triangle-right": "▶",
-}  # fmt: skip
-
-
-def _drawn(search: Searched, block_latencies: BlockLatencies) -> list[dict[str, Any]]:
-    """The networks that are drawn, with their parts as far as sizes are known."""
-    networks = []
-    for trial in drawn_trials(search.trials):
-        spec, timing = decoded(trial), (search.timings or {}).get(trial.number)
-        parts = None
-        if spec is not None and timing is not None and timing.input_shape and timing.classes:
-            latencies = block_latencies.get(trial.spec_hash, ())
-            parts = draw(spec, timing.input_shape[2], timing.classes, timing.input_shape[1], latencies)
-        prices = dearest_and_cheapest(parts or ())
-        shape = timing.input_shape if timing else None
-        networks.append({"trial": trial, "parts": parts, "prices": prices, "shape": shape})
-    return networks
+def _plugin(section: Mapping[str, Any] | None, without: Sequence[str] = ()) -> str:
+    """A plugin with its options, as users write it."""
+    options = {key: value for key, value in (section or {}).items() if key not in ("name", *without)}
+    return str(Selection(str((section or {}).get("name", "unknown")), options))
 
 
 def _version(package: str) -> str | None:
@@ -209,7 +193,7 @@ def _render(context: Mapping[str, Any]) -> str:
 START = """
 const specs = JSON.parse(document.getElementById("chart-specs").textContent);
 for (const [name, spec] of Object.entries(specs)) {
-  vegaEmbed(`#chart-${name}`, spec, {actions: false, renderer: "svg", ast: true});
+  vegaEmbed(document.getElementById(`chart-${name}`), spec, {actions: false, renderer: "svg", ast: true});
 }
 """
 
@@ -218,8 +202,8 @@ def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"
+def _text(value: float | None, name: str) -> str:
+    return "-" if value is None else metric(name).text(value)
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
@@ -243,7 +227,9 @@ def _reason(error: str | None) -> str:
 
 
 FILTERS = {
-    "ms": _milliseconds,
+    "text": _text,
+    "title_of": lambda name: metric(name).title,
+    "ms": milliseconds,
     "percent": _percent,
     "count": _count,
     "number": _number,

@@ -1,65 +1,52 @@
-"""What a report reads: searches with their companions, and the raw timings behind their numbers."""
+"""What a report reads: searches with what stands beside them."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from paretonas.errors import StoreError, UnknownNameError
-from paretonas.latency import Latency, latency_from_json
-from paretonas.space import SearchSpace, Spec, spaces
+from paretonas.errors import StoreError
+from paretonas.objective.metric import metric
+from paretonas.report.aims import Aims, Pair
+from paretonas.report.architectures import is_zoo, network_names
+from paretonas.report.evidence import Final, Timings, read_final, read_timings
+from paretonas.space import Interface
 from paretonas.store import Store
 from paretonas.trial import State, Trial
 
 Role = Literal["search", "random", "zoo", "compared"]
-Kind = Literal["accuracy", "test_accuracy"]
-"""Which accuracy: of the search's short training on validation images, or of the final one on test images."""
-
 LABELS: dict[Role, str] = {"random": "random search", "zoo": "published networks"}
-LATENCY_OF: dict[Kind, str] = {"accuracy": "latency_ms", "test_accuracy": "final_latency_ms"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A network as comparisons see it: one accuracy and one latency that belong together."""
+    """A network as comparisons see it: one quality and one latency that belong together.
 
+    Args:
+        pair: Which quality and latency.
+        search: Its search.
+        trial: Its number.
+        name: Of a published network, else "trial N".
+        spec_hash: Of what it is made of.
+        quality: Its value.
+        latency_ms: Its value.
+    """
+
+    pair: Pair
     search: str
     trial: int
     name: str
     spec_hash: str
-    accuracy: float
+    quality: float
     latency_ms: float
 
-
-@dataclass(frozen=True)
-class Timing:
-    """A stored latency, and where it came from.
-
-    Args:
-        latency: With its raw samples.
-        source: "search" for the screening of a candidate, "final" for a finalist's exported file.
-        input_shape: (N, C, H, W) of one run; None if it was not kept.
-        classes: Outputs of the network; None if they were not kept.
-    """
-
-    latency: Latency
-    source: Literal["search", "final"]
-    input_shape: tuple[int, ...] | None
-    classes: int | None
-
-
-@dataclass(frozen=True)
-class Final:
-    """What the file of a finalist tells beyond its trial."""
-
-    timing: Timing
-    recipe: Mapping[str, Any]
-    date: str
+    @property
+    def merit(self) -> float:
+        """The quality; its sign is changed if less is better."""
+        return metric(self.pair.quality).at_best(self.quality)
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class Searched:
         trials: All of them.
         created: When it began.
         seconds: Wall time of all its sessions.
-        timings: The timing behind `latency_ms`, by trial; a trial whose samples the store lacks is absent.
+        timings: The raw samples behind the latencies, as far as the store has them.
         finals: The finalists whose files are there, by trial.
     """
 
@@ -85,59 +72,80 @@ class Searched:
     trials: Sequence[Trial]
     created: str = ""
     seconds: float = 0.0
-    timings: Mapping[int, Timing] | None = None
-    finals: Mapping[int, Final] | None = None
+    timings: Timings = field(default_factory=dict)
+    finals: Mapping[int, Final] = field(default_factory=dict)
+
+    @cached_property
+    def aims(self) -> Aims:
+        """Its quality, latencies and targets."""
+        return Aims.of(self.config)
 
     @property
-    def target_ms(self) -> float | None:
-        """The latency that it aimed at."""
-        target: float | None = self.config.get("target_ms")
-        return target
+    def is_table(self) -> bool:
+        """Whether it looks networks up that others trained and timed."""
+        return "table" in self.config
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Spec hash -> name of the published networks among its trials."""
+        return network_names(self.trials, self.config)
 
     @property
     def in_order(self) -> list[Trial]:
         """The trials that have ended, in the order in which they did."""
         return sorted((t for t in self.trials if t.told is not None), key=lambda t: t.told or 0)
 
-    def points(self, kind: Kind) -> list[Point]:
-        """The trials that have this accuracy and the latency that goes with it."""
-        names = network_names(self.trials)
+    def name_of(self, trial: Trial) -> str:
+        """The name of a published network, else the number of the trial."""
+        return self.names.get(trial.spec_hash, f"trial {trial.number}")
+
+    def points(self, pair: Pair) -> list[Point]:
+        """The complete trials that have both."""
         return [
             Point(
+                pair,
                 self.name,
                 trial.number,
-                names.get(trial.spec_hash, f"trial {trial.number}"),
+                self.name_of(trial),
                 trial.spec_hash,
-                trial.metrics[kind],
-                trial.metrics[LATENCY_OF[kind]],
+                trial.metrics[pair.quality],
+                trial.metrics[pair.latency],
             )
             for trial in self.trials
-            if trial.state is State.COMPLETE and {kind, LATENCY_OF[kind]} <= trial.metrics.keys()
+            if trial.state is State.COMPLETE and pair.is_in(trial.metrics)
         ]
+
+    def interface_of(self, trial: int) -> Interface | None:
+        """What a trial's network is fed and gives, if a timing of it tells."""
+        measured = [by_trial[trial] for by_trial in self.timings.values() if trial in by_trial]
+        final = self.finals.get(trial)
+        everything = [*measured, *(final.timings.values() if final else ())]
+        return next((timing.interface for timing in everything if timing.interface is not None), None)
 
 
 def read_searches(store: Store, name: str, home: Path, compare: Sequence[str] = ()) -> list[Searched]:
-    """The search `name`, its companions `NAME.random` and `NAME.zoo` where they exist, and the compared ones.
+    """The search `name`, its baselines where they exist, and the compared ones.
+
+    Args:
+        store: Of the searches.
+        name: Of the search.
+        home: Where the files of finalists lie.
+        compare: Names of further searches.
 
     Raises:
         StoreError: No such search, or a damaged row or file.
     """
-    known = {summary.name: summary for summary in store.searches()}
-    roles = _roles(name, list(known), compare)
-    stored: dict[Any, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
-    for key, value in store.evaluations("latency"):
-        stored.setdefault(key.get("spec"), []).append((key, value))
-    found = []
-    for each, role in roles.items():
+    known, searches = {summary.name: summary for summary in store.searches()}, []
+    for each, role in _roles(store, name, list(known), compare).items():
         config, trials = store.config(each), store.trials(each)
-        label = LABELS.get(role, each)
-        if role == "compared" and network_names(trials):
+        label, aims = LABELS.get(role, each), Aims.of(config)
+        if role == "compared" and is_zoo(config):
             role = "zoo"
-        timings = {t.number: timing for t in trials if (timing := _timing(t, stored.get(t.spec_hash, [])))}
-        finals = {t.number: final for t in trials if (final := _final(t, home / each / f"trial-{t.number}.json"))}
-        summary = known[each]
-        found.append(Searched(each, role, label, config, trials, summary.created, summary.seconds, timings, finals))
-    return found
+        files = {trial.number: home / each / f"trial-{trial.number}.json" for trial in trials}
+        finals = {t.number: final for t in trials if (final := read_final(t, files[t.number], aims))}
+        timings, summary = read_timings(store, trials, aims), known[each]
+        searches.append(Searched(each, role, label, config, trials, summary.created, summary.seconds, timings, finals))
+    return searches
 
 
 def companions(
@@ -148,82 +156,40 @@ def companions(
     Raises:
         StoreError: No such search.
     """
-    roles = _roles(name, [summary.name for summary in store.searches()], compare)
-    beside: dict[str, Sequence[Trial]] = {
-        LABELS.get(role, each): store.trials(each) for each, role in roles.items() if role != "search"
-    }
-    return beside, {spec: text for trials in beside.values() for spec, text in network_names(trials).items()}
+    roles = _roles(store, name, [summary.name for summary in store.searches()], compare)
+    beside: dict[str, Sequence[Trial]] = {}
+    names: dict[str, str] = {}
+    for each, role in roles.items():
+        if role != "search":
+            beside[LABELS.get(role, each)] = trials = store.trials(each)
+            names |= network_names(trials, store.config(each))
+    return beside, names
 
 
-def _roles(name: str, known: Sequence[str], compare: Sequence[str]) -> dict[str, Role]:
-    """Searches by name, in the order in which they are shown."""
+def _roles(store: Store, name: str, known: Sequence[str], compare: Sequence[str]) -> dict[str, Role]:
+    """Searches by name, in the order in which they are shown: random search, published networks, the compared ones."""
+    baselines: dict[str, Role] = {}
+    for other in known:
+        config = _config_of_another(store, other)
+        if config.get("recorded", {}).get("baseline_of") == name:
+            is_random = config.get("strategy", {}).get("name") == "random"
+            role: Role = "zoo" if is_zoo(config) else "random" if is_random else "compared"
+            baselines[other] = role if role not in baselines.values() else "compared"
+    order = sorted(baselines, key=lambda other: ("random", "zoo", "compared").index(baselines[other]))
     roles: dict[str, Role] = {name: "search"}
-    companions: dict[str, Role] = {f"{name}.random": "random", f"{name}.zoo": "zoo"}
-    roles |= {companion: role for companion, role in companions.items() if companion in known}
+    roles |= {other: baselines[other] for other in order if other != name}
     return roles | {other: "compared" for other in compare if other not in roles}
 
 
+def _config_of_another(store: Store, name: str) -> dict[str, Any]:
+    """Empty where it is damaged: that is no reason not to report a search which it may not belong to."""
+    try:
+        return store.config(name)
+    except StoreError:
+        return {}
+
+
 def best_within(points: Sequence[Point], target_ms: float | None) -> Point | None:
-    """The most accurate network at or below the target, the faster of equals; None if all are slower."""
+    """The best network at or below the target, the faster of equals; None if all are slower."""
     inside = [p for p in points if target_ms is None or p.latency_ms <= target_ms]
-    return max(inside, key=lambda p: (p.accuracy, -p.latency_ms), default=None)
-
-
-def network_names(trials: Sequence[Trial]) -> dict[str, str]:
-    """Spec hash -> name, for trials of a space whose only decision is `network`: published networks."""
-    names = {}
-    for trial in trials:
-        space = built_space(trial.architecture.space)
-        if space is not None and [decision.name for decision in space.decisions] == ["network"]:
-            names[trial.spec_hash] = str(space.decisions[0].choices[trial.architecture.choices[0]])
-    return names
-
-
-def decoded(trial: Trial) -> Spec | None:
-    """What a trial's architecture means; None if its space is not installed here."""
-    space = built_space(trial.architecture.space)
-    return None if space is None else space.decode(trial.architecture)
-
-
-@lru_cache(maxsize=64)
-def built_space(name: str) -> SearchSpace | None:
-    """The space that a stored architecture names with all its options; None if it is not installed here."""
-    try:
-        space: SearchSpace = spaces.create(name).build()
-    except UnknownNameError:
-        return None
-    return space
-
-
-def _timing(trial: Trial, stored: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Timing | None:
-    """The stored timing that gives exactly the latency of the trial."""
-    wanted = trial.metrics.get("latency_ms")
-    if wanted is None:
-        return None
-    for key, value in stored:
-        latency = latency_from_json(value)
-        if math.isclose(latency.latency_ms, wanted, rel_tol=1e-9):
-            return _checked(latency, "search", key.get("input_shape"), key.get("classes"))
-    return None
-
-
-def _final(trial: Trial, path: Path) -> Final | None:
-    """The finalist's file, if there is one and it tells of the training that the trial has the score of."""
-    if "test_accuracy" not in trial.metrics or not path.exists():
-        return None
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        latency, scored = latency_from_json(data["latency"]), data["metrics"]["test_accuracy"]
-        timing = _checked(latency, "final", data["input"]["shape"], len(data["classes"]))
-        final = Final(timing, dict(data["recipe"]), str(data["date"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, StoreError) as error:
-        raise StoreError(
-            f"A finalist's file holds its metrics, latency, recipe and date, but {path} does not: {error!r}. "
-            "Move it away, or train the finalist again."
-        ) from None
-    return final if scored == trial.metrics["test_accuracy"] else None
-
-
-def _checked(latency: Latency, source: Literal["search", "final"], shape: Any, classes: Any) -> Timing:
-    is_shape = isinstance(shape, list) and len(shape) == 4 and all(isinstance(side, int) for side in shape)
-    return Timing(latency, source, tuple(shape) if is_shape else None, classes if isinstance(classes, int) else None)
+    return max(inside, key=lambda p: (p.merit, -p.latency_ms), default=None)

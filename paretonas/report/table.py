@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomli_w
 
 from paretonas.errors import UsageError
-from paretonas.objective import front
+from paretonas.objective import front, metric
 from paretonas.trial import State, Trial
 
 DRAWN = 3
 
 
-def front_trials(trials: Sequence[Trial], accuracy: str = "accuracy", latency: str = "latency_ms") -> list[Trial]:
-    """The complete trials that no other beats in both accuracy and latency, fastest first; equal specs once.
+def front_trials(trials: Sequence[Trial], quality: str, latencies: Iterable[str]) -> list[Trial]:
+    """The complete trials that no other beats in quality and all latencies, fastest first; equal specs once.
 
     Args:
-        trials: Those without one of the two metrics are left out.
-        accuracy: Metric to be large.
-        latency: Metric to be small.
+        trials: Those without one of these metrics are left out.
+        quality: Name of the metric.
+        latencies: Names of the metrics, `Aims.latencies`; fastest is by the first. None: the best in quality alone.
     """
-    complete = [t for t in trials if t.state is State.COMPLETE and {accuracy, latency} <= t.metrics.keys()]
-    chosen = [complete[i] for i in front([(t.metrics[accuracy], -t.metrics[latency]) for t in complete])]
-    return sorted(chosen, key=lambda t: t.metrics[latency])
+    names = (quality, *latencies)
+    goals = [metric(name) for name in names]
+    complete = [t for t in trials if t.state is State.COMPLETE and t.metrics.keys() >= set(names)]
+    chosen = front([[goal.at_best(t.metrics[goal.name]) for goal in goals] for t in complete])
+    return sorted((complete[i] for i in chosen), key=lambda t: [t.metrics[name] for name in names[1:]])
 
 
-def drawn_trials(trials: Sequence[Trial]) -> list[Trial]:
-    """The finalists, else the best three different networks by reward."""
+def drawn_trials(trials: Sequence[Trial], quality: str) -> list[Trial]:
+    """The finalists, else the best three different networks by reward.
+
+    Args:
+        trials: Of a search.
+        quality: Its quality.
+    """
     complete = [t for t in trials if t.state is State.COMPLETE and t.reward is not None]
-    finalists = [t for t in complete if "test_accuracy" in t.metrics]
+    finalists = [t for t in complete if f"test_{quality}" in t.metrics]
     best: dict[str, Trial] = {}
     for trial in sorted(finalists or complete, key=lambda t: -(t.reward or 0.0)):
         best.setdefault(trial.spec_hash, trial)
@@ -56,6 +64,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "fidelity": trial.fidelity,
         "seconds": trial.seconds,
         "context": json.dumps(dict(trial.context)),
+        "evidence": json.dumps(dict(trial.evidence)),
         "error": trial.error,
     }
 
@@ -79,17 +88,29 @@ def write_parquet(trials: Sequence[Trial], path: Path) -> None:
 
 
 def config_toml(config: Mapping[str, Any]) -> str:
-    r"""A stored configuration as the TOML file that repeats its search, a line a setting.
+    r"""A stored configuration as the TOML file that repeats its search.
 
-    What a search records about itself is left out: the digest of the data and where it was measured.
+    What a search has recorded about its circumstances is left out.
 
-    >>> config_toml({"name": "cats", "limits": ["params<=2e6"], "digest": "b2ee"})
-    'name = "cats"\nlimits = ["params<=2e6"]\n'
+    >>> config_toml({"name": "cats", "objective": {"limits": ["params<=2e6"]}, "recorded": {"digest": "b2ee"}})
+    'name = "cats"\n\n[objective]\nlimits = [\n    "params<=2e6",\n]\n'
     """
-    settings = {key: value for key, value in config.items() if key not in ("digest", "measured_on")}
-    return "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+    return tomli_w.dumps({key: value for key, value in config.items() if key != "recorded"})
 
 
-def _toml(value: object) -> str:
-    """JSON that is TOML too: characters as they are, as TOML knows no surrogates, but for one it wants escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A stored configuration as one flat table: `budget.trials`, `device[0].target_ms`.
+
+    >>> settings({"name": "cats", "device": [{"device": "torch"}], "budget": {"trials": 9}})
+    {'name': 'cats', 'device[0].device': 'torch', 'budget.trials': 9}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= settings(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for i, item in enumerate(value):
+                flat |= settings(item, f"{prefix}{key}[{i}].")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -8,19 +8,24 @@ from markupsafe import Markup
 
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
-from paretonas.report import describe, front_figure, front_trials, save_figure, trials_table, write_parquet
-from paretonas.report.drawing import Part, dearest_and_cheapest
+from paretonas.report import Aims, describe, front_figure, front_trials, save_figure, trials_table, write_parquet
+from paretonas.report.drawing import DrawnPart, dearest_and_cheapest, draw
 from paretonas.report.labels import box_of, place_labels
-from paretonas.space import Architecture
+from paretonas.space import Architecture, Interface
+from paretonas.space.nasbench import CELL_OPS, Cell201Spec
 from paretonas.trial import State, Trial
 from paretonas.zoo.zoo import zoo_spec
 
 
 def _trial(number, accuracy, latency, state=State.COMPLETE):
     metrics = {"accuracy": accuracy, "latency_ms": latency} if accuracy is not None else {"params": 5}
-    return Trial(number, Architecture("toy", (number,)), f"{number}", state, metrics, accuracy, told=number)
+    evidence = {"latency_ms": f"id{number}", "cost": None}
+    return Trial(number, Architecture("toy", (number,)), f"{number}", state, metrics, evidence, accuracy, told=number)
 
 
+IMAGENET = Interface.of_images(channels=3, resolution=224, classes=1000)
+ALONE = Aims("accuracy", {"latency_ms": None})
+AIMED = Aims("accuracy", {"latency_ms": 2.5})
 TRIALS = [
     _trial(0, 0.5, 2.0),
     _trial(1, 0.7, 3.0),
@@ -32,7 +37,29 @@ TRIALS = [
 
 
 def test_front_is_what_no_other_beats_fastest_first():
-    assert [t.number for t in front_trials(TRIALS)] == [3, 0, 1]
+    assert [t.number for t in front_trials(TRIALS, "accuracy", ["latency_ms"])] == [3, 0, 1]
+
+
+def test_front_of_several_devices_is_not_beaten_on_all():
+    def trial(number, accuracy, phone, pi):
+        return replace(
+            _trial(number, accuracy, 1.0),
+            metrics={"accuracy": accuracy, "latency_ms.phone": phone, "latency_ms.pi": pi},
+        )
+
+    names = ["latency_ms.phone", "latency_ms.pi"]
+    trials = [trial(0, 0.5, 2, 9), trial(1, 0.5, 3, 8), trial(2, 0.5, 3, 9), trial(3, 0.6, 4, 9)]
+    assert [t.number for t in front_trials(trials, "accuracy", names)] == [0, 1, 3]
+    assert [t.number for t in front_trials(trials, "accuracy", names[:1])] == [0, 3]
+    assert [t.number for t in front_trials(trials, "accuracy", [])] == [3]
+
+
+def test_front_of_a_falling_quality_has_the_smallest():
+    trials = [
+        replace(_trial(i, 0.5, 1.0), metrics={"perplexity": perplexity, "latency_ms": latency})
+        for i, (perplexity, latency) in enumerate([(90.0, 1.0), (80.0, 2.0), (85.0, 3.0), (70.0, 4.0)])
+    ]
+    assert [t.number for t in front_trials(trials, "perplexity", ["latency_ms"])] == [0, 1, 3]
 
 
 def test_table_has_a_row_a_trial_and_nulls_where_a_metric_is_missing(tmp_path):
@@ -42,6 +69,7 @@ def test_table_has_a_row_a_trial_and_nulls_where_a_metric_is_missing(tmp_path):
     assert [row["accuracy"] for row in rows] == [0.5, 0.7, 0.6, 0.4, None, 0.7]
     assert rows[4]["state"] == "failed"
     assert rows[3]["choices"] == [3]
+    assert rows[3]["evidence"] == '{"latency_ms": "id3", "cost": null}'
 
 
 def _groups(plain):
@@ -55,7 +83,7 @@ def _groups(plain):
 
 
 def test_figure_marks_the_front_and_the_target(tmp_path):
-    figure = front_figure(TRIALS, "toy", target_ms=2.5)
+    figure = front_figure(TRIALS, "toy", AIMED)
     plain = figure.to_dict()
     groups = _groups(plain)
     assert groups == {"front of the search": [0, 1, 3], "its other trials": [2, 5]}
@@ -71,7 +99,7 @@ def test_figure_marks_the_front_and_the_target(tmp_path):
 def test_figure_shows_other_searches_beside_and_names_published_networks(tmp_path):
     zoo = [replace(_trial(0, 0.65, 2.2), spec_hash="v2"), replace(_trial(1, 0.66, 2.25), spec_hash="a1")]
     beside = {"random search": [_trial(9, 0.3, 1.5)], "published networks": zoo}
-    figure = front_figure(TRIALS, "toy", 2.5, beside, {"v2": "mobilenet-v2 x0.5", "a1": "mnasnet-a1 x0.5"})
+    figure = front_figure(TRIALS, "toy", AIMED, beside, {"v2": "mobilenet-v2 x0.5", "a1": "mnasnet-a1 x0.5"})
     groups = _groups(figure.to_dict())
     assert groups["random search"] == [9]
     assert groups["published networks"] == [0, 1]
@@ -101,35 +129,80 @@ def test_names_avoid_points():
 
 
 def test_html_figure_needs_no_network(tmp_path):
-    save_figure(front_figure(TRIALS, "toy"), tmp_path / "f.html")
+    save_figure(front_figure(TRIALS, "toy", ALONE), tmp_path / "f.html")
     assert 'src="http' not in (tmp_path / "f.html").read_text()
 
 
-def test_figure_without_complete_trials_is_refused():
+def test_figure_has_a_panel_for_each_device(tmp_path):
+    both = [
+        replace(t, metrics={"accuracy": 0.1 * (t.number + 1), "latency_ms.phone": 1.0 + t.number, "latency_ms.pi": 9.0})
+        for t in TRIALS
+    ]
+    zoo = [replace(both[0], spec_hash="v2")]
+    aims = Aims("accuracy", {"latency_ms.phone": 2.5, "latency_ms.pi": None})
+    figure = front_figure(both, "toy", aims, {"published networks": zoo}, {"v2": "mobilenet-v2 x0.5"})
+    titles = [panel["title"] for panel in figure.to_dict()["vconcat"]]
+    assert titles == ["on phone · dashed: target 2.5 ms", "on pi"]
+    save_figure(figure, tmp_path / "f.svg")
+    drawn = (tmp_path / "f.svg").read_text()
+    assert "latency on phone (ms)" in drawn
+    assert "latency on pi (ms)" in drawn
+    assert drawn.count(">mobilenet-v2 x0.5<") == 4  # a halo and a text in each
+
+
+def test_figure_without_complete_trials_or_latencies_is_refused():
     with pytest.raises(UsageError, match="none yet"):
-        front_figure([TRIALS[4]], "toy")
+        front_figure([TRIALS[4]], "toy", ALONE)
+    with pytest.raises(UsageError, match="has no latencies"):
+        front_figure(TRIALS, "toy", Aims("accuracy", {}))
 
 
 def test_description_adds_up_to_the_network():
     spec = zoo_spec("mnasnet-a1")
-    cost = spec_cost(spec, 224, 1000)
-    rows = describe(spec, cost, 224)
+    cost = spec_cost(spec, IMAGENET)
+    rows = describe(spec, cost, IMAGENET)
     assert sum(row.params for row in rows) == cost.params
     assert sum(row.macs for row in rows) == cost.macs
-    assert [row.side for row in rows] == [112, 112, 56, 28, 14, 14, 7, 7, 7, 1]
+    assert [row.side for row in rows] == [112, 112, 56, 28, 14, 14, 7, 7, 7, None]
     assert rows[3].what == "3 x mbconv3 5x5, se 0.25, stride 2, skip identity"
+
+
+def test_cells_are_described_in_their_order():
+    spec = Cell201Spec((CELL_OPS[3],) * 6, channels=16, cells=1)
+    interface = Interface.of_images(channels=3, resolution=32, classes=10)
+    cost = spec_cost(spec, interface)
+    rows = describe(spec, cost, interface)
+    names = ["stem", "cell0", "reduction1", "cell1", "reduction2", "cell2", "classifier"]
+    assert [row.name for row in rows] == names
+    assert [row.side for row in rows] == [32, 32, 16, 16, 8, 8, None]
+    assert sum(row.params for row in rows) == cost.params
+    # Six 3x3 convolutions from 16 to 16 channels, each with a normalization.
+    assert rows[1].params == 6 * (16 * 16 * 9 + 32)
+    assert [part.output for part in draw(spec, interface, {})][1] == "16 x 32 x 32"
+
+
+def test_images_that_are_not_square_have_no_side():
+    wide = Interface(
+        (replace(IMAGENET.inputs[0], shape=(1, 3, 64, 128)),),
+        IMAGENET.outputs,
+    )
+    spec = zoo_spec("mnasnet-a1")
+    assert {row.side for row in describe(spec, spec_cost(spec, wide), wide)} == {None}
 
 
 def test_foreign_models_are_described_by_their_top_modules():
     spec = zoo_spec("mobilenet-v3-small")
-    cost = spec_cost(spec, 224, 1000)
-    assert sum(row.macs for row in describe(spec, cost, 224)) == cost.macs
+    cost = spec_cost(spec, IMAGENET)
+    assert sum(row.macs for row in describe(spec, cost, IMAGENET)) == cost.macs
+    assert draw(spec, IMAGENET, {})[0].picture == ""
 
 
 def test_the_dearest_and_the_cheapest_part_are_found_among_those_that_matter():
     def part(name, macs, share, latency):
-        return Part(name, "", "", Markup(""), 0, 0.0, macs, share, latency, None)
+        latencies = {} if latency is None else {"latency_ms": (latency, 0.1)}
+        return DrawnPart(name, "", "", Markup(""), 0, 0.0, macs, share, latencies)
 
     parts = [part("stem", 2_000_000, 0.5, 1.0), part("block1", 1_000_000, 0.25, 2.0), part("tiny", 10, 0.001, 9.0)]
-    assert dearest_and_cheapest(parts) == (("block1", 2.0), ("stem", 0.5))
-    assert dearest_and_cheapest([*parts[:1], part("unmeasured", 500_000, 0.2, None)]) is None
+    assert dearest_and_cheapest(parts, "latency_ms") == (("block1", 2.0), ("stem", 0.5))
+    assert dearest_and_cheapest([*parts[:1], part("unmeasured", 500_000, 0.2, None)], "latency_ms") is None
+    assert dearest_and_cheapest(parts, "latency_ms.pi") is None
