@@ -8,6 +8,7 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     comparing,
     finalists,
     networks,
+    predicting,
     proxies,
     results,
     searching,

@@ -7,17 +7,31 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
+from typer.core import TyperGroup
 
 from paretonas.cli import console
 from paretonas.errors import ParetonasError
 from paretonas.store import Store
 
+FIRST = ("search", "resume", "front", "train", "export", "report")
+"""Commands that people need first, in the order in which `--help` shows them; then the others."""
+
+
+class _Commands(TyperGroup):
+    """The commands, those that people need first before all others."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return [*FIRST, *(name for name in names if name not in FIRST)]
+
+
 app = typer.Typer(
-    help="Find networks that are accurate and fast on one given device.",
+    cls=_Commands,
+    help="Find networks that are accurate and fast on given devices.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -66,7 +80,7 @@ def place(
         str | None, typer.Option(envvar="PARETONAS_STORE", help="Database URL; HOME/store.db if none is given.")
     ] = None,
 ) -> None:
-    """Find networks that are accurate and fast on one given device."""
+    """Find networks that are accurate and fast on given devices."""
     context.obj = Place(home, store)
 
 

@@ -24,6 +24,34 @@ def list_strategies(as_json: AsJson = False) -> None:
     _print_registry(strategies, as_json)
 
 
+@app.command("tasks")
+def list_tasks(as_json: AsJson = False) -> None:
+    """List the tasks that can be learned, and their options."""
+    from paretonas.task import tasks
+
+    _print_registry(tasks, as_json, lambda plugin: {"quality": plugin.quality})
+
+
+@app.command("metrics")
+def list_metrics(as_json: AsJson = False) -> None:
+    """List the metrics that limits, goals and columns may name."""
+    from paretonas.objective import metric, metrics
+
+    if as_json:
+        console.print_json([asdict(metric(name)) for name in metrics])
+        return
+    rows = [[one.name, one.axis, "rises" if one.is_rising else "falls", one.known] for one in map(metric, metrics)]
+    console.table(["metric", "title", "better where it", "known from"], rows)
+
+
+@app.command("rewards")
+def list_rewards(as_json: AsJson = False) -> None:
+    """List the rewards that score a trial, and their options."""
+    from paretonas.objective import rewards
+
+    _print_registry(rewards, as_json)
+
+
 @app.command("devices")
 def list_devices(as_json: AsJson = False) -> None:
     """List the runtimes and transports that a device is made of."""
@@ -34,7 +62,7 @@ def list_devices(as_json: AsJson = False) -> None:
         return
     for registry in (runtimes, transports):
         _print_registry(registry, as_json=False)
-    form = "runtime[:options][@transport:address], as in onnxruntime:threads=4"
+    form = "[name=]runtime[:options][@transport[:address]], as in phone=onnxruntime:threads=4"
     console.out.print(f"\nA device is written {form}", markup=False)
 
 

@@ -27,7 +27,7 @@ def compare(
     ] = None,
     latency: Annotated[str | None, typer.Option(help="Column of latencies in ms: fronts are compared too.")] = None,
     reward: Annotated[
-        str, typer.Option(help="With a latency, what strategies of one goal are told: soft, hard or accuracy.")
+        str, typer.Option(help="With a latency, what strategies of one goal are told: soft, hard, power, …")
     ] = "soft",
     target_ms: Annotated[
         float | None, typer.Option(help="Latency that the reward aims at. Default: the median.")

@@ -10,18 +10,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
+from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, metric, of_kind
+from paretonas.report.aims import Aims
 from paretonas.report.table import trial_row
 from paretonas.trial import State, Trial
 
@@ -33,14 +35,6 @@ if TYPE_CHECKING:
 WIDTH_OF_FILES = 140
 out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH_OF_FILES)
-
-METRIC_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "accuracy": ("accuracy", lambda v: f"{100 * v:.2f} %"),
-    "latency_ms": ("latency", lambda v: f"{v:.3g} ms"),
-    "params": ("params", lambda v: f"{v / 1e6:.2f} M"),
-    "macs": ("MACs", lambda v: f"{v / 1e6:.1f} M"),
-    "test_accuracy": ("test", lambda v: f"{100 * v:.2f} %"),
-}
 
 
 def print_json(data: Any) -> None:
@@ -61,28 +55,35 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     out.print(drawn)
 
 
-def trial_table(trials: Sequence[Trial], title: str | None = None) -> None:
-    """Trials with the metrics that any of them has."""
-    shown = [name for name in METRIC_COLUMNS if any(name in trial.metrics for trial in trials)]
+def trial_table(trials: Sequence[Trial], aims: Aims, title: str | None = None) -> None:
+    """Trials with the metrics that a search is about, as far as any of them has them."""
+    names = (aims.quality, *aims.latencies, PARAMS.name, MACS.name, f"test_{aims.quality}")
+    shown = [metric(name) for name in names if any(name in trial.metrics for trial in trials)]
     rows = [
         [
             trial.number,
             trial.state.value,
-            None if trial.reward is None else f"{trial.reward:.4f}",
-            *(_cell(trial, name) for name in shown),
+            None if trial.reward is None else metric("reward").text(trial.reward),
+            *(_cell(trial, one) for one in shown),
             trial.spec_hash,
         ]
         for trial in trials
     ]
-    table(["trial", "state", "reward", *(METRIC_COLUMNS[name][0] for name in shown), "spec"], rows, title)
+    table(["trial", "state", "reward", *(one.title for one in shown), "spec"], rows, title)
 
 
-def _cell(trial: Trial, metric: str) -> str | None:
+def _cell(trial: Trial, one: Metric) -> str | None:
     """A metric as text; a latency whose timing is flagged has a star."""
-    if metric not in trial.metrics:
+    if one.name not in trial.metrics:
         return None
-    is_flagged = metric == "latency_ms" and trial.metrics.get("latency_flags", 0) > 0
-    return METRIC_COLUMNS[metric][1](trial.metrics[metric]) + ("*" if is_flagged else "")
+    base, dot, device = one.name.partition(".")
+    flags = trial.metrics.get(f"{LATENCY_FLAGS.name}{dot}{device}", 0) if base == LATENCY.name else 0
+    return one.text(trial.metrics[one.name]) + ("*" if flags > 0 else "")
+
+
+def is_flagged(trial: Trial) -> bool:
+    """Whether a timing of the trial is flagged."""
+    return any(flags > 0 for flags in of_kind(LATENCY_FLAGS.name, trial.metrics).values())
 
 
 def duration(seconds: float) -> str:
@@ -101,13 +102,14 @@ def duration(seconds: float) -> str:
 
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
-    config = search.config
-    goal = f"aiming at {config.target_ms:.3g} ms" if config.target_ms else "for accuracy alone"
-    out.print(f"[bold]{config.name}[/]: {config.strategy} in {search.space.name} ({search.space.size:.2g} points)")
-    where, *more = search.task.about()
-    out.print(f"  {goal} {escape(where)}")
-    for line in more:
-        out.print(f"  {escape(line)}")
+    config, targets = search.config, search.objective.targets
+    out.print(f"[bold]{config.name}[/]: {config.strategy.name} in {search.space.name} ({search.space.size:.2g} points)")
+    aims = [f"{target:.3g} ms{_on(name)}" for name, target in targets.items()]
+    goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"
+    pursued = "" if config.goals == ("reward",) else f", pursuing {' and '.join(config.goals)}"
+    out.print(f"  {goal}{pursued}", markup=False)
+    for line in search.evaluator.about().lines:
+        out.print(f"  {line}", markup=False)
     if trials_left == 0:
         out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
         return
@@ -117,8 +119,8 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     if seconds == 0.0:
         return
     totals = [] if trials_left is None else [seconds * trials_left / workers]
-    if config.seconds is not None:
-        totals.append(max(0.0, config.seconds - search.store.seconds(config.name)))
+    if config.budget.seconds is not None:
+        totals.append(max(0.0, config.budget.seconds - search.store.seconds(config.name)))
     total = min(totals)
     fitting = int(total * workers / seconds)
     count = fitting if trials_left is None else min(trials_left, fitting)
@@ -127,6 +129,11 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
         f"  a trial costs about {duration(seconds)}; {count} of them on {workers} "
         f"worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
     )
+
+
+def _on(name: str) -> str:
+    device = name.partition(".")[2]
+    return f" on {device}" if device else ""
 
 
 @contextmanager
@@ -138,7 +145,6 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         yield Listener(
             lambda text: err.print(text, markup=False),
             lambda progress: print_json(trial_row(progress.trial)),
-            decoding=None,
         )
         return
     with Progress(
@@ -146,27 +152,30 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         console=out, transient=True,
     ) as bar:  # fmt: skip
         trials = bar.add_task("trials", total=None, visible=False, left="")
-        images = bar.add_task("decoding images", total=None, visible=False, left="")
+        others: dict[str, TaskID] = {}
 
         def progress(now: SearchProgress) -> None:
-            out.print(_trial_line(now.trial), markup=False)
+            out.print(_trial_line(now), markup=False)
             left = "" if now.seconds_left is None else f"about {duration(now.seconds_left)} left"
             if now.best is not None:
                 left += f"  best reward {now.best.reward:.4f} (trial {now.best.number})"
             bar.update(trials, completed=now.ended, total=now.budget, visible=True, left=left)
 
-        def decoding(done: int, total: int) -> None:
-            bar.update(images, completed=done, total=total, visible=done < total)
+        def counting(what: str, done: int, total: int) -> None:
+            if what not in others:
+                others[what] = bar.add_task(what, total=None, visible=False, left="")
+            bar.update(others[what], completed=done, total=total, visible=done < total)
 
-        yield Listener(lambda text: out.print(text, markup=False), progress, decoding)
+        yield Listener(lambda text: out.print(text, markup=False), progress, counting)
 
 
-def _trial_line(trial: Trial) -> str:
-    parts = [f"trial {trial.number:>4}  {trial.state.value:<8}"]
-    if "latency_ms" in trial.metrics:
-        parts.append(f"{trial.metrics['latency_ms']:>8.3f} ms")
-    if "accuracy" in trial.metrics:
-        parts.append(f"{100 * trial.metrics['accuracy']:>6.2f} %  reward {trial.reward:.4f}")
+def _trial_line(now: SearchProgress) -> str:
+    trial, parts = now.trial, [f"trial {now.trial.number:>4}  {now.trial.state.value:<8}"]
+    parts += [f"{value:>8.3f} ms{_on(name)}" for name, value in of_kind(LATENCY.name, trial.metrics).items()]
+    if now.quality in trial.metrics:
+        parts.append(f"{metric(now.quality).text(trial.metrics[now.quality]):>8}")
+    if trial.reward is not None and trial.state is State.COMPLETE:
+        parts.append(f"reward {trial.reward:.4f}")
     if trial.is_reused:
         parts.append("(as trained before)")
     if trial.state in (State.FAILED, State.PRUNED) and trial.error:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
+from paretonas.objective.metric import LATENCY, LATENCY_SPREAD, MACS, PARAMS, metric, of_kind
+
+if TYPE_CHECKING:
+    from paretonas.search.finish import Finalist
+
+SPREAD = LATENCY_SPREAD.name
 
 
 @app.command()
@@ -23,6 +29,11 @@ def train(
     ] = False,
     recipe: Annotated[str, typer.Option(help="How: `small-image`, `small-image:epochs=30`, …")] = "small-image",
     seed: Annotated[int | None, typer.Option(help="Of weights and training; the search's if none is given.")] = None,
+    width: Annotated[float, typer.Option(help="Train it so many times as wide; in files of its own.")] = 1.0,
+    depth: Annotated[float, typer.Option(help="Train it so many times as deep; in files of its own.")] = 1.0,
+    resolution: Annotated[
+        int | None, typer.Option(help="Train it on images of this side; in files of its own.", min=4)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train trials to the end, export them, and score and time the exported files.
@@ -32,38 +43,38 @@ def train(
     Without --final they are trained on the search's training images and scored on its validation images.
     """
     from paretonas.search.finalists import choose, train_trials
+    from paretonas.search.finish import Finishing
     from paretonas.search.search import open_search
+    from paretonas.space.transform import Transform
     from paretonas.task import recipes
 
     here = context.obj
-    checked = recipes.create(recipe)
+    finishing = Finishing(recipes.create(recipe), final, seed, Transform(width, depth, resolution))
     with console.search_listener(as_json) as listener:
-        found = open_search(name, here.store(), here.home, listener)
-    chosen = choose(found.store.trials(name), trial or (), top)
+        search = open_search(name, here.store(), here.home, listener)
+    chosen = choose(search.store.trials(name), trial or (), top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
-        console.out.print(f"Training trial {numbers} of {name} for {checked.epochs:g} epochs, recipe {recipe}.")
-    with console.training_bars([t.number for t in chosen] if not as_json else []) as show_shares:
-        finalists = train_trials(
-            found, chosen, checked, is_final=final, seed=seed, on_progress=(lambda _: None) if as_json else show_shares
+        console.out.print(
+            f"Training trial {numbers} of {name} for {finishing.recipe.epochs:g} epochs, recipe {recipe}."
         )
+    with console.training_bars([t.number for t in chosen] if not as_json else []) as show_shares:
+        finalists = train_trials(search, chosen, finishing, (lambda _: None) if as_json else show_shares)
     if as_json:
         console.print_json([asdict(finalist) for finalist in finalists])
         return
-    scored = "test_accuracy" if final else "accuracy"
+    _print_finalists(finalists, search.objective.quality, final)
+
+
+def _print_finalists(finalists: list[Finalist], quality: str, is_final: bool) -> None:
+    scored = f"test_{quality}" if is_final else quality
+    latencies = list(of_kind(LATENCY.name, finalists[0].metrics)) if finalists else []
+    names = [scored, f"exported_{quality}", *latencies, *(n.replace(LATENCY.name, SPREAD) for n in latencies)]
+    shown = [metric(one) for one in (*names, PARAMS.name, MACS.name)]
     console.table(
-        ["trial", scored.replace("_", " "), "exported", "latency", "spread", "params", "MACs", "file"],
+        ["trial", *(one.title for one in shown), "files"],
         [
-            [
-                f.trial,
-                f"{100 * f.metrics[scored]:.2f} %",
-                f"{100 * f.metrics['exported_accuracy']:.2f} %",
-                f"{f.metrics['latency_ms']:.3g} ms",
-                f"{100 * f.metrics['latency_spread']:.1f} %",
-                f"{f.metrics['params'] / 1e6:.2f} M",
-                f"{f.metrics['macs'] / 1e6:.1f} M",
-                f.onnx,
-            ]
+            [f.trial, *(one.text(f.metrics[one.name]) for one in shown), ", ".join(map(str, f.files.values()))]
             for f in finalists
         ],
     )

@@ -12,7 +12,17 @@ from paretonas.cli import console
 from paretonas.cli.app import AsJson, Channels, Classes, Resolution, SmallImage, Width, app
 from paretonas.cli.reading import read_indices
 from paretonas.errors import UsageError
-from paretonas.space import Spec, load_spec, spaces, spec_from_json, spec_hash, spec_to_json
+from paretonas.objective.metric import MACS, PARAMS
+from paretonas.space import (
+    Interface,
+    Spec,
+    load_spec,
+    read_json,
+    spaces,
+    spec_from_json,
+    spec_hash,
+    spec_to_json,
+)
 
 
 @app.command()
@@ -31,12 +41,11 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Time a model on a device, one image at a time, against the device's reference network."""
-    from paretonas.evaluation.measure import measure_blocks, measure_model
+    from paretonas.evaluation.measure import Subject, measure_blocks, measure_model
 
     here = context.obj
-    found = (measure_blocks if blocks else measure_model)(
-        model, device, here.store(), here.home / "cache", width, resolution, classes, channels, small_image
-    )
+    subject = Subject(model, width, resolution, classes, channels, small_image)
+    found = (measure_blocks if blocks else measure_model)(subject, device, here.store(), here.home / "cache")
     if as_json:
         console.print_json(found)
         return
@@ -44,7 +53,7 @@ def measure(
     reference = found["reference"]
     console.out.print(
         f"  {found['ratio']:.3f} x the reference, {reference['name']} x{reference['width']} at "
-        f"{reference['input_shape'][-1]} px ({reference['latency_ms']:.4g} ms)"
+        f"{reference['inputs'][0]['shape'][-1]} px ({reference['latency_ms']:.4g} ms)"
     )
     console.out.print(f"  fastest of {found['pairs']} pairs in {found['loads']} loads, {found['clock']} clock")
     console.out.print("  " + ", ".join(f"{k} {v}" for k, v in found["conditions"].items()))
@@ -59,8 +68,8 @@ def _print_blocks(found: dict[str, Any]) -> None:
     from paretonas.network.cost import spec_cost
     from paretonas.report.describe import describe as rows_of
 
-    spec, (_, channels, _, side) = spec_from_json(found["spec"]), found["input_shape"]
-    words = {row.name: row.what for row in rows_of(spec, spec_cost(spec, side, found["classes"], channels), side)}
+    spec, interface = spec_from_json(found["spec"]), read_json(Interface, found["interface"], "interface")
+    words = {row.name: row.what for row in rows_of(spec, spec_cost(spec, interface), interface)}
     console.table(
         ["part", "layers", "latency", "time", "MACs", "ms / M MACs"],
         [
@@ -88,27 +97,28 @@ def zoo(
 ) -> None:
     """List the published networks, or describe one at any width, resolution and number of classes."""
     from paretonas.network.cost import spec_cost
-    from paretonas.zoo.zoo import ZOO, zoo_entry, zoo_spec
+    from paretonas.zoo import zoo as networks
+    from paretonas.zoo import zoo_network, zoo_spec
 
     if name is not None:
-        side = resolution or zoo_entry(name).resolution
+        side = resolution or zoo_network(name).published_resolution
         spec = zoo_spec(name, width, side if small_image else None)
-        _print_network(spec, side, classes, 3, as_json, {"name": name, "width": width})
+        _print_network(spec, Interface.of_images(3, side, classes), as_json, {"name": name, "width": width})
         return
-    costs = {key: spec_cost(entry.spec, entry.resolution, 1000) for key, entry in ZOO.items()}
+    rows: list[dict[str, Any]] = []
+    for key in networks:
+        network = zoo_network(key)
+        side = network.published_resolution
+        cost = spec_cost(network.spec(), Interface.of_images(3, side, 1000))
+        rows.append({"name": key, "about": networks.summary(key), "resolution": side, **_totals(cost)})
     if as_json:
-        console.print_json(
-            [
-                {"name": key, "about": ZOO[key].about, "resolution": ZOO[key].resolution, **_totals(cost)}
-                for key, cost in costs.items()
-            ]
-        )
+        console.print_json(rows)
         return
-    rows = [
-        [key, f"{c.params / 1e6:.2f} M", f"{c.macs / 1e6:.1f} M", ZOO[key].resolution, ZOO[key].about]
-        for key, c in costs.items()
+    shown = [
+        [r["name"], PARAMS.text(r["params"]), MACS.text(r["macs"]), r["resolution"], r["about"].rstrip(".")]
+        for r in rows
     ]
-    console.table(["network", "params", "MACs", "pixels", "about"], rows)
+    console.table(["network", "params", "MACs", "pixels", "about"], shown)
 
 
 @app.command()
@@ -131,26 +141,23 @@ def describe(
         found = built.decode(built.architecture(read_indices(choices)))
     else:
         assert spec is not None
-        from paretonas.zoo.zoo import scaled_spec
-
-        found = scaled_spec(load_spec(spec), width)
-    _print_network(found, side, classes, channels, as_json, {})
+        found = load_spec(spec).scaled(width)
+    _print_network(found, Interface.of_images(channels, side, classes), as_json, {})
 
 
-def _print_network(
-    spec: Spec, resolution: int, classes: int, channels: int, as_json: bool, extra: dict[str, Any]
-) -> None:
+def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[str, Any]) -> None:
     from paretonas.network.cost import spec_cost
     from paretonas.report.describe import describe as rows_of
 
-    cost = spec_cost(spec, resolution, classes, channels)
-    rows = rows_of(spec, cost, resolution)
+    cost = spec_cost(spec, interface)
+    rows = rows_of(spec, cost, interface)
+    side, classes = interface.inputs[0].shape[-1], interface.classes
     if as_json:
         console.print_json(
             {
                 **extra,
                 **_totals(cost),
-                "resolution": resolution,
+                "resolution": side,
                 "classes": classes,
                 "spec_hash": spec_hash(spec),
                 "spec": spec_to_json(spec),
@@ -174,7 +181,7 @@ def _print_network(
     )
     console.out.print(
         f"\n{cost.params:,} params, {cost.macs:,} MACs, {cost.weight_bytes / 1e6:.2f} MB of weights, "
-        f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, at {resolution} px with {classes} classes"
+        f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, at {side} px with {classes} classes"
     )
 
 

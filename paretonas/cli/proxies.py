@@ -10,6 +10,7 @@ import typer
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
 from paretonas.errors import UsageError
+from paretonas.objective import metric
 from paretonas.trial import State
 
 
@@ -20,17 +21,18 @@ def proxies(
     trials: Annotated[int | None, typer.Option(min=1, help="Look at so many trials, the first; all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show whether metrics of untrained networks foretell the accuracies that a search found.
+    """Show whether metrics of untrained networks foretell the quality that a search found.
 
     Example: paretonas proxies cats
     """
-    from paretonas.loop.screen import COSTS, ZERO_COST
+    from paretonas.evaluation.trained import UNTRAINED
     from paretonas.report.correlation import FEWEST, rank_correlation
     from paretonas.search.search import open_search
 
     here = context.obj
     search = open_search(name, here.store(), here.home)
-    evaluator = search.image_task().evaluator
+    evaluator, quality = search.trained_evaluator(), search.objective.quality
+    names = (*UNTRAINED, "params", "macs")
     complete = {t.spec_hash: t for t in search.store.trials(name) if t.state is State.COMPLETE}
     chosen = list(complete.values())[:trials]
     if len(chosen) < FEWEST:
@@ -38,20 +40,20 @@ def proxies(
     rows = []
     with console.counting("untrained networks") as progress:
         for i, trial in enumerate(chosen, start=1):
-            found = {**trial.metrics, **evaluator.proxies(search.space.decode(trial.architecture))}
-            rows.append({"trial": trial.number, **{m: found[m] for m in ("accuracy", *ZERO_COST, *COSTS)}})
+            metrics = {**trial.metrics, **evaluator.untrained(search.space.decode(trial.architecture))}
+            rows.append({"trial": trial.number, **{name: metrics[name] for name in (quality, *names)}})
             progress(i, len(chosen))
-    accuracies = [row["accuracy"] for row in rows]
-    correlations = {m: rank_correlation([row[m] for row in rows], accuracies) for m in (*ZERO_COST, *COSTS)}
+    better = [metric(quality).at_best(row[quality]) for row in rows]
+    correlations = {m: rank_correlation([row[m] for row in rows], better) for m in names}
     if as_json:
         told = {m: {**asdict(c), "verdict": c.verdict} for m, c in correlations.items()}
         console.print_json({"search": name, "correlations": told, "networks": rows})
         return
     console.table(
-        ["metric", "Spearman", "95 % interval", "Kendall", "with accuracy"],
+        ["metric", "Spearman", "95 % interval", "Kendall", f"with {metric(quality).title}"],
         [
             [m, f"{c.spearman:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", f"{c.kendall:+.2f}", c.verdict]
             for m, c in correlations.items()
         ],
-        f"{len(rows)} networks of {name}: rank correlation with the accuracy of the search",
+        f"{len(rows)} networks of {name}: rank correlation with the {metric(quality).title} of the search",
     )

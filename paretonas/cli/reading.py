@@ -1,22 +1,27 @@
-"""What users write on the command line, checked."""
+"""What users write on the command line, checked, and put into the sections of a configuration."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paretonas.errors import UsageError
+from paretonas.registry import Registry
+
+TABLE = "table:"
+"""Data that begin so are a table of networks."""
 
 
 def read_seconds(text: str | None) -> float | None:
     """Seconds of a duration such as 90s, 45m, 3h or 1h30m."""
     if text is None:
         return None
-    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
     try:
-        parts = [float(part or 0) for part in found.groups()] if found else []
+        parts = [float(part or 0) for part in match.groups()] if match else []
     except ValueError:
         parts = []
     if not sum(parts):
@@ -38,3 +43,69 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"A configuration is a TOML file, but {path} cannot be read: {error}") from None
+
+
+def read_targets(written: Sequence[str]) -> dict[str, float]:
+    """Milliseconds by device; the only one may go without its name.
+
+    >>> read_targets(["phone=9", "pi=14"]), read_targets(["5"])
+    ({'phone': 9.0, 'pi': 14.0}, {'': 5.0})
+    """
+    targets: dict[str, float] = {}
+    for text in written:
+        name, _, number = text.rpartition("=")
+        try:
+            targets[name.strip()] = float(number)
+        except ValueError:
+            raise UsageError(f"A target is written MS or DEVICE=MS, as in phone=9, but got {text!r}.") from None
+    if len(targets) < len(written) or ("" in targets and len(targets) > 1):
+        raise UsageError(f"Each device has one target, with its name if there are several, but got {list(written)}.")
+    return targets
+
+
+def with_plugin(section: Any, written: str | None, registry: Registry, also: Mapping[str, Any]) -> Any:
+    """A section of a file with what the command line says of its plugin, and of its other settings.
+
+    Args:
+        section: As the file has it; None: it does not.
+        written: The plugin and its options; None: as in the file.
+        registry: Of the plugin.
+        also: Other settings of the section, or options of the plugin; those that are None were not given.
+    """
+    given = {key: value for key, value in also.items() if value is not None}
+    if written is None and not given:
+        return section
+    kept = registry.read(section).to_json() if isinstance(section, str) else dict(section or {})
+    if written is not None:
+        known = set(also) - {"name"}
+        kept = {key: value for key, value in kept.items() if key in known} | registry.read(written).to_json()
+    return kept | given
+
+
+def with_devices(settings: dict[str, Any], devices: Sequence[str], targets: Mapping[str, float]) -> None:
+    """Put devices and the latencies to aim at into the settings."""
+    if devices:
+        settings["device"] = list(devices)
+    if not targets:
+        return
+    from paretonas.search.config import DeviceConfig
+
+    if "table" in settings:
+        settings["device"] = [{"device": "table", "name": n, "target_ms": ms} for n, ms in targets.items()]
+        return
+    written = settings.get("device", ["onnxruntime"])
+    rows = [vars(DeviceConfig.parse(one)) if isinstance(one, str) else dict(one) for one in _listed(written)]
+    names = [row.get("name", "") for row in rows]
+    for name, milliseconds in targets.items():
+        at = (
+            0 if not name and len(rows) == 1 else next((i for i, one in enumerate(names) if one == name and name), None)
+        )
+        if at is None:
+            known = ", ".join(filter(None, names)) or "the only one, without a name"
+            raise UsageError(f"A target is for a device ({known}), but got one for {name or 'none of several'!r}.")
+        rows[at]["target_ms"] = milliseconds
+    settings["device"] = [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

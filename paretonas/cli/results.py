@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,23 +14,29 @@ from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
 from paretonas.cli.console import duration
 from paretonas.errors import DeviceError, UsageError, WorkError
-from paretonas.space import spaces, spec_to_json
+from paretonas.space import spec_to_json
 from paretonas.store import Store
-from paretonas.trial import State
+from paretonas.trial import State, Trial
+
+if TYPE_CHECKING:
+    from paretonas.report.drawing import PartLatencies, PartLatency
+    from paretonas.report.searched import Searched
 
 Compare = Annotated[list[str] | None, typer.Option(help="Another search to show beside it; may be repeated.")]
 
 
-def print_front(name: str, trials: Any) -> None:
+def print_front(name: str, trials: Sequence[Trial], config: Mapping[str, Any]) -> None:
     """The front of a search as a table."""
+    from paretonas.report.aims import Aims
     from paretonas.report.table import front_trials
 
-    found = front_trials(trials)
+    aims = Aims.of(config)
+    front = front_trials(trials, aims.quality, tuple(aims.latencies)) if aims.latencies else []
     complete = sorted((t for t in trials if t.state is State.COMPLETE), key=lambda t: -(t.reward or 0.0))
-    if found:
-        console.trial_table(found, f"Pareto front of {name}, fastest first")
+    if front:
+        console.trial_table(front, aims, f"Pareto front of {name}, fastest first")
     elif complete:
-        console.trial_table(complete[:3], f"Best of {name}, which has no latencies")
+        console.trial_table(complete[:3], aims, f"Best of {name}, which has no latencies")
     else:
         console.out.print(f"Search {name} has no complete trial yet.")
 
@@ -68,7 +75,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a search: its configuration, its trials, or one of them."""
-    from paretonas.report.table import config_toml, trial_row, write_parquet
+    from paretonas.report.aims import Aims
+    from paretonas.report.table import config_toml, settings, trial_row, write_parquet
 
     store = context.obj.store()
     config, trials = store.config(name), store.trials(name)
@@ -76,23 +84,30 @@ def show(
         sys.stdout.write(config_toml(config))
     elif parquet is not None:
         write_parquet(trials, parquet)
-        console.out.print(f"Wrote {len(trials)} trials to {parquet}.")
+        console.out.print(f"Wrote {len(trials)} trials to {parquet}.", markup=False)
     elif trial is not None:
-        chosen = next((t for t in trials if t.number == trial), None)
-        if chosen is None:
-            raise UsageError(f"Search {name!r} has trials 0 to {len(trials) - 1}, but got {trial}.")
-        space = spaces.create(chosen.architecture.space).build()  # the name of a space holds all its options
-        row = {**trial_row(chosen), "spec": spec_to_json(space.decode(chosen.architecture))}
-        if as_json:
-            console.print_json(row)
-        else:
-            lines = (f"{key:<18} {value}" for key, value in row.items() if value is not None)
-            console.out.print("\n".join(lines), markup=False)
+        _show_trial(name, trial, trials, config, as_json)
     elif as_json:
         console.print_json({"config": config, "trials": [trial_row(t) for t in trials]})
     else:
-        console.out.print("  ".join(f"{key}={value}" for key, value in config.items()), markup=False)
-        console.trial_table(trials)
+        console.out.print("  ".join(f"{key}={value}" for key, value in settings(config).items()), markup=False)
+        console.trial_table(trials, Aims.of(config))
+
+
+def _show_trial(name: str, number: int, trials: Sequence[Trial], config: Mapping[str, Any], as_json: bool) -> None:
+    from paretonas.report.architectures import spec_of
+    from paretonas.report.table import trial_row
+
+    chosen = next((t for t in trials if t.number == number), None)
+    if chosen is None:
+        raise UsageError(f"Search {name!r} has trials 0 to {len(trials) - 1}, but got {number}.")
+    spec = spec_of(chosen, config)
+    row = {**trial_row(chosen), "spec": None if spec is None else spec_to_json(spec)}
+    if as_json:
+        console.print_json(row)
+    else:
+        lines = (f"{key:<18} {value}" for key, value in row.items() if value is not None)
+        console.out.print("\n".join(lines), markup=False)
 
 
 @app.command()
@@ -104,21 +119,25 @@ def front(
     as_json: AsJson = False,
 ) -> None:
     """Print the Pareto front of a search, and draw it, beside its baselines if it has some."""
-    from paretonas.report.figure import front_figure, save_figure
+    from paretonas.report.aims import Aims, data_name, device_names
+    from paretonas.report.figure import check_figure_path, front_figure, save_figure
     from paretonas.report.searched import companions
     from paretonas.report.table import front_trials, trial_row
 
     store = context.obj.store()
     config, trials = store.config(name), store.trials(name)
-    if as_json:
-        console.print_json([trial_row(trial) for trial in front_trials(trials)])
-    else:
-        print_front(name, trials)
+    aims = Aims.of(config)
     if plot is not None:
-        title = f"{name}: {config['data'].rsplit('/', 1)[-1]} on {config.get('device', 'onnxruntime')}"
+        check_figure_path(plot)
+    if as_json:
+        console.print_json([trial_row(trial) for trial in front_trials(trials, aims.quality, aims.latencies)])
+    else:
+        print_front(name, trials, config)
+    if plot is not None:
+        title = f"{name}: {data_name(config)} on {device_names(config)}"
         beside, names = companions(store, name, compare or ())
-        save_figure(front_figure(trials, title, config.get("target_ms"), beside, names), plot)
-        console.err.print(f"Wrote {plot}.")
+        save_figure(front_figure(trials, title, aims, beside, names), plot)
+        console.err.print(f"Wrote {plot}.", markup=False)
 
 
 @app.command()
@@ -130,36 +149,47 @@ def report(
 ) -> None:
     """Write the whole story of a search as one HTML file that needs no network.
 
-    The networks that it draws are profiled on the search's device first, if that has a profiler.
+    The networks that it draws are profiled on the search's devices first, where these have a profiler.
     """
     from paretonas.report.page import write_report
 
     here = context.obj
     store, path = here.store(), output or Path(f"{name}.html")
     with console.err.status("Measuring where the time goes …"):
-        blocks = _blocks_of_drawn(name, store, here.home)
-    write_report(path, store, name, here.home, compare or (), blocks)
-    console.out.print(f"Wrote {path}.")
+        parts = _parts_of_drawn(name, store, here.home)
+    write_report(path, store, name, here.home, compare or (), parts)
+    console.out.print(f"Wrote {path}.", markup=False)
 
 
-def _blocks_of_drawn(name: str, store: Store, home: Path) -> dict[str, list[tuple[str, float, float]]]:
-    """Spec hash -> part, latency in ms and share of the time, for the networks that a report draws."""
+def _parts_of_drawn(name: str, store: Store, home: Path) -> PartLatencies:
+    """Latencies of the parts of the networks that a report draws, on each device of the search."""
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import spec_blocks
-    from paretonas.report.searched import decoded, read_searches
+    from paretonas.report.architectures import spec_of
+    from paretonas.report.searched import read_searches
     from paretonas.report.table import drawn_trials
 
-    found, blocks = read_searches(store, name, home)[0], {}
+    searched = read_searches(store, name, home)[0]
+    parts: dict[str, dict[str, list[PartLatency]]] = {}
     try:
-        device = parse_device(found.config.get("device", "onnxruntime"))
-        for trial in drawn_trials(found.trials):
-            spec, timing = decoded(trial), (found.timings or {}).get(trial.number)
-            if spec is not None and timing is not None and timing.input_shape and timing.classes:
-                rows = spec_blocks(spec, device, store, home / "cache", timing.input_shape, timing.classes)
-                blocks[trial.spec_hash] = [(row["name"], row["latency_ms"], row["share"]) for row in rows]
+        for latency, device in _devices_of(searched).items():
+            for trial in drawn_trials(searched.trials, searched.aims.quality):
+                spec, timing = spec_of(trial, searched.config), searched.timings.get(latency, {}).get(trial.number)
+                if spec is not None and timing is not None and timing.interface is not None:
+                    rows = spec_blocks(spec, timing.interface, parse_device(device), store, home / "cache")
+                    found = [(row["name"], row["latency_ms"], row["share"]) for row in rows]
+                    parts.setdefault(latency, {})[trial.spec_hash] = found
     except (DeviceError, WorkError) as error:
         console.err.print(f"The parts are drawn without their latencies: {error}", markup=False)
-    return blocks
+    return parts
+
+
+def _devices_of(searched: Searched) -> dict[str, str]:
+    """The devices of a search by their latency's metric; a table has none that could be asked."""
+    if "table" in searched.config:
+        return {}
+    devices = (one.get("device", "onnxruntime") for one in searched.config.get("device", ()))
+    return dict(zip(searched.aims.latencies, devices, strict=False))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, app
-from paretonas.cli.reading import read_seconds, read_toml
+from paretonas.cli.reading import TABLE, read_seconds, read_targets, read_toml, with_devices, with_plugin
 from paretonas.cli.results import print_front
 from paretonas.errors import UsageError
 from paretonas.trial import State
@@ -22,22 +23,34 @@ def search(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, a Parquet file or folder (columns image, label), folders of images, "
-            "or table:FILE.parquet of trained networks."
+            help="digits, a Parquet file or folder (columns image, label), folders of images, or table:FILE.parquet of "
+            "trained networks."
         ),
     ] = None,
     target_ms: Annotated[
-        float | None, typer.Option(help="Latency to aim at, in ms. Default: what MobileNetV2 takes on the device.")
+        list[str] | None,
+        typer.Option(help="Latency to aim at, in ms; of several devices NAME=MS. Default: a typical network's."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="runtime\\[:options]\\[@transport:address]; `onnxruntime`.")
+        list[str] | None,
+        typer.Option(
+            help="\\[NAME=]runtime\\[:options]\\[@transport:address]; may be repeated, each with a name. `onnxruntime`."
+        ),
     ] = None,
     space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
     width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
     strategy: Annotated[str | None, typer.Option(help="What to try next: `surrogate`, `ppo:batch=10`, …")] = None,
+    goals: Annotated[
+        str | None, typer.Option(help="What the strategy pursues: `reward`, or metrics such as accuracy+latency_ms.")
+    ] = None,
+    prior: Annotated[
+        list[str] | None, typer.Option(help="An earlier search whose trials the strategy learns from; may be repeated.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Budget: number of trials; 100 if no --time is given.")] = None,
     time: Annotated[str | None, typer.Option(help="Budget: wall time, such as 90s, 45m, 3h or 1h30m.")] = None,
-    reward: Annotated[str | None, typer.Option(help="soft, hard, accuracy, or exponents ALPHA,BETA.")] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="soft, hard, `mnasnet:alpha=-0.1,beta=-0.5`, power (latency does not matter), …")
+    ] = None,
     limit: Annotated[
         list[str] | None, typer.Option(help="Hard limit, such as 'params<=2e6' or 'latency_ms<=8'; may be repeated.")
     ] = None,
@@ -50,6 +63,7 @@ def search(
         str | None,
         typer.Option(help="Train only what an untrained metric ranks high: `synflow:keep=0.5`, `params:first=20`, …"),
     ] = None,
+    task: Annotated[str | None, typer.Option(help="What is learned: `classification`, or a task of a plugin.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels; inferred.")] = None,
     train_images: Annotated[int | None, typer.Option(help="Train on a class-balanced part of this size.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Images held out to score candidates.")] = None,
@@ -63,8 +77,12 @@ def search(
     model: Annotated[
         list[str] | None, typer.Option(help="With --baselines: a model of your own, module:factory; may be repeated.")
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="Of a table: the column of accuracies.")] = None,
-    latency: Annotated[str | None, typer.Option(help="Of a table: the column of latencies in ms.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a table: the column of the quality.")] = None,
+    quality: Annotated[str | None, typer.Option(help="Of a table: what that column is; `accuracy`.")] = None,
+    latency: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a table: a column of latencies in ms, of several NAME=COLUMN; may be repeated."),
+    ] = None,
     decisions: Annotated[str | None, typer.Option(help="Of a table: the architecture's columns, with commas.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`.")] = None,
     trial_time: Annotated[str | None, typer.Option(help="Longest training of one candidate, such as 10m.")] = None,
@@ -73,31 +91,103 @@ def search(
     config: Annotated[Path | None, typer.Option(help="TOML file with these options; the command line wins.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search networks for your data, device and latency budget.
+    """Search networks for your data, devices and latency budget.
 
     Example: paretonas search cats --data photos/ --target-ms 5 --width 0.5 --trials 60
     """
-    given = {
-        "name": name, "data": data, "target_ms": target_ms, "device": device, "space": space, "width": width,
-        "strategy": strategy, "trials": trials, "seconds": read_seconds(time), "reward": reward, "limits": limit,
-        "recipe": recipe, "fidelity": fidelity, "screen": screen, "resolution": resolution,
-        "train_images": train_images, "val_images": val_images, "skip_corrupt": skip_corrupt or None,
-        "stream": stream or None, "baselines": baselines or None, "models": model, "metric": metric, "latency": latency,
-        "decisions": decisions and decisions.split(","), "executor": executor,
-        "trial_seconds": read_seconds(trial_time), "seed": seed, "torch_device": torch_device,
-    }  # fmt: skip
     settings = read_toml(config) if config else {}
-    settings |= {key: value for key, value in given.items() if value is not None}
-    for needed in ("name", "data"):
-        if needed not in settings:
-            raise UsageError(f"A search needs a {needed}: paretonas search NAME --data DATA.")
-    from paretonas.search.config import config_from_json
+    of_images = {
+        "resolution": resolution, "train_images": train_images, "val_images": val_images,
+        "skip_corrupt": skip_corrupt or None, "stream": stream or None,
+    }  # fmt: skip
+    of_table = {
+        "metric": metric, "quality": quality, "latency": latency, "decisions": decisions and decisions.split(","),
+    }  # fmt: skip
+    plain = {
+        "name": name, "executor": executor, "torch_device": torch_device, "seed": seed,
+        "baselines": baselines or None, "models": model,
+    }  # fmt: skip
+    settings |= {key: value for key, value in plain.items() if value is not None}
+    _set_data(settings, data, task, of_images, of_table)
+    _set_plugins(
+        settings, {"space": space, "strategy": strategy, "recipe": recipe, "fidelity": fidelity, "screen": screen},
+        {"width": width}, {"goals": goals and goals.split("+"), "prior": prior}, {"reward": reward, "limits": limit},
+        {"trials": trials, "seconds": read_seconds(time), "trial_seconds": read_seconds(trial_time)},
+    )  # fmt: skip
+    with_devices(settings, device or (), read_targets(target_ms or ()))
+    if "name" not in settings:
+        raise UsageError("A search needs a name: paretonas search NAME --data DATA.")
+    from paretonas.search.baselines import check_names
     from paretonas.search.search import new_search
+    from paretonas.search.sections import config_from_json
 
     checked, here = config_from_json(settings), context.obj
+    store = here.store()
+    check_names(checked, {summary.name for summary in store.searches()})
     with console.search_listener(as_json) as listener:
-        found = new_search(checked, here.store(), here.home, listener)
-        _run(found, as_json, listener)
+        _run(new_search(checked, store, here.home, listener), as_json, listener)
+
+
+def _set_data(
+    settings: dict[str, Any], data: str | None, task: str | None, of_images: dict[str, Any], of_table: dict[str, Any]
+) -> None:
+    """What is learned, or the table that is looked up in; options of the other one are errors."""
+    from paretonas.task import tasks
+
+    is_table = data.startswith(TABLE) if data is not None else "table" in settings
+    of_images, of_table = ({k: v for k, v in given.items() if v is not None} for given in (of_images, of_table))
+    if is_table:
+        misplaced, needed = [*of_images, *(["task"] if task else [])], "images: leave it out"
+        file = {} if data is None else {"file": data.removeprefix(TABLE)}
+        settings["table"] = {**settings.get("table", {}), **file, **of_table}
+        settings.pop("task", None)
+        if "metric" not in settings["table"]:
+            raise UsageError(f"A search of a table names the column of its quality: --data {data} --metric COLUMN.")
+    else:
+        misplaced, needed = list(of_table), f"a table: write --data {TABLE}FILE.parquet"
+        given = {"data": data, **of_images}
+        section = with_plugin(settings.get("task"), task, tasks, {key: None for key in _IMAGES} | given)
+        if section is None:
+            raise UsageError("A search needs data: paretonas search NAME --data DATA.")
+        settings["task"] = section
+        settings.pop("table", None)
+    if misplaced:
+        raise UsageError(f"--{misplaced[0].replace('_', '-')} is of {needed}.")
+
+
+_IMAGES = ("data", "resolution", "train_images", "val_images", "skip_corrupt", "stream")
+
+
+def _set_plugins(
+    settings: dict[str, Any],
+    plugins: dict[str, str | None],
+    of_space: dict[str, Any],
+    of_strategy: dict[str, Any],
+    objective: dict[str, Any],
+    budget: dict[str, Any],
+) -> None:
+    """The sections of plugins, each with what the command line says of it."""
+    from paretonas.space import spaces
+    from paretonas.strategy import strategies
+
+    sections = {
+        "space": with_plugin(settings.get("space"), plugins["space"], spaces, of_space),
+        "strategy": with_plugin(settings.get("strategy"), plugins["strategy"], strategies, of_strategy),
+        "recipe": plugins["recipe"] or settings.get("recipe"),
+        "objective": {**settings.get("objective", {}), **_given(objective)},
+        "budget": {
+            **settings.get("budget", {}),
+            **_given({**budget, **{k: plugins[k] for k in ("fidelity", "screen")}}),
+        },
+    }
+    for name, usual in (("space", "mnasnet"), ("strategy", "surrogate")):
+        if isinstance(sections[name], dict):
+            sections[name] = {"name": usual, **sections[name]}
+    settings |= {key: section for key, section in sections.items() if section}
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 @app.command()
@@ -111,16 +201,20 @@ def resume(
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
     from paretonas.search.search import open_search
+    from paretonas.search.sections import config_from_json
 
-    here = context.obj
+    here, seconds = context.obj, read_seconds(time)
+    store = here.store()
+    before = config_from_json(store.config(name))
+    budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
+    change = replace(before, budget=budget, baselines=baselines or before.baselines)
     with console.search_listener(as_json) as listener:
-        found = open_search(name, here.store(), here.home, listener, trials, read_seconds(time), baselines)
-        _run(found, as_json, listener)
+        _run(open_search(name, store, here.home, listener, change=change), as_json, listener)
 
 
 def _run(search: Any, as_json: bool, listener: Any) -> None:
     """Run a search, and then its baselines."""
-    from paretonas.search.search import baselines
+    from paretonas.search.baselines import baselines
 
     try:
         _run_one(search, as_json)
@@ -135,6 +229,8 @@ def _run(search: Any, as_json: bool, listener: Any) -> None:
 
 def _run_one(search: Any, as_json: bool) -> None:
     """Run one search with its first lines and its end."""
+    from paretonas.search.sections import config_to_json
+
     name = search.config.name
     if not as_json:
         _print_plan(search)
@@ -144,11 +240,11 @@ def _run_one(search: Any, as_json: bool) -> None:
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         console.out.print(f"\n{len(trials)} trials ({counts}), {unique} different networks.")
-        print_front(name, trials)
-        flagged = sum(trial.metrics.get("latency_flags", 0) > 0 for trial in trials)
+        print_front(name, trials, config_to_json(search.config))
+        flagged = sum(console.is_flagged(trial) for trial in trials)
         if flagged:
             console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
-        if State.COMPLETE in states and search.task.is_buildable:
+        if State.COMPLETE in states and search.evaluator.is_buildable:
             console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
 
 
@@ -156,9 +252,10 @@ def _print_plan(search: Any) -> None:
     from paretonas.executor import executors
 
     trials = search.store.trials(search.config.name)
-    budget = search.config.budget
+    budget = search.config.budget.most
     left = None if budget is None else max(0, budget - sum(trial.state.is_final for trial in trials))
-    paid = [trial.seconds for trial in trials if "accuracy" in trial.metrics and not trial.is_reused]
+    quality = search.objective.quality
+    paid = [trial.seconds for trial in trials if quality in trial.metrics and not trial.is_reused]
     seconds = sum(paid) / len(paid) if paid else search.seconds_a_trial()
     with executors.create(search.config.executor).start() as executor:
         workers = executor.workers

@@ -48,7 +48,13 @@ class Objection:
 
 
 class Gate(ABC):
-    """Judges trials; one gate serves one session of a search."""
+    """Judges trials; one gate serves one session of a search.
+
+    Attributes:
+        metrics: Those that it judges by, beside what the objective needs.
+    """
+
+    metrics: tuple[str, ...] = ()
 
     @abstractmethod
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
@@ -125,7 +131,7 @@ class Screen(Gate):
 
     def __init__(self, metric: str, options: ScreenOptions):
         self._metric, self._options = metric, options
-        self._rung = Rung(options.keep)
+        self._rung, self.metrics = Rung(options.keep), (metric,)
 
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
         options, value = self._options, trial.metrics.get(self._metric)

@@ -106,25 +106,44 @@ class Plan:
             UsageError: See above.
         """
         stages = self.evaluator.stages()
-        given = list(dict.fromkeys(name for stage in stages for name in stage.gives))
-        for name in (*self.objective.metrics, *self.goals.metrics):
-            if name not in (*given, "reward"):
-                raise UsageError(f"A metric is one that is measured here ({', '.join(given)}), but got {name!r}.")
-        if self.strategy.pursues == "reward" and self.goals.metrics != ("reward",):
-            raise UsageError(
-                f"The strategy {type(self.strategy).__name__} maximizes the reward, but got the goals "
-                f"{'+'.join(self.goals.metrics)}. Leave them out, or choose surrogate or nsga2."
-            )
-        if self.prior and not self.strategy.learns_from_prior:
-            raise UsageError(
-                f"The strategy {type(self.strategy).__name__} does not learn from earlier searches. Leave them out, or "
-                "choose surrogate or regularized-evolution."
-            )
+        judged = (*self.objective.metrics, *(name for gate in self.gates for name in gate.metrics))
+        check_wishes(self.strategy, self.goals.metrics, judged, stages, bool(self.prior))
         return stages
 
     def start(self) -> Strategy:
         """A strategy that has been told nothing."""
         return self.strategy.start(self.space, self.seed, self.goals, self.prior)
+
+
+def check_wishes(
+    strategy: StrategyOptions, goals: Sequence[str], metrics: Sequence[str], stages: Sequence[Stage], has_prior: bool
+) -> None:
+    """Whether goals, reward and limits are of what is measured, and the goals are ones that the strategy pursues.
+
+    Args:
+        strategy: Its options.
+        goals: Names of metrics; none: whatever is usual.
+        metrics: That reward, limits and gates need.
+        stages: Of the evaluator.
+        has_prior: Whether it is to learn from earlier searches.
+
+    Raises:
+        UsageError: They are not.
+    """
+    given = list(dict.fromkeys(name for stage in stages for name in stage.gives))
+    for name in (*metrics, *goals):
+        if name not in (*given, "reward"):
+            raise UsageError(f"A metric is one that is measured here ({', '.join(given)}), but got {name!r}.")
+    if strategy.pursues == "reward" and tuple(goals) not in ((), ("reward",)):
+        raise UsageError(
+            f"The strategy {type(strategy).__name__} maximizes the reward, but got the goals {'+'.join(goals)}. Leave "
+            "them out, or choose surrogate or nsga2."
+        )
+    if has_prior and not strategy.learns_from_prior:
+        raise UsageError(
+            f"The strategy {type(strategy).__name__} does not learn from earlier searches. Leave them out, or choose "
+            "surrogate or regularized-evolution."
+        )
 
 
 def default_goals(strategy: StrategyOptions, quality: str, stages: Sequence[Stage]) -> tuple[str, ...]:

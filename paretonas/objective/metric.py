@@ -71,7 +71,9 @@ class Metric:
         >>> metric("accuracy").text(0.7525), metric("latency_ms").text(1.25)
         ('75.25 %', '1.25 ms')
         """
-        return f"{value * self.scale:{self.form}}" + (f" {self.unit}" if self.unit else "")
+        shown = value * self.scale
+        is_long = self.form.endswith("g") and 1000 <= abs(shown) < 1e12  # an exponent is hard to read
+        return (f"{shown:,.0f}" if is_long else f"{shown:{self.form}}") + (f" {self.unit}" if self.unit else "")
 
     @property
     def axis(self) -> str:

@@ -171,7 +171,7 @@ class SearchConfig:
         for name, rule in fixed.items():
             value, default = getattr(self, name), getattr(usual, name)
             is_usual = (
-                value.name == default.name
+                value == default
                 if isinstance(value, Selection)
                 else all(one.device in ("onnxruntime", "table") for one in value)
             )

@@ -27,15 +27,21 @@ def prior_trials(texts: Sequence[str], store: Store, space: SearchSpace, objecti
 
     Raises:
         StoreError: No such search.
-        UsageError: Not NAME@N.
+        UsageError: Not NAME@N, or a search with nothing to learn from.
     """
     trials: list[Trial] = []
     for text in texts:
         name, _, count = text.partition("@")
         if not count.isdigit():
             raise UsageError(f"An earlier search is NAME or NAME@N, but got {text!r}.")
-        trials += _ended(name, store)[: int(count)]
-    return rewarded(trials, space, objective)
+        usable = rewarded(_ended(name, store)[: int(count)], space, objective)
+        if not usable:
+            raise UsageError(
+                f"An earlier search has trials of the space {space.name!r} with {', '.join(objective.metrics)}, but "
+                f"{text!r} has none. Leave it out."
+            )
+        trials += usable
+    return tuple(trials)
 
 
 def _ended(name: str, store: Store) -> list[Trial]:

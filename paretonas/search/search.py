@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from paretonas.device import Device, parse_device
-from paretonas.errors import DataError, UsageError
-from paretonas.evaluation.evaluator import About, Evaluator
+from paretonas.errors import UsageError
+from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
@@ -17,10 +17,11 @@ from paretonas.executor import executors
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
-from paretonas.loop.plan import Plan, default_goals
+from paretonas.loop.plan import Plan, check_wishes, default_goals
 from paretonas.network import build
 from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
 from paretonas.registry import Selection
+from paretonas.search.circumstances import check_circumstances
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
 from paretonas.search.prior import prior_trials, resolved
@@ -113,6 +114,7 @@ class Search:
             MeasureError: A device could not be calibrated.
         """
         config = self.config
+        prior = tuple(resolved(text, self.store) for text in config.prior)
         if config.table is not None:
             self.evaluator = TableEvaluator(config.table)
             self.space = config.table.table.space()
@@ -120,10 +122,9 @@ class Search:
             self.evaluator = self._trained_evaluator()
         self.evaluator.prepare(self._listener)
         about = self.evaluator.about()
-        self._check_circumstances(about)
+        check_circumstances(config, about, self._listener.note)
         self.objective = Objective(self._quality, self._reward, self._targets(), tuple(map(Limit.parse, config.limits)))
         goals = config.goals or default_goals(self._strategy, self._quality, self.evaluator.stages())
-        prior = tuple(resolved(text, self.store) for text in config.prior)
         validation = 0 if self._task is None else self._task.examples["val"]
         recorded = Recorded(self._quality, about.digest, about.measured_on, validation, config.recorded.baseline_of)
         self.config = replace(
@@ -154,7 +155,9 @@ class Search:
     def _trained_evaluator(self) -> TrainedEvaluator:
         config, task = self.config, self._task
         assert task is not None
-        cache = self.home / "cache"
+        cache, limits = self.home / "cache", tuple(map(Limit.parse, config.limits))
+        wished = Objective(self._quality, self._reward, {}, limits).metrics
+        check_wishes(self._strategy, config.goals, wished, self._evaluator(task).stages(), bool(config.prior))
         task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
         for model in config.models:
             build(ForeignSpec(model), task.interface)  # what cannot be is found now
@@ -163,8 +166,12 @@ class Search:
         job = SpeedJob(typical, task, self._recipe, config.torch_device)
         self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)
         self.config = replace(config, executor=executor)
+        return self._evaluator(task)
+
+    def _evaluator(self, task: Task) -> TrainedEvaluator:
+        config = self.config
         schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, config.width)
-        folders = Folders(cache, self.home / config.name)
+        folders = Folders(self.home / "cache", self.home / config.name)
         is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
         return TrainedEvaluator(task, self.devices, schooling, self.store, folders, is_looking)
 
@@ -172,20 +179,6 @@ class Search:
         assert self._task is not None
         shape = self._task.interface.image_shape
         return spaces.create(self.config.space, {} if shape is None else {"resolution": min(shape[1:])})
-
-    def _check_circumstances(self, about: About) -> None:
-        """The data have to be those that the search began with; another device is pointed out."""
-        before = self.config.recorded
-        if before.digest not in ("", about.digest):
-            raise DataError(
-                f"A search goes on with the data that it began with, but those of {self.config.name!r} have changed "
-                f"since (digest {about.digest}, not {before.digest}): its splits would differ. Begin a new search."
-            )
-        if before.measured_on not in ("", about.measured_on):
-            self._listener.note(
-                f"This search was measured on {before.measured_on}; now it is {about.measured_on}. "
-                "Latencies of the two do not compare."
-            )
 
     def _targets(self) -> dict[str, float]:
         if not self._reward.is_aimed:

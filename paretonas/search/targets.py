@@ -23,7 +23,8 @@ def targets(devices: Sequence[DeviceConfig], evaluator: Evaluator, listener: Lis
         UsageError: A target for a device that there is not.
     """
     names = list(of_kind(LATENCY.name, {name: 0.0 for stage in evaluator.stages() for name in stage.gives}))
-    given = {_name(one, len(names) == 1): one.target_ms for one in devices if one.target_ms is not None}
+    is_alone = len(names) == len(devices) == 1
+    given = {_name(one, is_alone): one.target_ms for one in devices if one.target_ms is not None}
     unknown = given.keys() - set(names)
     if unknown:
         raise UsageError(f"Targets are for {', '.join(names) or 'no latency'}, but got one for {min(unknown)}.")

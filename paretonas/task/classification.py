@@ -80,6 +80,8 @@ class Classification(Task):
         state = {f.name: getattr(self, f.name) for f in fields(self)}
         if "images" in vars(self):
             state["_prepared"] = self.images.folder, self.images.digest
+        elif "_prepared" in vars(self):  # sent on before it was used
+            state["_prepared"] = vars(self)["_prepared"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,14 +1,17 @@
-"""From a network's raw outputs to what they mean, by the metadata of an exported file alone."""
+"""From a file to what a network is fed, and from raw outputs to their meaning, by an exported file's metadata alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.errors import TrainingError, UsageError
+from paretonas.data.decode import pillow_warnings, reason, to_pixels
+from paretonas.errors import DataError, TrainingError, UsageError
+from paretonas.space import Interface
 
 CLASSES = "classes"
 
@@ -28,6 +31,34 @@ def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     return found
 
 
+def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tuple[NDArray[Any], ...]:
+    """What a network is fed for one input file.
+
+    Args:
+        file: An image, of any size.
+        metadata: Beside the exported file: how pixels become numbers.
+        interface: Of the network.
+
+    Returns:
+        A batch of one.
+
+    Raises:
+        DataError: It cannot be read.
+        UsageError: Metadata of another kind, or a network that is not fed an image.
+    """
+    _check_kind(metadata)
+    shape = interface.image_shape
+    if shape is None:
+        raise UsageError(f"Images are fed to a network that takes one, but this takes {interface.inputs}.")
+    try:
+        with pillow_warnings():
+            pixels, _ = to_pixels(file, shape[-1])
+    except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
+        raise DataError(f"An input is an image that can be read, but {file}: {reason(error)}.") from None
+    scaled = (pixels[None, : shape[0]].astype(np.float32) / 255 - metadata["mean"]) / metadata["std"]
+    return (scaled.astype(np.float32),)
+
+
 def decode(outputs: tuple[NDArray[Any], ...], metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the outputs of a batch say, one entry an example.
 
@@ -40,16 +71,23 @@ def decode(outputs: tuple[NDArray[Any], ...], metadata: Mapping[str, Any]) -> li
 
     Raises:
         UsageError: Metadata of another kind.
+        TrainingError: An output is not a finite number.
 
     >>> decode((np.array([[0.0, np.log(3.0)]]),), {"kind": "classes", "classes": ["cat", "dog"]})
     [{'class': 'dog', 'probability': 0.75}]
     """
-    if metadata.get("kind") != CLASSES:
-        raise UsageError(f"Outputs are decoded by metadata of the kind {CLASSES!r}, but got {metadata.get('kind')!r}.")
-    logits = outputs[0].astype(np.float64)
+    _check_kind(metadata)
+    classes, logits = top_classes(outputs[0]), outputs[0].astype(np.float64)
     weights = np.exp(logits - logits.max(1, keepdims=True))
     shares = weights / weights.sum(1, keepdims=True)
     return [
         {"class": metadata["classes"][best], "probability": round(float(row[best]), 6)}
-        for row, best in zip(shares, top_classes(outputs[0]), strict=True)
+        for row, best in zip(shares, classes, strict=True)
     ]
+
+
+def _check_kind(metadata: Mapping[str, Any]) -> None:
+    if metadata.get("kind") != CLASSES:
+        raise UsageError(
+            f"What is read and told is of the kind {CLASSES!r}, but the file's is {metadata.get('kind')!r}."
+        )
