@@ -9,7 +9,7 @@ architecture that two of them propose is timed and trained once. What was begun 
     latency       median over its target, and the share of trials within 10 % of it
     hypervolume   of the front of (accuracy, -latency / target) over (0, -2); 2 cannot be reached
 
-The target is one for all: --target-ms, or the latency of MobileNetV2 at the configurations' width.
+The target is one for all: --target-ms, or what a typical network takes at the configurations' width.
 
 Usage: python benchmarks/ablations.py OUTPUT_DIR [CONFIGURATION …] [--data cifar10] [--trials 40] [--seeds 0 1 …]
 """
@@ -21,21 +21,21 @@ import json
 import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 from conditions import conditions, print_conditions, print_table, write_rows
 
-from paretonas import Search, SearchConfig, Store, hypervolume, mnasnet_reward, new_search, open_search
+from paretonas import Search, Store, new_search, open_search
 from paretonas.data.listing import DIGITS
 from paretonas.errors import UsageError
 from paretonas.loop.listener import Listener
+from paretonas.objective import hypervolume, mnasnet_reward, rewards
 from paretonas.report.table import trial_row
-from paretonas.search.config import config_from_json, config_to_json
-from paretonas.strategy import strategies
-from paretonas.task import recipes
+from paretonas.search.config import SearchConfig
+from paretonas.search.sections import config_from_json, config_to_json
 from paretonas.trial import State, Trial
 
 FOLDER = Path(__file__).parent / "ablations"
@@ -43,6 +43,8 @@ NAMES = ("soft", "hard", "accuracy", "flat", "cell")
 NEAR = 0.1
 WORST = (0.0, -2.0)
 """Corner of the hypervolume: accuracy, and minus latency over target."""
+FREE = ("budget", "executor", "recorded")
+"""Sections that may differ when a search goes on: the budget grows, and a search tunes its executor."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,28 @@ def load(name: str) -> SearchConfig:
 
 def configured(name: str, seed: int, options: argparse.Namespace) -> SearchConfig:
     """The configuration with what the command line says about size, data and target."""
-    config = replace(load(name), seed=seed)
-    given = {
-        "data": options.data,
-        "trials": options.trials,
-        "train_images": options.train_images,
-        "val_images": options.val_images,
-        "strategy": options.strategy,
-        "executor": options.executor,
-        "width": options.width,
-        "recipe": None if options.epochs is None else f"search:epochs={options.epochs:g}",
-        "target_ms": None if config.reward == "accuracy" else options.target_ms,
+    sections = config_to_json(load(name))
+    given: dict[str, dict[str, Any]] = {
+        "task": {"data": options.data, "train_images": options.train_images, "val_images": options.val_images},
+        "space": {"width": options.width},
+        "recipe": {"epochs": options.epochs},
+        "budget": {"trials": options.trials},
     }
-    chosen = {key: value for key, value in given.items() if value is not None}
-    return replace(config, name=f"{config.name}-{seed}", **chosen)
+    for section, values in given.items():
+        sections[section] |= {key: value for key, value in values.items() if value is not None}
+    if sections["task"]["data"] != DIGITS:
+        sections["task"]["data"] = str(Path(sections["task"]["data"]).expanduser().resolve())
+    whole = {"strategy": options.strategy, "executor": options.executor}
+    sections |= {key: value for key, value in whole.items() if value is not None}
+    config = config_from_json({**sections, "name": f"{sections['name']}-{seed}", "seed": seed})
+    return aimed(config, options.target_ms)
+
+
+def aimed(config: SearchConfig, target_ms: float | None) -> SearchConfig:
+    """The configuration with a target, if its reward has one."""
+    if target_ms is None or not rewards.create(config.reward).is_aimed:
+        return config
+    return replace(config, devices=tuple(replace(device, target_ms=target_ms) for device in config.devices))
 
 
 def run(config: SearchConfig, store: Store, home: Path) -> Search:
@@ -99,7 +109,9 @@ def run(config: SearchConfig, store: Store, home: Path) -> Search:
     listener = Listener(note=print, progress=lambda now: _print_trial(now.trial, now.ended, now.budget))
     if config.name in {summary.name for summary in store.searches()}:
         _check_settings(config, store.config(config.name))
-        search = open_search(config.name, store, home, listener, trials=config.trials)
+        begun = config_from_json(store.config(config.name))
+        change = replace(begun, budget=replace(begun.budget, trials=config.budget.trials))
+        search = open_search(config.name, store, home, listener, change=change)
     else:
         search = new_search(config, store, home, listener)
     search.run()
@@ -107,24 +119,21 @@ def run(config: SearchConfig, store: Store, home: Path) -> Search:
 
 
 def _check_settings(config: SearchConfig, stored: Mapping[str, Any]) -> None:
-    """Compare what was asked with what a search was begun with; trials may grow, and a search tunes its executor."""
-    data = config.data if config.data == DIGITS else str(Path(config.data).expanduser().resolve())
-    strategy = strategies.written_out(config.strategy)
-    asked = config_to_json(replace(config, strategy=strategy, data=data)) | {"recipe": _untuned(config.recipe)}
-    begun = {**stored, "recipe": _untuned(stored["recipe"])}
-    free = {"trials", "executor"} | ({"target_ms"} if config.target_ms is None else set())
-    differing = [key for key, value in asked.items() if key not in free and begun.get(key) != value]
-    if differing:
-        key = differing[0]
-        raise UsageError(
-            f"A search goes on with the settings that it began with, but {config.name} has {key}={begun.get(key)!r}, "
-            f"not {asked[key]!r}. Choose another output folder."
-        )
+    """Compare what was asked with what a search was begun with, which has what was not asked written out too."""
+    for section, asked in config_to_json(config).items():
+        begun = stored.get(section)
+        pairs = zip(asked, begun or [], strict=True) if section == "device" else [(asked, begun)]
+        if section not in FREE and not all(_agree(*pair) for pair in pairs):
+            raise UsageError(
+                f"A search goes on with the settings that it began with, but {config.name} has {section}={begun!r}, "
+                f"not {asked!r}. Choose another output folder."
+            )
 
 
-def _untuned(recipe: str) -> dict[str, Any]:
-    """A recipe in full, without what a search picks by measuring."""
-    return asdict(replace(recipes.create(recipe), layout="auto", precision="auto"))
+def _agree(asked: Any, begun: Any) -> bool:
+    if not isinstance(asked, Mapping) or not isinstance(begun, Mapping):
+        return bool(asked == begun)
+    return all(_agree(value, begun.get(key)) for key, value in asked.items())
 
 
 def _print_trial(trial: Trial, ended: int, budget: int | None) -> None:
@@ -213,13 +222,11 @@ def main(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for name in options.configurations or NAMES:
             print(f"{name}, seed {seed}", flush=True)
-            config = configured(name, seed, options)
-            if config.reward != "accuracy" and target_ms is not None:
-                config = replace(config, target_ms=target_ms)
-            search = run(config, store, home)
+            search = run(aimed(configured(name, seed, options), target_ms), store, home)
             if target_ms is None:
-                target_ms = search.config.target_ms or search.task.usual_ms(print)
-            found[name, seed] = store.trials(config.name)
+                usual = search.config.devices[0].target_ms
+                target_ms = usual or search.evaluator.usual_ms(Listener(note=print))["latency_ms"]
+            found[name, seed] = store.trials(search.config.name)
     assert target_ms is not None
     rows = [compare(name, seed, trials, target_ms) for (name, seed), trials in found.items()]
     print(f"target: {target_ms:.4g} ms")

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paretonas import parse_device
+from paretonas.device.transport.local import processor
 
 
 def conditions() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def conditions() -> dict[str, Any]:
     words = (Path(word).name if os.sep in word else word for word in sys.argv[1:])
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": parse_device("onnxruntime").transport.conditions()["cpu"],
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

@@ -55,7 +55,7 @@ def rewards(contest: Contest) -> Floats:
         return accuracy
     objective, latency = contest.objective(), contest.table.column(contest.latency)
     pairs = zip(accuracy, latency, strict=True)
-    return np.array([objective.reward({"accuracy": a, "latency_ms": ms}) for a, ms in pairs])
+    return np.array([objective.reward_of({"accuracy": a, "latency_ms": ms}) for a, ms in pairs])
 
 
 def regrets(contest: Contest, runs: Sequence[Run], told: Floats) -> Floats:

@@ -12,11 +12,12 @@ from pathlib import Path
 from random import Random
 
 from paretonas import build, parse_device
-from paretonas.evaluation.trained import SCREEN
+from paretonas.device.calibration import calibrate
+from paretonas.evaluation.trained import QUICK
 from paretonas.export.onnx import export_with_torch
-from paretonas.space import spaces
+from paretonas.space import Interface, spaces
 
-SHAPE = (1, 3, 224, 224)
+INTERFACE = Interface.of_images(channels=3, resolution=224, classes=1000)
 
 
 def main(points: int) -> None:
@@ -25,25 +26,25 @@ def main(points: int) -> None:
     seconds: dict[str, list[float]] = {"build": [], "export": [], "check": [], "time": [], "all": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        calibrated = device.calibrate(folder, SHAPE, SCREEN).calibrated
+        calibrated = calibrate(device, folder, INTERFACE, QUICK).calibrated
         for i in range(points):
             spec = space.decode(space.sample(Random(i)))
             marks = [time.perf_counter()]
-            model = build(spec, 1000).eval()
+            model = build(spec, INTERFACE).eval()
             marks.append(time.perf_counter())
-            file = device.export(model, spec, SHAPE, folder / "candidate")
+            file = device.export(model, spec, INTERFACE, folder / "candidate")
             marks.append(time.perf_counter())
             device.verify(model, file)
             marks.append(time.perf_counter())
-            device.measure(file, folder, calibrated, SCREEN)
+            device.measure(file, folder, calibrated, QUICK)
             marks.append(time.perf_counter())
             for step, (begin, end) in zip(seconds, pairwise(marks), strict=False):
                 seconds[step].append(end - begin)
             seconds["all"].append(marks[-1] - marks[0])
             if i == 0:
-                export_with_torch(model, SHAPE, folder / "oracle.onnx")
+                export_with_torch(model, INTERFACE, folder / "oracle.onnx")
                 begin = time.perf_counter()
-                export_with_torch(model, SHAPE, folder / "oracle.onnx")
+                export_with_torch(model, INTERFACE, folder / "oracle.onnx")
                 oracle = time.perf_counter() - begin
     for step, values in seconds.items():
         print(f"{step:<8} median {statistics.median(values):.2f} s  largest {max(values):.2f} s")

@@ -4,26 +4,33 @@ Usage: python benchmarks/export_store.py HOME OUTPUT
        python benchmarks/export_store.py --restore OUTPUT HOME DATA
 
 For each search NAME: `NAME.parquet`, its trials, and `NAME.json`, its configuration. For all of them:
-`timings.parquet`, a row for every latency with all its samples, and `evaluations.json`, what else was paid for. Of the
-data only the last part of their path is kept; DATA is where they lie when a search goes on, which it does with
-`paretonas --home HOME resume NAME`.
+`timings.parquet`, a row for every latency with all its samples, and `evaluations.json`, what else was paid for. An
+evaluation's id follows from its kind and key, so that trials find their evidence again. Of the data only the last part
+of their path is kept; DATA is where they lie when a search goes on, which it does with `paretonas --home HOME resume
+NAME`.
 """
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from paretonas import Architecture, Store
+from paretonas.data.listing import DIGITS
 from paretonas.report import write_parquet
 from paretonas.trial import State, Trial
 
-KINDS = ("accuracy", "calibration", "profile", "tuning")
+KINDS = ("training", "calibration", "profile", "tuning", "untrained")
+"""Of evaluations, beside latencies."""
+PLACES = {"task": "data", "table": "file"}
+"""Sections of a configuration that name a place, and their fields that do."""
 COLUMNS = {
     "trial", "state", "reward", "spec_hash", "space", "choices", "is_reused", "told", "seed", "fidelity", "seconds",
-    "context", "error",
+    "context", "evidence", "error",
 }  # fmt: skip
 """Of a table of trials; every other column is a metric."""
 
@@ -34,12 +41,14 @@ def export(home: Path, output: Path) -> None:
     store = Store(home / "store.db")
     for search in store.searches():
         write_parquet(store.trials(search.name), output / f"{search.name}.parquet")
-        config = store.config(search.name)
-        config["data"] = Path(config["data"]).name
+        config = placed(store.config(search.name), lambda place: Path(place).name)
         facts = {"config": config, "seconds": search.seconds, "created": search.created}
         (output / f"{search.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
         print(f"{search.name}: {sum(search.trials.values())} trials, ran {search.seconds:.0f} s")
-    rows = [{"key": json.dumps(key), **value} for key, value in store.evaluations("latency")]
+    rows = [
+        {"key": json.dumps(key), **value, "conditions": json.dumps(value["conditions"])}
+        for key, value in store.evaluations("latency")
+    ]
     pq.write_table(pa.Table.from_pylist(rows), output / "timings.parquet", compression="zstd")
     paid = {kind: store.evaluations(kind) for kind in KINDS}
     (output / "evaluations.json").write_text(json.dumps(paid) + "\n")
@@ -54,21 +63,29 @@ def restore(output: Path, home: Path, data: str) -> None:
         if file.name == "evaluations.json":
             continue
         facts = json.loads(file.read_text())
-        store.create_search(file.stem, {**facts["config"], "data": data})
+        store.create_search(file.stem, placed(facts["config"], lambda place: data))
         store.set_seconds(file.stem, facts["seconds"])
         trials = [trial_of(row) for row in pq.read_table(file.with_suffix(".parquet")).to_pylist()]
         if trials:
             store.add_trials(file.stem, trials)
         print(f"{file.stem}: {len(trials)} trials")
     for row in pq.read_table(output / "timings.parquet").to_pylist():
-        conditions = {k: v for k, v in row["conditions"].items() if v is not None}
-        store.put("latency", json.loads(row.pop("key")), {**row, "conditions": conditions})
+        store.put("latency", json.loads(row.pop("key")), {**row, "conditions": json.loads(row["conditions"])})
     for kind, pairs in json.loads((output / "evaluations.json").read_text()).items():
         for key, value in pairs:
             store.put(kind, key, value)
 
 
-def trial_of(row: dict) -> Trial:
+def placed(config: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """A configuration whose data lie elsewhere."""
+    changed = dict(config)
+    for section, field in PLACES.items():
+        if field in changed.get(section, {}):
+            changed[section] = {**changed[section], field: place(changed[section][field])}
+    return changed
+
+
+def trial_of(row: dict[str, Any]) -> Trial:
     """The trial of which `write_parquet` wrote this row."""
     return Trial(
         number=row["trial"],
@@ -76,6 +93,7 @@ def trial_of(row: dict) -> Trial:
         spec_hash=row["spec_hash"],
         state=State(row["state"]),
         metrics={name: value for name, value in row.items() if name not in COLUMNS and value is not None},
+        evidence=json.loads(row["evidence"]),
         reward=row["reward"],
         fidelity=row["fidelity"],
         seed=row["seed"],
@@ -89,7 +107,7 @@ def trial_of(row: dict) -> Trial:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--restore":
-        place = sys.argv[4] if sys.argv[4] == "digits" else str(Path(sys.argv[4]).resolve())
+        place = sys.argv[4] if sys.argv[4] == DIGITS else str(Path(sys.argv[4]).resolve())
         restore(Path(sys.argv[2]), Path(sys.argv[3]), place)
     else:
         export(Path(sys.argv[1]), Path(sys.argv[2]))

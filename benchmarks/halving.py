@@ -15,7 +15,6 @@ from conditions import conditions, print_conditions, print_table
 from scipy import stats
 
 from paretonas import Store
-from paretonas.search.config import config_from_json
 from paretonas.trial import State, Trial
 
 
@@ -37,9 +36,10 @@ def main(home: Path, full: str, stopped: str) -> None:
     print(f"the best of {afford} of them trained in full, on average: {expected_best(rewards, afford):.4f}")
     for n in (1, 5, 10, 20):
         print(f"of the best {n}, trained to the end: {sum(h in kept for h in order[:n])}")
+    quality = store.config(stopped)["recorded"]["quality"]
     print_table(
-        ("stage", "networks", "went on", "rank correlation of accuracy with that in full"),
-        stages(store, stopped, whole, halved),
+        ("stage", "networks", "went on", f"rank correlation of {quality} with that in full"),
+        stages(store, quality, whole, halved),
     )
 
 
@@ -54,21 +54,20 @@ def expected_best(rewards: np.ndarray, n: int) -> float:
 
 
 def stages(
-    store: Store, stopped: str, whole: dict[str, Trial], halved: dict[str, Trial]
+    store: Store, quality: str, whole: dict[str, Trial], halved: dict[str, Trial]
 ) -> list[tuple[str, int, int, str]]:
     """A row for each stage but the last."""
-    config = config_from_json(store.config(stopped))
-    shares = sorted({trial.fidelity for trial in halved.values()})
-    reached = {
-        (key["spec"], key["fidelity"]): value["accuracy"]
-        for key, value in store.evaluations("accuracy")
-        if key["seed"] == config.seed
-    }
+    reached: dict[float, dict[str, float]] = {}
+    for spec, trial in halved.items():
+        for id in filter(None, trial.evidence.values()):
+            found = store.evaluation(id)
+            if found is not None and found[0] == "training":
+                reached.setdefault(found[1]["share"], {})[spec] = found[2][quality]
     rows = []
-    for share in shares[:-1]:
-        here = [h for h, trial in halved.items() if trial.fidelity >= share]
+    for share in sorted(share for share in reached if share < 1):
+        here = reached[share]
         on = sum(halved[h].fidelity > share for h in here)
-        pairs = [(reached[h, share], whole[h].metrics["accuracy"]) for h in here]
+        pairs = [(here[h], whole[h].metrics[quality]) for h in here]
         correlation = stats.spearmanr(*zip(*pairs, strict=True))[0]
         rows.append((f"{100 * share:.0f} %", len(here), on, f"{correlation:.2f}"))
     return rows

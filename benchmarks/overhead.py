@@ -19,7 +19,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
@@ -27,23 +27,41 @@ from typing import Any
 
 from conditions import conditions, print_conditions, print_table, write_rows
 
-from paretonas import SearchConfig, Store
+from paretonas import Store
+from paretonas.evaluation import keys
+from paretonas.evaluation.evaluator import (
+    INLINE,
+    WORKERS,
+    About,
+    Call,
+    Evaluator,
+    Evidence,
+    Listens,
+    Stage,
+    device_lane,
+)
+from paretonas.evaluation.keys import Key, Lesson
+from paretonas.evaluation.trained import LATENCIES, latency_metrics
 from paretonas.executor import executors
 from paretonas.latency import Latency, latency_from_json
-from paretonas.loop.halving import schedulers
-from paretonas.loop.loop import Listener, Loop, Progress
-from paretonas.objective import Objective
-from paretonas.space import Spec, spaces, spec_hash
+from paretonas.loop.gates import Limits
+from paretonas.loop.listener import Listener, Progress
+from paretonas.loop.loop import Loop
+from paretonas.loop.plan import Budget, Lane, Plan, default_goals
+from paretonas.objective import Goals, Objective
+from paretonas.space import Interface, SearchSpace, Spec, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpec
-from paretonas.strategy import strategies
-from paretonas.trial import Metrics
+from paretonas.strategy import Strategy, StrategyOptions, strategies
+from paretonas.task.recipe import SEARCH
+from paretonas.trial import Metrics, Trial
 
-STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate:goals=reward")
-SHORT = {"surrogate:goals=reward": 600}
+STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate")
+SHORT = {"surrogate": 600}
 """Strategies that are not meant for ten thousand trials, and after how many they stop here."""
 ASK, TELL = "ask", "tell"
-STORE = ("add_trials", "update_trial", "get", "put")
+STORE = ("add_trials", "update_trial", "get", "put", "id_of")
 PAIRS = 10
+INTERFACE = Interface.of_images(channels=3, resolution=224, classes=1000)
 SCHEDULE = "/proc/self/schedstat"
 
 
@@ -96,73 +114,128 @@ class Clock:
         setattr(thing, method, timed)
 
 
-class Instant:
+@dataclass(frozen=True)
+class Watched(StrategyOptions):
+    """A strategy whose asks and tells are counted.
+
+    Args:
+        options: Of the strategy.
+        clock: Counts.
+    """
+
+    options: StrategyOptions
+    clock: Clock
+
+    @property
+    def pursues(self) -> str:  # type: ignore[override]
+        """As the strategy does."""
+        return self.options.pursues
+
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+        strategy = self.options.start(space, seed, goals, prior)
+        for method in (ASK, TELL):
+            self.clock.watch(strategy, method, method)
+        return strategy
+
+
+class Instant(Evaluator):
     """An evaluator whose answers cost nothing but their storage.
 
     Args:
-        store: Keeps them.
+        store: Keeps them, under keys such as real ones have.
     """
 
-    is_here = True
+    quality = "accuracy"
 
     def __init__(self, store: Store):
         self._store = store
 
-    def cost(self, spec: Spec) -> Metrics:
-        """A number that follows from the blocks."""
-        return {"params": _size(spec)}
+    def prepare(self, listener: Listens) -> None:
+        """Nothing."""
 
-    def proxies(self, spec: Spec) -> Metrics:
-        """None."""
-        return {}
+    def stages(self) -> tuple[Stage, ...]:
+        return (
+            Stage("cost", INLINE, ("params",), lambda spec: None, _cost_call, lambda spec, found: Evidence(found)),
+            self._latency_stage(),
+            self._training_stage(),
+        )
 
-    def latency(self, spec: Spec) -> Latency | None:
-        """Grows with the size; kept with all its runs."""
-        key = {"spec": spec_hash(spec), "device": "none"}
-        known = self._store.get("latency", key)
-        if known is not None:
-            return latency_from_json(known)
-        runs = tuple(1e-6 * _size(spec) * (1 + 0.01 * i) for i in range(PAIRS))
-        latency = Latency(runs, runs, (1e-3,) * PAIRS, (1e-3,) * PAIRS, 1e-3)
-        self._store.put("latency", key, asdict(latency))
-        return latency
+    def about(self) -> About:
+        return About((), "", "")
 
-    def trained(self, spec: Spec, fidelity: float) -> Metrics | None:
-        """What was answered before."""
-        return self._store.get("accuracy", self._key(spec, fidelity))
+    def _latency_stage(self) -> Stage:
+        def key(spec: Spec) -> Key:
+            return keys.latency(spec, INTERFACE, {"runtime": "none"}, "float32", PAIRS)
 
-    def remember(self, spec: Spec, fidelity: float, metrics: Metrics) -> None:
-        """Keep it."""
-        self._store.put("accuracy", self._key(spec, fidelity), metrics)
+        def known(spec: Spec) -> Evidence | None:
+            found = key(spec).get(self._store)
+            if found is None:
+                return None
+            return Evidence(latency_metrics(latency_from_json(found), ""), key(spec).id(self._store))
 
-    def job(self, spec: Spec, fidelity: float, state: Path) -> Spec:
-        """The spec."""
-        return spec
+        def keep(spec: Spec, latency: Latency) -> Evidence:
+            return Evidence(latency_metrics(latency, ""), key(spec).put(self._store, asdict(latency)))
 
-    def run(self, spec: Spec) -> dict[str, float]:
-        """Rises with the size, ever more slowly, with noise that belongs to the spec."""
-        size = _size(spec)
-        return {"accuracy": size / (size + 2000.0) + 0.05 * Random(spec_hash(spec)).random()}
+        return Stage("latency_ms", device_lane(""), LATENCIES, known, lambda spec: Call(_latency, (spec,)), keep)
 
-    def _key(self, spec: Spec, fidelity: float) -> dict[str, Any]:
-        return {"spec": spec_hash(spec), "fidelity": fidelity}
+    def _training_stage(self) -> Stage:
+        def key(spec: Spec) -> Key:
+            return keys.training(spec, Lesson("none", "none", SEARCH, seed=0), share=1.0)
+
+        def known(spec: Spec) -> Evidence | None:
+            found = key(spec).get(self._store)
+            return None if found is None else Evidence(found, key(spec).id(self._store))
+
+        def keep(spec: Spec, metrics: Metrics) -> Evidence:
+            return Evidence(metrics, key(spec).put(self._store, metrics))
+
+        return Stage("training", WORKERS, ("accuracy",), known, lambda spec: Call(_score, (spec,)), keep, share=1.0)
+
+
+def _cost_call(spec: Spec) -> Call:
+    return Call(lambda: {"params": _size(spec)}, ())
+
+
+def _latency(spec: Spec) -> Latency:
+    """Grows with the size; with all its runs."""
+    runs = tuple(1e-6 * _size(spec) * (1 + 0.01 * i) for i in range(PAIRS))
+    return Latency(runs, runs, (1e-3,) * PAIRS, (1e-3,) * PAIRS, 1e-3)
+
+
+def _score(spec: Spec) -> dict[str, float]:
+    """Rises with the size, ever more slowly, with noise that belongs to the spec."""
+    size = _size(spec)
+    return {"accuracy": size / (size + 2000.0) + 0.05 * Random(spec_hash(spec)).random()}
 
 
 def _size(spec: Spec) -> float:
+    """A number that follows from the blocks."""
     assert isinstance(spec, MnasNetSpec)
     return float(sum(b.filters * b.layers * b.expansion * (b.kernel + 4 * b.se_ratio) / 3 for b in spec.blocks))
 
 
+def plan(strategy: str, trials: int, clock: Clock, store: Store) -> Plan:
+    """A search as it would be with data and a device; what the strategy takes is counted."""
+    options: StrategyOptions = strategies.create(strategy)
+    evaluator, objective = Instant(store), Objective(targets={"latency_ms": 1.0})
+    return Plan(
+        name="overhead",
+        space=spaces.create("mnasnet").build(),
+        strategy=Watched(options, clock),
+        seed=0,
+        goals=Goals(default_goals(options, evaluator.quality, evaluator.stages())),
+        objective=objective,
+        evaluator=evaluator,
+        gates=(Limits(objective),),
+        budget=Budget(trials=trials),
+    )
+
+
 def measure(strategy: str, trials: int, window: int, home: Path) -> list[Row]:
     """One search; a row for each window."""
-    store = Store(home / "store.db")
-    config = SearchConfig(name="overhead", data="none", strategy=strategy, trials=trials)
-    store.create_search(config.name, {})
-    space = spaces.create("mnasnet").build()
-    started = strategies.create(strategy).start(space, 0)
-    clock, rows = Clock(), list[Row]()
-    clock.watch(started, "ask", ASK)
-    clock.watch(started, "tell", TELL)
+    store, clock, rows = Store(home / "store.db"), Clock(), list[Row]()
+    planned = plan(strategy, trials, clock, store)
+    store.create_search(planned.name, {})
     for method in STORE:
         clock.watch(store, method, "store")
     begin, wall = clock.now(), time.perf_counter()
@@ -181,11 +254,9 @@ def measure(strategy: str, trials: int, window: int, home: Path) -> list[Row]:
             clock.largest.clear()
             begin, wall = clock.now(), time.perf_counter()
 
-    listener = Listener(note=lambda text: None, progress=progress)
-    with executors.create("serial").start() as executor:
-        scheduler, objective = schedulers.create("full").start(), Objective(target_ms=1.0)
-        evaluator = Instant(store)
-        Loop(config, store, home, space, started, evaluator, objective, executor, scheduler, listener).run()
+    with executors.create("serial").start() as device, executors.create("serial").start() as workers:
+        lanes = {device_lane(""): Lane(device), WORKERS: Lane(workers)}
+        Loop(planned, store, lanes, Listener(progress=progress)).run()
     store.close()
     print()
     return rows

@@ -24,22 +24,20 @@ from conditions import conditions, print_conditions, print_table, write_rows
 from tables import FINAL, MACRO, MACRO_ACCURACY, NB201
 
 from paretonas import build
-from paretonas.data.images import Split, prepare_data
-from paretonas.data.source import DataSource
-from paretonas.loop.screen import COSTS, ZERO_COST
+from paretonas.evaluation.trained import UNTRAINED
 from paretonas.network.cost import spec_cost
 from paretonas.report.correlation import rank_correlation
-from paretonas.space import spaces
+from paretonas.space import Interface, spaces
 from paretonas.space.table import read_table
-from paretonas.training.batches import scoring_batches
+from paretonas.task.classification import Classification
 from paretonas.training.zerocost import zero_cost
 
 TABLES = {
     "nasbench201": (NB201, FINAL),
     "nasbench-macro": (MACRO, MACRO_ACCURACY),
 }
-BATCH = 64
-RESOLUTION, CLASSES = 32, 10
+COSTS = ("params", "macs")
+INTERFACE = Interface.of_images(channels=3, resolution=32, classes=10)
 
 
 def sample(name: str, tables: Path, n: int, seed: int) -> Iterator[tuple[Any, float, dict[str, float]]]:
@@ -48,7 +46,7 @@ def sample(name: str, tables: Path, n: int, seed: int) -> Iterator[tuple[Any, fl
     table, space = read_table(tables / file), spaces.create(name).build()
     for choices in Random(seed).sample(sorted(table.rows), n):
         spec = space.decode(space.architecture(choices))
-        cost = spec_cost(spec, RESOLUTION, CLASSES)
+        cost = spec_cost(spec, INTERFACE)
         yield spec, table.column(column)[table.rows[choices]], {"params": cost.params, "macs": cost.macs}
 
 
@@ -56,19 +54,18 @@ def main(options: argparse.Namespace) -> None:
     """Build, look, write, print."""
     print_conditions(conditions())
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        data = prepare_data(DataSource(str(options.data), train_images=1000, val_images=100), Path(folder))
-        few = Split(data.train.images[:BATCH], data.train.labels[:BATCH])
-        images, labels = next(scoring_batches(few)), torch.as_tensor(few.labels)
     rows: list[dict[str, Any]] = []
-    for name in TABLES:
-        begin = time.perf_counter()
-        for i, (spec, accuracy, costs) in enumerate(sample(name, options.tables, options.networks, options.seed)):
-            torch.manual_seed(options.seed)
-            found = zero_cost(build(spec, CLASSES), images, labels)
-            rows.append({"space": name, "accuracy": accuracy, **found, **costs})
-            print(f"\r{name}: {i + 1} of {options.networks}  ", end="", flush=True)
-        print(f"\r{name}: {(time.perf_counter() - begin) / options.networks:.2f} s a network")
+    with tempfile.TemporaryDirectory() as folder:
+        task = Classification(str(options.data), train_images=1000, val_images=100)
+        task.prepare(Path(folder))
+        for name in TABLES:
+            begin = time.perf_counter()
+            for i, (spec, accuracy, costs) in enumerate(sample(name, options.tables, options.networks, options.seed)):
+                torch.manual_seed(options.seed)
+                found = zero_cost(build(spec, INTERFACE), task, options.seed)
+                rows.append({"space": name, "accuracy": accuracy, **found, **costs})
+                print(f"\r{name}: {i + 1} of {options.networks}  ", end="", flush=True)
+            print(f"\r{name}: {(time.perf_counter() - begin) / options.networks:.2f} s a network")
     options.output.mkdir(parents=True, exist_ok=True)
     write_rows(rows, options.output / "proxies.parquet")
     report(rows)
@@ -79,7 +76,7 @@ def report(rows: list[dict[str, Any]]) -> None:
     cells = []
     for name in TABLES:
         here = sorted((row for row in rows if row["space"] == name), key=lambda row: -row["accuracy"])
-        for metric in (*ZERO_COST, *COSTS):
+        for metric in (*UNTRAINED, *COSTS):
             line = [name, metric]
             for part in (here, here[: max(5, len(here) // 5)]):
                 c = rank_correlation([row[metric] for row in part], [row["accuracy"] for row in part])

@@ -21,7 +21,7 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from tables import FINAL, NB201, PIXEL3, arguments, complete
 
 from paretonas.compare import Contest, Run, run
-from paretonas.objective import Objective
 from paretonas.report.figure import save_figure
 
 STRATEGIES = ("ppo", "regularized-evolution:population=50,tournament=10")
@@ -44,17 +43,6 @@ LARGEST = 3.0
 """Latencies beyond so many targets are counted in the last bin."""
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Fitted(Contest):
-    """One whose reward has an exponent of its own."""
-
-    exponent: float = 0.0
-
-    def objective(self) -> Objective:
-        """With the same exponent on both sides of the target."""
-        return Objective(self.target_ms, self.exponent, self.exponent)
 
 
 def fitted_exponent(accuracy: Floats, latency: Floats, target: float) -> float:
@@ -138,8 +126,9 @@ def main(options: argparse.Namespace) -> None:
     accuracy, latency = (np.array(base.table.column(name)) for name in (FINAL, PIXEL3))
     target = options.target_ms or float(np.nanmedian(latency))
     exponent = fitted_exponent(accuracy, latency, target)
-    fitted = Fitted(base.file, FINAL, latency=PIXEL3, target_ms=target, trials=options.trials, exponent=exponent)
-    contests = {n: fitted if n == "fitted" else replace(base, target_ms=target, reward=n) for n in NAMES}
+    fitted = f"mnasnet:alpha={exponent},beta={exponent}"
+    rewards = dict(zip(NAMES, ("soft", fitted, "hard", "power"), strict=True))
+    contests = {name: replace(base, target_ms=target, reward=reward) for name, reward in rewards.items()}
     labels = [f"{reward}/{strategy}" for strategy in options.strategies for reward in contests]
 
     def make(label: str, seed: int) -> Run:

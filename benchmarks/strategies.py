@@ -20,11 +20,10 @@ from conditions import conditions, print_conditions, print_table
 from tables import arguments, contests, read_runs, write_runs
 
 from paretonas.compare import Contest, Run, run, summary
-from paretonas.evaluation.table import TabularTask
+from paretonas.evaluation.table import TableEvaluator
 from paretonas.executor import executors
 from paretonas.report.comparison import comparison_figure
 from paretonas.report.figure import save_figure
-from paretonas.space import Architecture
 
 OWN = (
     "random",
@@ -42,8 +41,7 @@ COUNTS = (20, 50, 100, 120, 150, 200, 500)
 
 def strategies_of(contest: Contest) -> list[str]:
     """Ours, and the peers that can do what is asked."""
-    own = [name if name != "nsga2" or contest.latency else "nsga2:goals=reward" for name in OWN]
-    return own + (["optuna-tpe", "optuna-nsga2"] if contest.latency else list(PEERS))
+    return [*OWN, *(("optuna-tpe", "optuna-nsga2") if contest.latency else PEERS)]
 
 
 # Peers
@@ -53,8 +51,8 @@ class Seen:
     """What a peer asked for, with the time between its questions."""
 
     def __init__(self, contest: Contest):
-        self.contest, self.task = contest, TabularTask(contest.table, contest.metric, contest.latency)
-        self.name = contest.table.space().name
+        self.contest, self.space = contest, contest.table.space()
+        self.evaluator = TableEvaluator(contest.source)
         self.rows: list[int] = []
         self.seconds: list[float] = []
         self._free = time.perf_counter()
@@ -62,9 +60,12 @@ class Seen:
     def evaluate(self, choices: Sequence[int]) -> dict[str, float]:
         """Metrics of an architecture."""
         self.seconds.append(time.perf_counter() - self._free)
-        architecture = Architecture(self.name, tuple(choices))
-        self.rows.append(self.contest.table.rows[architecture.choices])
-        found = self.task.metrics(architecture)
+        architecture = self.space.architecture(choices)
+        self.rows.append(self.contest.table.row(architecture))
+        spec = self.space.decode(architecture)
+        found = self.evaluator.score(spec)
+        if self.contest.latency:
+            found["latency_ms"] = self.evaluator.latency(spec, "latency_ms")
         self._free = time.perf_counter()
         return found
 

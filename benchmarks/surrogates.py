@@ -215,7 +215,7 @@ class Question:
         space, rows, values = _table(self.file, self.column)
         choices = [space.canonical(choices) if self.is_canonical else choices for choices in rows]
         sign = -1.0 if self.column.startswith("lat_") else 1.0
-        return encode(choices, [decision.choices for decision in space.decisions]), sign * values
+        return encode(choices, [decision.symbols for decision in space.decisions]), sign * values
 
 
 def _table(file: Path, column: str) -> tuple[SearchSpace, list[tuple[int, ...]], Floats]:

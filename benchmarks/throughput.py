@@ -1,6 +1,6 @@
 """Images a second: the recipe `search` as a search runs it, against a plain PyTorch loop.
 
-Ours: `train` in workers of the process executor. Plain: a data set that makes each image a PIL image and transforms it
+Ours: `fit` in workers of the process executor. Plain: a data set that makes each image a PIL image and transforms it
 alone, a DataLoader, torch's SGD with Nesterov momentum, the same schedule, default memory layout. Network, images,
 batch size, augmentation and cores are the same; the plain loop does not clip gradients, which spares it some work.
 
@@ -40,14 +40,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from paretonas import build, zoo_spec
-from paretonas.data.images import ImageData, Split, open_data, prepare_data
-from paretonas.data.source import DataSource
+from paretonas import zoo_spec
+from paretonas.data.images import ImageData, Split
 from paretonas.executor.process import ProcessOptions
 from paretonas.space import spec_from_json, spec_to_json
 from paretonas.task import recipes
+from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
-from paretonas.training.classification import train
+from paretonas.training.fit import Session, fit
 
 MEAN, STD = 0.5, 0.25
 """Ours; the plain loop normalizes by the same numbers."""
@@ -83,15 +83,25 @@ class Variant:
 
 @dataclass(frozen=True)
 class Work:
-    """What one process does; pickled."""
+    """What one process does; pickled.
 
-    folder: Path
+    Args:
+        task: Prepared; its training images are what one candidate learns from.
+        spec: Of the network.
+        recipe: How it is trained.
+        seed: Of weights and training.
+        variant: In which way.
+        cores: Of the plain loop.
+        steps: After which to stop; None: all of them.
+    """
+
+    task: Classification
     spec: Mapping[str, Any]
     recipe: Recipe
-    images: int
     seed: int
     variant: Variant
     cores: tuple[int, ...]
+    steps: int | None = None
 
 
 def variants(cores: int) -> list[Variant]:
@@ -122,7 +132,9 @@ class PlainImages(Dataset[tuple[torch.Tensor, int]]):
         return len(self._labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self._transform(Image.fromarray(self._images[index])), int(self._labels[index])
+        image = self._images[index]
+        shown = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)  # PIL knows no gray of three axes
+        return self._transform(shown), int(self._labels[index])
 
 
 def plain_transform(recipe: Recipe, side: int, channels: int, flip: bool) -> transforms.Compose:
@@ -147,12 +159,16 @@ def learning_rate_share(step: int, steps: int, warmup: float) -> float:
     return step / rise if step < rise else 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def train_plain(model: nn.Module, split: Split, recipe: Recipe, data: ImageData, variant: Variant) -> int:
+def train_plain(model: nn.Module, data: ImageData, work: Work) -> int:
     """Train `model` as a PyTorch tutorial does.
 
     Returns:
         Images that went through.
     """
+    recipe, variant, split = work.recipe, work.variant, data.train
+    if work.steps is not None:
+        few = work.steps * recipe.batch_size
+        split = Split(split.images[:few], split.labels[:few])
     transform = plain_transform(recipe, data.resolution, data.channels, data.flip)
     loader = DataLoader(
         PlainImages(split, transform),
@@ -194,15 +210,16 @@ def run_work(work: Work) -> tuple[int, float, float]:
     if work.variant.kind == "plain":  # the process executor does this for ours
         os.sched_setaffinity(0, work.cores)
         torch.set_num_threads(work.variant.threads)
-    data = open_data(work.folder)
-    split = Split(data.train.images[: work.images], data.train.labels[: work.images])
+    data, recipe = work.task.images, work.recipe
     torch.manual_seed(work.seed)
-    model = build(spec_from_json(work.spec), len(data.classes), data.channels, work.recipe.dropout)
+    model = work.task.network(spec_from_json(work.spec), recipe)
     begin = time.monotonic()
     if work.variant.kind == "ours":
-        seen = train(model, split, work.recipe, len(data.classes), work.seed, flip=data.flip).images
+        steps = len(data.train) // recipe.batch_of(len(data.train)) * recipe.epochs
+        until = 1.0 if work.steps is None else min(1.0, work.steps / steps)
+        seen = fit(model, work.task, recipe, work.seed, Session(until=until)).examples
     else:
-        seen = train_plain(model, split, work.recipe, data, work.variant)
+        seen = train_plain(model, data, work)
     return seen, begin, time.monotonic()
 
 
@@ -224,8 +241,7 @@ def _plain_processes(count: int) -> Iterator[ProcessPoolExecutor]:
 
 def measure(works: Sequence[Work]) -> list[tuple[int, float, float]]:
     """Warm up as many processes as there are works, then run these side by side."""
-    variant, recipe = works[0].variant, works[0].recipe
-    warmups = [replace(work, images=min(work.images, WARMUP_STEPS * recipe.batch_size)) for work in works]
+    variant, warmups = works[0].variant, [replace(work, steps=WARMUP_STEPS) for work in works]
     if variant.kind == "plain":
         with _plain_processes(variant.processes) as pool:
             list(pool.map(run_work, warmups))
@@ -268,19 +284,18 @@ def main(options: argparse.Namespace) -> None:
     about = conditions()
     print_conditions(about)
     recipe = recipes.create(options.recipe)
-    data = prepare_data(DataSource(options.data), Path(tempfile.gettempdir(), "paretonas-throughput"))
+    task = Classification(options.data, train_images=options.images)
+    task.prepare(Path(tempfile.gettempdir(), "paretonas-throughput"))
+    resolution = task.images.resolution
     cores = tuple(sorted(os.sched_getaffinity(0)))
     ways = variants(len(cores))
     rows: list[dict[str, Any]] = []
     for round_ in range(options.rounds):
         for network in NETWORKS:
-            spec = spec_to_json(zoo_spec(network, options.width, data.resolution))
+            spec = spec_to_json(zoo_spec(network, options.width, resolution))
             for way in ways:
                 groups = [cores[i * way.threads : (i + 1) * way.threads] for i in range(way.processes)]
-                works = [
-                    Work(data.folder, spec, recipe, options.images, seed, way, group)
-                    for seed, group in enumerate(groups)
-                ]
+                works = [Work(task, spec, recipe, seed, way, group) for seed, group in enumerate(groups)]
                 outcomes = measure(works)
                 rate = images_per_second(outcomes)
                 label = {"round": round_, "network": network, **asdict(way)}
@@ -304,7 +319,7 @@ def main(options: argparse.Namespace) -> None:
             for row in found
         ],
     )
-    about |= {"recipe": asdict(recipe), "width": options.width, "resolution": data.resolution}
+    about |= {"recipe": asdict(recipe), "width": options.width, "resolution": resolution}
     (output / "throughput.json").write_text(json.dumps({**about, "rates": found}, indent=1))
 
 

@@ -18,7 +18,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -32,12 +32,15 @@ from conditions import conditions, print_conditions, print_table, write_rows
 from load import bursts, busy_cores
 
 from paretonas import build, parse_device, zoo_spec
-from paretonas.device import Device, ModelFile, Runtime, Transport
+from paretonas.device import Device, Runtime, Transport
+from paretonas.device.calibration import calibrate
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
 from paretonas.evaluation.trained import RECORD
+from paretonas.export import LoadedModel, ModelFile
 from paretonas.latency import fastest_ratio
 from paretonas.network.cost import spec_cost
+from paretonas.space import Interface
 from paretonas.space.mnasnet import MnasNetSpec
 
 CLASSES = 1000
@@ -84,15 +87,21 @@ class Recorder(Transport):
     samples: list[Samples] = field(default_factory=list)
 
     @property
-    def is_here(self) -> bool:  # type: ignore[override]
-        return self.inner.is_here
+    def machine(self) -> str:
+        return self.inner.machine
 
-    def measure(self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol) -> Samples:
-        self.samples.append(self.inner.measure(runtime, candidate, reference, protocol))
-        return self.samples[-1]
+    def identify(self, runtime: Runtime) -> Mapping[str, Any]:
+        return self.inner.identify(runtime)
 
-    def conditions(self) -> dict[str, Any]:
-        return dict(self.inner.conditions())
+    def measure(
+        self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol
+    ) -> tuple[Samples, Mapping[str, Any]]:
+        samples, moment = self.inner.measure(runtime, candidate, reference, protocol)
+        self.samples.append(samples)
+        return samples, moment
+
+    def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
+        return self.inner.open(runtime, file)
 
 
 def networks() -> dict[str, MnasNetSpec]:
@@ -146,10 +155,7 @@ def counts(found: Sequence[Measured]) -> list[dict[str, Any]]:
                 "repeated": sum(len(m.attempts) > 1 for m in here),
                 "repeats": sum(len(m.attempts) - 1 for m in here),
                 "kept_with_a_flag": sum(bool(m.flags) for m in here),
-                **{
-                    flag: sum(flag in m.flags for m in here)
-                    for flag in ("preempted", "contended", "slowed", "unsettled")
-                },
+                **{flag: sum(flag in m.flags for m in here) for flag in FLAGS},
             }
         )
     return rows
@@ -168,7 +174,7 @@ def measure_all(
     }
     if "busy" in options.conditions and len(allowed) < 2:
         raise UsageError(f"A busy core beside the measured one takes two cores, but there is {len(allowed)}.")
-    calibrated = device.calibrate(folder, next(iter(files.values())).input_shape, protocol).calibrated
+    calibrated = calibrate(device, folder, next(iter(files.values())).interface, protocol).calibrated
     for condition in options.conditions:
         order = [network for network in files for _ in range(options.measurements)]
         random.shuffle(order)
@@ -273,8 +279,8 @@ def main(options: argparse.Namespace) -> None:
     about = conditions()
     print_conditions(about)
     device, specs = parse_device("onnxruntime"), networks()
-    side = options.resolution
-    macs = {name: spec_cost(spec, side, CLASSES).macs for name, spec in specs.items()}
+    interface = Interface.of_images(3, options.resolution, CLASSES)
+    macs = {name: spec_cost(spec, interface).macs for name, spec in specs.items()}
     ratios = {name: count / macs[BASE] for name, count in macs.items()}
     for name, count in macs.items():
         print(f"{name}: {count:,} MACs, {ratios[name]:.4f} times those of {BASE}")
@@ -283,8 +289,8 @@ def main(options: argparse.Namespace) -> None:
         folder, files = Path(name), {}
         for network, spec in specs.items():
             torch.manual_seed(0)
-            model = build(spec, CLASSES).eval()
-            files[network] = device.export(model, spec, (1, 3, side, side), folder / network)
+            model = build(spec, interface).eval()
+            files[network] = device.export(model, spec, interface, folder / network)
             device.verify(model, files[network])
         for measured in measure_all(device, files, folder, options):
             found.append(measured)

@@ -27,9 +27,11 @@ import torch
 from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import build, parse_device, zoo_spec
+from paretonas.device.calibration import calibrate
 from paretonas.errors import UsageError
 from paretonas.evaluation.trained import RECORD
 from paretonas.latency import Latency
+from paretonas.space import Interface
 
 STATISTICS: dict[str, Callable[[Latency], float]] = {
     "headline": lambda latency: latency.latency_ms,
@@ -74,17 +76,17 @@ def main(options: argparse.Namespace) -> None:
         raise UsageError(f"Measurements are written to a new file, but {output} exists: name another or remove it.")
     print_conditions(conditions())
     spec = zoo_spec(options.network, options.width, options.resolution if options.small_image else None)
-    shape = (1, 3, options.resolution, options.resolution)
+    interface = Interface.of_images(3, options.resolution, options.classes)
     device = parse_device(options.device)
     rows, found = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         torch.manual_seed(0)
-        model = build(spec, options.classes).eval()
-        file = device.export(model, spec, shape, folder / "candidate")
+        model = build(spec, interface).eval()
+        file = device.export(model, spec, interface, folder / "candidate")
         device.verify(model, file)
         with standing_still(options.pause):
-            calibration = device.calibrate(folder, file.input_shape, RECORD)
+            calibration = calibrate(device, folder, interface, RECORD)
         print(f"calibrated: {1e3 * calibration.calibrated:.3f} ms, flags {calibration.flags}")
         begin = time.monotonic()
         for i in range(options.measurements):

@@ -1,6 +1,6 @@
 """A search space of one's own: defined, sampled, built, costed and timed on ONNX Runtime.
 
-Once registered, `SearchConfig(..., space="tiny")` searches it as any other space.
+Once it is registered, a configuration with `"space": "tiny"` searches it as any other space.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from paretonas import Decision, SearchSpace, Store, build, cost, parse_device
-from paretonas.evaluation.trained import SCREEN, time_model
+from paretonas import Decision, Interface, SearchSpace, build, cost, parse_device
+from paretonas.device.calibration import calibrate
+from paretonas.evaluation.trained import QUICK
 from paretonas.space import spaces
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 
@@ -39,14 +40,16 @@ class TinySpace:
 spaces.register("tiny", f"{__name__}:TinySpace")
 
 if __name__ == "__main__":
-    space, device, shape, rng = spaces.create("tiny").build(), parse_device("onnxruntime"), (1, 3, 32, 32), Random(0)
+    space, device, rng = spaces.create("tiny").build(), parse_device("onnxruntime"), Random(0)
+    images = Interface.of_images(channels=3, resolution=32, classes=10)
     print(f"{space.size:,} architectures; three of them:")
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder, "store.db"))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        calibrated = calibrate(device, folder, images, QUICK).calibrated
         for _ in range(3):
             spec = space.decode(space.sample(rng))
-            model = build(spec, classes=10)
-            costs = cost(model, shape)
-            latency = time_model(device, model, spec, shape, Path(folder), store, SCREEN)
+            model = build(spec, images)
+            costs, file = cost(model, images), device.export(model, spec, images, folder / "candidate")
+            device.verify(model, file)
+            latency = device.measure(file, folder, calibrated, QUICK)
             print(f"{costs.params:>8,} params {costs.macs:>11,} MACs {latency.latency_ms:6.2f} ms")
-        store.close()

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from paretonas import Store
 from paretonas.data.images import Split
 from paretonas.device import Transport, parse_device
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
+from paretonas.export import ModelFile
 from paretonas.network.cost import spec_cost
-from paretonas.search.config import SearchConfig, config_to_json
-from paretonas.space import Architecture, spaces
+from paretonas.registry import Selection
+from paretonas.search.sections import config_to_json
+from paretonas.space import Architecture, Interface, spaces
 from paretonas.space.nasbench import CELL_OPS, MACRO_OPS
 from paretonas.strategy import strategies
 from paretonas.task import recipes
@@ -24,9 +28,16 @@ from paretonas.trial import State, Trial
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-ablations, load, proxies, throughput, timing, timing_drift = map(
-    importlib.import_module, ("ablations", "load", "proxies", "throughput", "timing", "timing_drift")
-)
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def benchmark(name):
+    return importlib.import_module(name)
+
+
+ablations, controllers, load, overhead = map(benchmark, ("ablations", "controllers", "load", "overhead"))
+proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "strategies", "tables"))
+throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
 
 
 # Ablations
@@ -36,18 +47,25 @@ def test_every_ablation_has_a_configuration():
     assert sorted(path.stem for path in (BENCHMARKS / "ablations").glob("*.toml")) == sorted(ablations.NAMES)
 
 
+def flat(sections):
+    """A configuration with a key for each setting."""
+    nested = {key: value for key, value in sections.items() if isinstance(value, dict)}
+    inner = {f"{key}.{name}": value for key, part in nested.items() for name, value in flat(part).items()}
+    return {key: value for key, value in sections.items() if key not in nested} | inner
+
+
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
         ("soft", {}),
-        ("hard", {"reward": "hard"}),
-        ("accuracy", {"reward": "accuracy"}),
-        ("flat", {"space": "mnasnet:variant=flat"}),
-        ("cell", {"space": "mnasnet:variant=cell"}),
+        ("hard", {"objective.reward.name": "hard"}),
+        ("accuracy", {"objective.reward.name": "power"}),
+        ("flat", {"space.variant": "flat"}),
+        ("cell", {"space.variant": "cell"}),
     ],
 )
 def test_an_ablation_changes_one_line(name, changed):
-    config, soft = config_to_json(ablations.load(name)), config_to_json(ablations.load("soft"))
+    config, soft = (flat(config_to_json(ablations.load(each))) for each in (name, "soft"))
     differing = {key: value for key, value in config.items() if soft.get(key) != value}
     assert differing.pop("name", "ablation-soft") == f"ablation-{name}"
     assert differing == changed
@@ -59,9 +77,9 @@ def test_an_ablation_changes_one_line(name, changed):
 )
 def test_plugins_of_an_ablation_exist(name, decisions):
     config = ablations.load(name)
-    assert len(spaces.create(config.space, {"resolution": 32, "width": config.width}).build().decisions) == decisions
+    assert len(spaces.create(config.space, {"resolution": 32}).build().decisions) == decisions
     assert recipes.create(config.recipe).epochs == 2
-    assert strategies.written_out(config.strategy).startswith("ppo:")
+    assert strategies.create(config.strategy).batch == 8
 
 
 def test_unknown_ablation_is_refused():
@@ -70,7 +88,7 @@ def test_unknown_ablation_is_refused():
 
 
 def trial(number, state, reward=None, **metrics):
-    return Trial(number, Architecture("s", (number,)), f"{number}", state, metrics, reward, told=number)
+    return Trial(number, Architecture("s", (number,)), f"{number}", state, metrics, reward=reward, told=number)
 
 
 TRIALS = [
@@ -118,22 +136,30 @@ def test_command_line_wins_over_the_configuration():
     words = ["out", "--data", "digits", "--trials", "7", "--epochs", "0.5", "--target-ms", "3"]
     options = ablations.parser().parse_args(words)
     config = ablations.configured("hard", 2, options)
-    assert (config.name, config.seed, config.data, config.trials) == ("ablation-hard-2", 2, "digits", 7)
-    assert (config.recipe, config.target_ms, config.train_images) == ("search:epochs=0.5", 3.0, 2000)
-    assert ablations.configured("accuracy", 0, options).target_ms is None
+    assert (config.name, config.seed, config.budget.trials) == ("ablation-hard-2", 2, 7)
+    assert config.task.options == {"data": "digits", "train_images": 2000, "val_images": 1000}
+    assert (config.recipe, config.devices[0].target_ms) == (Selection("search", {"epochs": 0.5}), 3.0)
+    assert ablations.configured("accuracy", 0, options).devices[0].target_ms is None
 
 
-def test_search_is_not_resumed_with_other_settings():
-    config = SearchConfig("a", "digits", strategy="random", train_images=100, trials=4)
-    stored = config_to_json(config) | {
-        "strategy": strategies.written_out("random"),
-        "recipe": recipes.written_out("search"),
-        "trials": 2,
-        "target_ms": 1.5,
+@pytest.mark.parametrize(
+    ("section", "other"),
+    [("task", {"train_images": 200}), ("device", [{"device": "torch"}]), ("recipe", {"name": "mnasnet"}), ("seed", 1)],
+)
+def test_search_is_not_resumed_with_other_settings(section, other):
+    config = ablations.configured("soft", 0, ablations.parser().parse_args(["out"]))
+    begun = config_to_json(config)
+    stored = {
+        **begun,
+        "recipe": {**begun["recipe"], "layout": "channels-last"},  # as a search writes it out
+        "device": [{**begun["device"][0], "target_ms": 1.5}],
+        "budget": {**begun["budget"], "trials": 2},
+        "executor": {"name": "process", "workers": 2},
     }
     ablations._check_settings(config, stored)
-    with pytest.raises(UsageError, match=r"has train_images=200, not 100\. Choose another output folder"):
-        ablations._check_settings(config, stored | {"train_images": 200})
+    changed = {**stored[section], **other} if isinstance(other, dict) else other
+    with pytest.raises(UsageError, match=rf"has {section}=.*Choose another output folder"):
+        ablations._check_settings(config, stored | {section: changed})
 
 
 @pytest.mark.slow
@@ -168,7 +194,8 @@ def test_rank_accuracy_counts_pairs_and_halves_ties(slow, fast, share):
 
 
 def test_networks_of_the_timing_benchmark_differ_by_3_and_12_percent():
-    macs = {name: spec_cost(spec, 224, 1000).macs for name, spec in timing.networks().items()}
+    interface = Interface.of_images(3, 224, 1000)
+    macs = {name: spec_cost(spec, interface).macs for name, spec in timing.networks().items()}
     assert macs == {"T0": 300_774_272, "T3": 311_085_440, "T12": 337_948_624}
 
 
@@ -218,21 +245,24 @@ def test_summary_of_timings_separates_kept_from_first_attempts():
 class ScriptedTransport(Transport):
     """Gives what it was made with, one after the other."""
 
-    is_here = True
+    machine = "here"
 
     def __init__(self, scripted):
         self._scripted = iter(scripted)
 
-    def measure(self, runtime, candidate, reference, protocol):
-        return next(self._scripted)
+    def identify(self, runtime):
+        return {"version": "0"}
 
-    def conditions(self):
-        return {"load": 1.5}
+    def measure(self, runtime, candidate, reference, protocol):
+        return next(self._scripted), {"load": 1.5}
+
+    def open(self, runtime, file):
+        raise NotImplementedError
 
 
 def test_recorder_sees_all_attempts_and_which_was_kept(tmp_path):
     (tmp_path / "reference-3x8x8.onnx").touch()
-    candidate = timing.ModelFile(tmp_path / "candidate.onnx", (1, 3, 8, 8))
+    candidate = ModelFile(tmp_path / "candidate.onnx", Interface.of_images(3, 8, 10))
     preempted, clean = samples([9.0, 9.0], [3.0, 3.0]), samples([3.0, 2.0], [3.0, 2.0])
     device = timing.replace(parse_device("onnxruntime"), transport=ScriptedTransport([preempted, clean]))
     found = timing._measure(device, candidate, tmp_path, None, Protocol(pairs=2), "quiet", "T0")
@@ -319,14 +349,17 @@ def test_plain_loop_is_fed_the_same_pixels():
     assert len(throughput.plain_transform(recipes.create("search:crop=0.25"), 4, 3, flip=False).transforms) == 3
 
 
+IMAGES = 64
+
+
 def test_throughput_prints_and_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
     def measure(works):
         rate = 200.0 if works[0].variant.kind == "ours" else 100.0 + works[0].variant.loaders
-        return [(work.images, 0.0, work.images * len(works) / rate) for work in works]
+        return [(IMAGES, 0.0, IMAGES * len(works) / rate) for _ in works]
 
     monkeypatch.setattr(throughput, "measure", measure)
     monkeypatch.setattr(throughput.os, "sched_getaffinity", lambda pid: {0, 1})
-    throughput.main(throughput.parser().parse_args(["digits", str(tmp_path), "--images", "64", "--rounds", "2"]))
+    throughput.main(throughput.parser().parse_args(["digits", str(tmp_path), "--images", str(IMAGES), "--rounds", "2"]))
     printed = capsys.readouterr().out
     assert "| mnasnet-a1 | one core | ours | 200 | 200–200 | 1.98 |" in printed  # noqa: RUF001
     assert "| mobilenet-v2 | machine | plain, 2 loaders | 102 | 102–102 | 1.00 |" in printed  # noqa: RUF001
@@ -358,11 +391,12 @@ def test_sampled_networks_come_with_their_own_accuracies(real_data, name, column
     assert len({spec for spec, _, _ in found}) == 5
     for spec, accuracy, costs in found:
         assert accuracy == table[metric][table[column].index(key(spec))]
-        assert costs == {"params": spec_cost(spec, 32, 10).params, "macs": spec_cost(spec, 32, 10).macs}
+        cost = spec_cost(spec, Interface.of_images(3, 32, 10))
+        assert costs == {"params": cost.params, "macs": cost.macs}
 
 
 def test_metrics_are_told_of_all_networks_and_of_the_best_fifth(capsys):
-    metrics = (*proxies.ZERO_COST, *proxies.COSTS)
+    metrics = (*proxies.UNTRAINED, *proxies.COSTS)
     # a metric that finds out the bad networks and says nothing of the best ten of fifty
     rows = [
         {"space": space, "accuracy": float(i), **dict.fromkeys(metrics, float(min(i, 40)))}
@@ -383,3 +417,82 @@ def test_correlation_at_equal_macs_is_what_is_computed_by_hand():
     metric, accuracy, macs = [1, 3, 2, 5, 4], [1, 2, 3, 4, 5], [2, 1, 4, 3, 5]  # 0.8, 0.3 and 0.8 of two each
     assert proxies.at_equal(macs, metric, accuracy) == pytest.approx(0.56 / (0.91 * 0.36) ** 0.5)
     assert proxies.at_equal(macs, macs, accuracy) is None
+
+
+# Strategies on tables
+
+
+@pytest.fixture
+def contests(real_data):
+    return tables.contests(real_data / "nas_tables", trials=60)
+
+
+@pytest.mark.parametrize("label", ["macro", "nb201", "nb201-pixel3", "nb201-proxy", "nb201-raspi4"])
+def test_kept_runs_are_those_of_the_strategies_that_are_compared(contests, label):
+    runs = tables.read_runs(RESULTS / "strategies" / f"{label}.parquet")
+    kept = {(run.strategy, run.seed) for run in runs}
+    assert kept == {(name, seed) for name in comparison.strategies_of(contests[label]) for seed in range(20)}
+
+
+@pytest.mark.parametrize("label", ["macro", "nb201-pixel3", "nb201-proxy"])
+@pytest.mark.parametrize("name", ["random", "local-search", "regularized-evolution", "nsga2"])
+def test_kept_runs_are_what_the_strategies_still_do(contests, label, name):
+    runs = tables.read_runs(RESULTS / "strategies" / f"{label}.parquet")
+    kept = next(run for run in runs if (run.strategy, run.seed) == (name, 7))
+    assert comparison.one(contests[label], name, 7).rows == kept.rows[:60]
+
+
+def test_peers_are_given_what_the_table_says(contests):
+    seen = comparison.Seen(contests["nb201-pixel3"])
+    table, choices = contests["nb201-pixel3"].table, (3, 0, 2, 4, 1, 1)
+    row, (found, again) = table.rows[choices], (seen.evaluate(list(choices)) for _ in range(2))
+    assert found == again == {
+        "accuracy": table.column(tables.FINAL)[row] / 100,
+        "latency_ms": table.column(tables.PIXEL3)[row],
+    }  # fmt: skip
+    run = seen.run("peer", 3)
+    assert (run.strategy, run.seed, run.rows, len(run.ask_seconds)) == ("peer", 3, (row, row), 2)
+    assert comparison.Seen(contests["macro"]).evaluate([0] * 8).keys() == {"accuracy"}
+
+
+def test_rewards_of_rows_are_what_strategies_are_told(contests):
+    contest = contests["nb201-pixel3"]
+    table, told = contest.table, controllers.rewards(contest)
+    row, target = 4321, statistics.median(table.column(tables.PIXEL3))
+    accuracy, latency = (table.column(name)[row] for name in (tables.FINAL, tables.PIXEL3))
+    assert told[row] == pytest.approx(accuracy / 100 * (latency / target) ** -0.07)
+    assert controllers.rewards(contests["macro"])[5] == contests["macro"].table.column(tables.MACRO_ACCURACY)[5] / 100
+
+
+def test_rewards_benchmark_runs_what_it_says(real_data, tmp_path, monkeypatch, capsys):
+    words = ["rewards.py", str(real_data / "nas_tables"), str(tmp_path), "--seeds", "2", "--trials", "60"]
+    evolution = rewards.STRATEGIES[1]
+    monkeypatch.setattr(sys, "argv", words)
+    options = tables.arguments("", 10, 500).parse_args(words[1:])
+    options.target_ms, options.strategies = None, (evolution,)
+    rewards.main(options)
+    assert capsys.readouterr().out.count(f"| {evolution} |") == len(rewards.NAMES)
+    kept = {(run.strategy, run.seed): run for run in tables.read_runs(RESULTS / "rewards" / "rewards.parquet")}
+    for run in tables.read_runs(tmp_path / "rewards.parquet"):
+        assert run.rows == kept[run.strategy, run.seed].rows[:60]
+
+
+# What a trial costs
+
+
+@pytest.mark.parametrize("strategy", ["random", "nsga2", "surrogate"])
+def test_overhead_counts_every_trial_once(strategy, tmp_path):
+    rows = overhead.measure(strategy, trials=24, window=12, home=tmp_path)
+    assert [(row.strategy, row.first, row.last) for row in rows] == [(strategy, 1, 12), (strategy, 13, 24)]
+    for row in rows:
+        parts = row.ask_ms + row.tell_ms + row.store_ms + row.rest_ms
+        assert parts == pytest.approx(row.everything_ms)
+        assert min(row.ask_ms, row.tell_ms, row.store_ms) > 0
+        assert row.largest_ask_ms <= 12 * row.ask_ms + 1e-9
+    trials = Store(tmp_path / "store.db").trials("overhead")
+    assert {trial.state for trial in trials} == {State.COMPLETE}
+    assert all(trial.evidence.keys() == {"cost", "latency_ms", "training"} for trial in trials)
+
+
+def test_overhead_names_short_strategies_that_it_runs():
+    assert overhead.SHORT.keys() <= set(overhead.STRATEGIES)
