@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paretonas.space.mnasnet import BlockSpec
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 
 
@@ -75,53 +77,56 @@ def skip_connection(skip: str, c_in: int, c_out: int, stride: int) -> nn.Module 
 
 
 class ConvLayer(nn.Module):
-    """Convolution, BN, activation, and what is asked of squeeze-and-excitation and skip connection."""
+    """Convolution, BN, activation, and what is asked of squeeze-and-excitation and skip connection.
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, se_ratio: float, skip: str, activation: str):
+    Args:
+        c_in: Input channels.
+        stride: Of this layer; a block's stride is its first layer's alone.
+        block: What else there is to say.
+        activation: A key of `ACTIVATIONS`.
+    """
+
+    def __init__(self, c_in: int, stride: int, block: BlockSpec, activation: str):
         super().__init__()
-        parts = [*conv_bn(c_in, c_out, kernel, stride), ACTIVATIONS[activation]()]
-        if se_ratio:
-            parts.append(SqueezeExcite(c_out, max(1, int(c_in * se_ratio)), activation))
+        parts = [*conv_bn(c_in, block.filters, block.kernel, stride), ACTIVATIONS[activation]()]
+        if block.se_ratio:
+            parts.append(SqueezeExcite(block.filters, max(1, int(c_in * block.se_ratio)), activation))
         self.body = nn.Sequential(*parts)
-        self.skip = skip_connection(skip, c_in, c_out, stride)
+        self.skip = skip_connection(block.skip, c_in, block.filters, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, c_in, H, W) to (N, c_out, ceil(H / stride), ceil(W / stride))."""
+        """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
         return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
 
 
 class MBConv(nn.Module):
     """Inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 linear projection.
 
-    With `expansion=1` there is no expanding convolution, which makes it a depthwise separable convolution. The
+    With an expansion of 1 there is no expanding convolution, which makes it a depthwise separable convolution. The
     squeeze-and-excitation is reduced relative to the layer's input width.
+
+    Args:
+        c_in: Input channels.
+        stride: Of this layer; a block's stride is its first layer's alone.
+        block: What else there is to say.
+        activation: A key of `ACTIVATIONS`.
 
     Source: Sandler et al., MobileNetV2, CVPR 2018; tensorflow/tpu, models/official/mnasnet.
     """
 
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: int,
-        stride: int,
-        expansion: int,
-        se_ratio: float,
-        skip: str,
-        activation: str,
-    ):
+    def __init__(self, c_in: int, stride: int, block: BlockSpec, activation: str):
         super().__init__()
-        hidden = c_in * expansion
+        hidden = c_in * block.expansion
         parts: list[nn.Module] = []
-        if expansion > 1:
+        if block.expansion > 1:
             parts += [*conv_bn(c_in, hidden, 1), ACTIVATIONS[activation]()]
-        parts += [*conv_bn(hidden, hidden, kernel, stride, groups=hidden), ACTIVATIONS[activation]()]
-        if se_ratio:
-            parts.append(SqueezeExcite(hidden, max(1, int(c_in * se_ratio)), activation))
-        parts += conv_bn(hidden, c_out, 1)
+        parts += [*conv_bn(hidden, hidden, block.kernel, stride, groups=hidden), ACTIVATIONS[activation]()]
+        if block.se_ratio:
+            parts.append(SqueezeExcite(hidden, max(1, int(c_in * block.se_ratio)), activation))
+        parts += conv_bn(hidden, block.filters, 1)
         self.body = nn.Sequential(*parts)
-        self.skip = skip_connection(skip, c_in, c_out, stride)
+        self.skip = skip_connection(block.skip, c_in, block.filters, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, c_in, H, W) to (N, c_out, ceil(H / stride), ceil(W / stride))."""
+        """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
         return self.body(x) if self.skip is None else self.body(x) + self.skip(x)

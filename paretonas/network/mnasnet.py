@@ -45,17 +45,9 @@ class MnasNet(nn.Module):
 
 
 def _block(c_in: int, block: BlockSpec, activation: str) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for i in range(block.layers):
-        width, stride = (c_in, block.stride) if i == 0 else (block.filters, 1)
-        layers.append(_layer(width, stride, block, activation))
-    return nn.Sequential(*layers)
-
-
-def _layer(c_in: int, stride: int, block: BlockSpec, activation: str) -> nn.Module:
-    if block.op == "conv":
-        return ConvLayer(c_in, block.filters, block.kernel, stride, block.se_ratio, block.skip, activation)
-    return MBConv(c_in, block.filters, block.kernel, stride, block.expansion, block.se_ratio, block.skip, activation)
+    layer = ConvLayer if block.op == "conv" else MBConv
+    first = layer(c_in, block.stride, block, activation)
+    return nn.Sequential(first, *(layer(block.filters, 1, block, activation) for _ in range(block.layers - 1)))
 
 
 def _initialize(module: nn.Module) -> None:

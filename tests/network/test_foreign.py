@@ -7,8 +7,9 @@ from torch import nn
 from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
-from paretonas.space import ForeignSpec
+from paretonas.space import ForeignSpec, Interface
 
+IMAGENET = Interface.of_images(3, 224, 1000)
 FACTORIES = """
 from torch import nn
 
@@ -36,7 +37,7 @@ def factories(tmp_path, monkeypatch):
 
 
 def test_timm_source_gives_timms_model():
-    model = build(ForeignSpec("timm:resnet18"), 10, channels=1, dropout=0.3).eval()
+    model = build(ForeignSpec("timm:resnet18"), Interface.of_images(1, 32, 10), dropout=0.3).eval()
     # timm's 11,689,512 parameters, with 990 classes and two input channels less
     assert sum(p.numel() for p in model.parameters()) == 11_689_512 - 990 * 513 - 2 * 49 * 64
     assert model.drop_rate == 0.3
@@ -48,15 +49,15 @@ def test_timm_source_gives_timms_model():
     ("name", "params"), [("resnet18", 11_689_512), ("convnext_tiny", 28_589_128), ("deit_tiny_patch16_224", 5_717_416)]
 )
 def test_cost_of_foreign_models(name, params):
-    assert spec_cost(ForeignSpec(f"timm:{name}"), 224, 1000).params == params
+    assert spec_cost(ForeignSpec(f"timm:{name}"), IMAGENET).params == params
 
 
 def test_macs_of_resnet18_are_the_published_ones():
-    assert spec_cost(ForeignSpec("timm:resnet18"), 224, 1000).macs == 1_814_073_344
+    assert spec_cost(ForeignSpec("timm:resnet18"), IMAGENET).macs == 1_814_073_344
 
 
 def test_factory_of_the_users_is_called(factories):
-    model = build(ForeignSpec(f"{factories}:linear"), 7, channels=4)
+    model = build(ForeignSpec(f"{factories}:linear"), Interface.of_images(4, 8, 7))
     assert isinstance(model, nn.Sequential)
     assert model(torch.zeros(2, 4, 8, 8)).shape == (2, 7)
 
@@ -77,4 +78,16 @@ def test_factory_of_the_users_is_called(factories):
 )
 def test_source_that_gives_no_model_is_refused(factories, source, message):
     with pytest.raises(SpecError, match=message):
-        build(ForeignSpec(source.format(factories)), 10)
+        build(ForeignSpec(source.format(factories)), IMAGENET)
+
+
+def test_dropped_strides_are_the_first_ones():
+    def strides(dropped):
+        model = build(ForeignSpec("timm:resnet18", dropped), IMAGENET)
+        return [m.stride for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+    published = strides(0)
+    twos = [i for i, stride in enumerate(published) if stride == (2, 2)]
+    for dropped in range(len(twos) + 1):
+        expected = [(1, 1) if i in twos[:dropped] else stride for i, stride in enumerate(published)]
+        assert strides(dropped) == expected

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,8 @@ from torch import nn
 
 from paretonas.network import build
 from paretonas.network.layers import ConvLayer, MBConv, PoolSkip, SqueezeExcite, skip_connection
+from paretonas.space import Interface
+from paretonas.space.mnasnet import BlockSpec
 from paretonas.zoo.zoo import zoo_spec
 
 
@@ -26,8 +29,9 @@ def make_transparent(model):
 @pytest.mark.parametrize("c_out", [4, 6, 9])
 def test_layers_map_sides_by_their_stride(c_out, kernel, side, stride, out, skip):
     x = torch.randn(2, 6, side, side)
-    conv = ConvLayer(6, c_out, kernel, stride, 0.25, skip, "relu").eval()
-    mbconv = MBConv(6, c_out, kernel, stride, 3, 0.25, skip, "relu").eval()
+    block = BlockSpec("conv", kernel, c_out, se_ratio=0.25, skip=skip)
+    conv = ConvLayer(6, stride, block, "relu").eval()
+    mbconv = MBConv(6, stride, replace(block, op="mbconv", expansion=3), "relu").eval()
     assert conv(x).shape == mbconv(x).shape == (2, c_out, out, out)
 
 
@@ -109,7 +113,9 @@ def test_squeeze_excite_scales_channels_by_their_means(bias, activation, gates):
     ],
 )
 def test_squeeze_excite_is_reduced_from_the_input_width(c_in, expansion, ratio, reduced, hidden):
-    (se,) = layers(MBConv(c_in, 8, 3, 1, expansion, ratio, "none", "relu"), SqueezeExcite)
+    (se,) = layers(
+        MBConv(c_in, 1, BlockSpec("mbconv", 3, 8, expansion=expansion, se_ratio=ratio), "relu"), SqueezeExcite
+    )
     assert se.reduce.weight.shape == (reduced, hidden, 1, 1)
     assert se.expand.weight.shape == (hidden, reduced, 1, 1)
     assert se.reduce.bias is not None
@@ -117,12 +123,12 @@ def test_squeeze_excite_is_reduced_from_the_input_width(c_in, expansion, ratio, 
 
 
 def test_squeeze_excite_of_a_convolution_is_reduced_from_the_input_width_too():
-    (se,) = layers(ConvLayer(16, 40, 3, 1, 0.25, "none", "relu"), SqueezeExcite)
+    (se,) = layers(ConvLayer(16, 1, BlockSpec("conv", 3, 40, se_ratio=0.25), "relu"), SqueezeExcite)
     assert se.reduce.weight.shape == (4, 40, 1, 1)
 
 
 def mbconv(depthwise, projection, skip):
-    layer = make_transparent(MBConv(1, 1, 1, 1, 1, 0.0, skip, "relu"))
+    layer = make_transparent(MBConv(1, 1, BlockSpec("mbconv", 1, 1, skip=skip), "relu"))
     with torch.no_grad():
         for conv, value in zip(layers(layer, nn.Conv2d), (depthwise, projection), strict=True):
             conv.weight.fill_(value)
@@ -143,7 +149,7 @@ def test_mbconv_is_linear_after_its_projection(skip, projection, values):
 
 
 def test_conv_layer_adds_the_skip_after_its_activation():
-    layer = make_transparent(ConvLayer(1, 1, 1, 1, 0.0, "identity", "relu"))
+    layer = make_transparent(ConvLayer(1, 1, BlockSpec("conv", 1, 1, skip="identity"), "relu"))
     with torch.no_grad():
         layers(layer, nn.Conv2d)[0].weight.fill_(-2.0)
         y = layer(torch.tensor([-1.0, 2.0]).reshape(1, 1, 1, 2)).flatten()
@@ -158,7 +164,7 @@ def test_conv_layer_adds_the_skip_after_its_activation():
     ],
 )
 def test_mbconv_has_the_published_convolutions(expansion, shapes):
-    layer = MBConv(8, 12, 5, 2, expansion, 0.0, "none", "relu")
+    layer = MBConv(8, 2, BlockSpec("mbconv", 5, 12, expansion=expansion), "relu")
     convs = layers(layer, nn.Conv2d)
     assert [tuple(conv.weight.shape) for conv in convs] == shapes
     assert all(conv.bias is None for conv in convs)
@@ -168,26 +174,27 @@ def test_mbconv_has_the_published_convolutions(expansion, shapes):
 
 @pytest.mark.parametrize(("activation", "kind"), [("relu", nn.ReLU), ("relu6", nn.ReLU6)])
 def test_activation_is_the_one_asked_for(activation, kind):
-    for layer in (ConvLayer(4, 4, 3, 1, 0.5, "none", activation), MBConv(4, 4, 3, 1, 3, 0.5, "none", activation)):
+    block = BlockSpec("mbconv", 3, 4, expansion=3, se_ratio=0.5)
+    for layer in (ConvLayer(4, 1, block, activation), MBConv(4, 1, block, activation)):
         found = layers(layer, (nn.ReLU, nn.ReLU6))
         assert found
         assert {type(module) for module in found} == {kind}
 
 
 def test_batch_normalization_has_mnasnets_settings():
-    norms = layers(build(zoo_spec("mnasnet-a1"), 10), nn.BatchNorm2d)
+    norms = layers(build(zoo_spec("mnasnet-a1"), Interface.of_images(3, 224, 10)), nn.BatchNorm2d)
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
 
 
 def test_dropout_and_channels_are_as_asked():
-    model = build(zoo_spec("mnasnet-a1"), 10, channels=1, dropout=0.2)
+    model = build(zoo_spec("mnasnet-a1"), Interface.of_images(1, 224, 10), dropout=0.2)
     assert model.dropout.p == 0.2
     assert model.stem[0].weight.shape == (32, 1, 3, 3)
 
 
 def test_first_weights_have_the_variance_of_the_fan_out():
     torch.manual_seed(0)
-    model = build(zoo_spec("mnasnet-a1"), 1000)
+    model = build(zoo_spec("mnasnet-a1"), Interface.of_images(3, 224, 1000))
     convs = {tuple(conv.weight.shape): conv.weight.detach() for conv in layers(model, nn.Conv2d)}
     assert float(convs[1280, 320, 1, 1].std()) == pytest.approx(math.sqrt(2 / 1280), rel=0.02)
     assert float(convs[672, 1, 5, 5].std()) == pytest.approx(math.sqrt(2 / 25), rel=0.02)

@@ -7,8 +7,11 @@ from torch import nn
 from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
+from paretonas.space import Interface
 from paretonas.space.nasbench import CELL_OPS, MACRO_OPS, Cell201Spec, MacroSpec, NASBench201Space, NASBenchMacroSpace
 from paretonas.space.table import read_table
+
+CIFAR = Interface.of_images(3, 32, 10)
 
 
 def macro(digits):
@@ -19,7 +22,7 @@ def _check_macro(table, rows):
     space = NASBenchMacroSpace().build()
     assert [len(d.choices) for d in space.decisions] == [len(d.choices) for d in table.decisions]
     for choices, row in rows:
-        cost = spec_cost(space.decode(space.architecture(choices)), 32, 10, 3)
+        cost = spec_cost(space.decode(space.architecture(choices)), CIFAR)
         assert (cost.params, cost.macs) == (table.column("params")[row], table.column("flops")[row]), choices
 
 
@@ -41,13 +44,13 @@ def test_costs_of_a_cell_of_convolutions():
     # residual blocks (9 a b + 9 b b + 2 * 2 b + a b), stem 27 * 16 + 32, last BN 128, classifier 650.
     cells = sum(5 * 6 * (9 * c * c + 2 * c) for c in (16, 32, 64))
     blocks = sum(9 * a * b + 9 * b * b + 4 * b + a * b for a, b in ((16, 32), (32, 64)))
-    cost = spec_cost(Cell201Spec(("nor_conv_3x3",) * 6), 32, 10, 3)
+    cost = spec_cost(Cell201Spec(("nor_conv_3x3",) * 6), CIFAR)
     assert cost.params == cells + blocks + 27 * 16 + 32 + 128 + 650 == 1_531_546
     assert cost.macs == 220_119_680
 
 
 def test_identity_layers_without_change_of_shape_cost_nothing():
-    assert spec_cost(macro("00000000"), 32, 10, 3).params == sum(
+    assert spec_cost(macro("00000000"), CIFAR).params == sum(
         (27 * 32 + 64, 32 * 64 + 128, 64 * 128 + 256, 128 * 256 + 512, 256 * 1280 + 2560, 1280 * 10 + 10)
     )
 
@@ -58,16 +61,16 @@ def test_edges_feed_the_nodes_that_the_table_names():
     # 0 -> 1 by skip, 1 -> 3 by skip, nothing else: the cell is the identity, as is 0 -> 3 by skip alone
     paths = Cell201Spec(("skip_connect", "none", "none", "none", "skip_connect", "none"), 4, 1)
     short = Cell201Spec(("none", "none", "none", "skip_connect", "none", "none"), 4, 1)
-    a, b = build(paths, 10).eval(), build(short, 10).eval()
+    a, b = build(paths, CIFAR).eval(), build(short, CIFAR).eval()
     b.load_state_dict(a.state_dict())
     assert torch.equal(a(x), b(x))
-    zero = build(Cell201Spec(("none",) * 6, 4, 1), 10).eval()
+    zero = build(Cell201Spec(("none",) * 6, 4, 1), CIFAR).eval()
     assert torch.equal(zero(x)[0], zero(torch.zeros_like(x))[0])
 
 
 @pytest.mark.parametrize("spec", [macro("01201201"), Cell201Spec((*CELL_OPS, "nor_conv_1x1"), 8, 1)])
 def test_networks_learn(spec):
-    model = build(spec, 7, channels=1, dropout=0.1)
+    model = build(spec, Interface.of_images(1, 32, 7), dropout=0.1)
     loss = model(torch.randn(2, 1, 32, 32)).logsumexp(1).sum()
     loss.backward()
     assert all(p.grad is not None for p in model.classifier.parameters())
@@ -89,7 +92,7 @@ def test_a_cell_computes_the_same_as_the_one_that_stands_for_it():
     while changed < 8:
         architecture = space.sample(draw)
         canonical = space.architecture(space.canonical(architecture.choices))
-        models = [build(space.decode(a), 10).eval() for a in (architecture, canonical)]
+        models = [build(space.decode(a), CIFAR).eval() for a in (architecture, canonical)]
         if canonical == architecture or "nor_conv" not in str(space.values(canonical)):
             continue
         for model in models:  # every convolution of a kind is the same, so that it does not matter which edge has it
