@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from paretonas import Architecture, Store
 from paretonas.data.listing import DIGITS
-from paretonas.report import write_parquet
+from paretonas.report.table import write_parquet
 from paretonas.trial import State, Trial
 
 KINDS = ("training", "calibration", "profile", "tuning", "untrained")

@@ -8,9 +8,12 @@ from markupsafe import Markup
 
 from paretonas.errors import UsageError
 from paretonas.network.cost import spec_cost
-from paretonas.report import Aims, describe, front_figure, front_trials, save_figure, trials_table, write_parquet
+from paretonas.report.aims import Aims
+from paretonas.report.describe import describe
 from paretonas.report.drawing import DrawnPart, dearest_and_cheapest, draw
+from paretonas.report.figure import front_figure, save_figure
 from paretonas.report.labels import box_of, place_labels
+from paretonas.report.table import front_trials, trials_table, write_parquet
 from paretonas.space import Architecture, Interface
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
 from paretonas.trial import State, Trial
