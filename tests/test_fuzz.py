@@ -25,20 +25,26 @@ from paretonas.device import runtimes, transports
 from paretonas.device.device import parse_device
 from paretonas.errors import DataError, ParetonasError, SpecError, StoreError, UsageError
 from paretonas.executor import executors
-from paretonas.export import exporters
+from paretonas.export import formats
+from paretonas.loop.gates import schedulers, screens
+from paretonas.objective import Limit, metrics, rewards
 from paretonas.registry import describe_options
-from paretonas.search.config import SearchConfig, config_from_json, config_to_json, parse_limit
+from paretonas.search.config import DeviceConfig
+from paretonas.search.sections import config_from_json, config_to_json
 from paretonas.space import load_spec, spaces, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.spec import spec_kinds
 from paretonas.store import Store
 from paretonas.store.store import SearchSummary
 from paretonas.strategy import strategies
-from paretonas.task import recipes
+from paretonas.task import recipes, tasks
 from paretonas.testing.store import some_trial
 from paretonas.trial import State, Trial
-from paretonas.zoo.zoo import ZOO
+from paretonas.zoo import zoo, zoo_spec
 
-REGISTRIES = (runtimes, transports, executors, exporters, spaces, spec_kinds, strategies, recipes)
+REGISTRIES = (
+    runtimes, transports, executors, formats, spaces, spec_kinds, strategies, recipes, tasks, rewards, metrics, zoo,
+    schedulers, screens,
+)  # fmt: skip
 
 
 def fuzz(examples, **given_values):
@@ -266,7 +272,7 @@ def paths_in(value, path=()):
         yield from paths_in(inner, (*path, key))
 
 
-SPECS = [spec_to_json(entry.spec) for entry in list(ZOO.values())[:4]]
+SPECS = [spec_to_json(zoo_spec(name)) for name in list(zoo)[:4]]
 
 
 @fuzz(300, data=st.data(), spec=st.sampled_from(SPECS), value=JSON, how=st.sampled_from(["put", "remove", "add"]))
@@ -310,13 +316,31 @@ def test_spec_file(content):
 
 # --- configuration and command line -----------------------------------------------------------------------------------
 
-SETTINGS = st.sampled_from([field.name for field in fields(SearchConfig)])
+BASE = {"name": "s", "task": {"data": "digits"}}
+SECTIONS = {
+    "task": ("name", "data", "resolution", "train_images", "stream"), "table": ("file", "metric", "latency", "quality"),
+    "space": ("name", "width", "variant"), "strategy": ("name", "goals", "prior", "initial", "batch"),
+    "objective": ("reward", "limits"), "recipe": ("name", "epochs", "lr"), "executor": ("name", "workers"),
+    "budget": ("trials", "seconds", "trial_seconds", "fidelity", "screen"), "recorded": ("digest", "validation"),
+    "device": tuple(field.name for field in fields(DeviceConfig)),
+}  # fmt: skip
+SETTINGS = st.sampled_from([*SECTIONS, "name", "seed", "torch_device", "baselines", "models"])
 
 
-@fuzz(400, changed=st.dictionaries(SETTINGS | st.text(max_size=5), VALUES | JSON, max_size=4))
-def test_configuration(changed):
+@st.composite
+def section_values(draw):
+    """A section with true and false names and values, or anything else in its place."""
+    name = draw(SETTINGS)
+    known = st.sampled_from(SECTIONS.get(name, ("x",)))
+    section = st.dictionaries(known | st.text(max_size=5), VALUES | JSON | st.text(max_size=8), max_size=3)
+    value = draw(section | st.lists(section, max_size=2) | VALUES | JSON)
+    return name, value
+
+
+@fuzz(400, changed=st.lists(section_values(), max_size=3), other=st.dictionaries(st.text(max_size=5), JSON, max_size=1))
+def test_configuration(changed, other):
     try:
-        config = config_from_json({"name": "s", "data": "digits", **changed})
+        config = config_from_json({**BASE, **dict(changed), **other})
     except ParetonasError:
         return
     again = config_from_json(json.loads(json.dumps(config_to_json(config))))
@@ -340,7 +364,7 @@ def test_toml_file(content):
     with folder() as place:
         (place / "search.toml").write_bytes(content)
         with suppress(ParetonasError):
-            config_from_json({"name": "s", "data": "digits"} | read_toml(place / "search.toml"))
+            config_from_json(BASE | read_toml(place / "search.toml"))
         assert contents(place) == {"search.toml": content}
 
 
@@ -348,7 +372,7 @@ def test_toml_file(content):
 def test_deeply_nested_toml(tmp_path, depth):
     (tmp_path / "search.toml").write_text("seed = " + "[" * depth + "]" * depth)
     with pytest.raises(UsageError):
-        config_from_json({"name": "s", "data": "digits"} | read_toml(tmp_path / "search.toml"))
+        config_from_json(BASE | read_toml(tmp_path / "search.toml"))
 
 
 @fuzz(300, text=st.text(max_size=12) | st.from_regex(r"[0-9.hms ]{1,12}") | st.from_regex(r"\d+(\.\d+)?[hms]"))
@@ -365,7 +389,7 @@ def test_duration(text):
     lambda pair: f"{pair[0]}<={_text(pair[1])}"))  # fmt: skip
 def test_limit(text):
     with suppress(UsageError):
-        assert parse_limit(text).bound > 0
+        assert Limit.parse(text).bound > 0
 
 
 def _text(value):
@@ -401,7 +425,8 @@ DEVICES = st.tuples(
 @fuzz(300, text=st.text(max_size=20) | DEVICES.map("".join))
 def test_device(text):
     with suppress(ParetonasError):
-        assert parse_device(text).name == text.strip()
+        device = parse_device(text)
+        assert text.strip().endswith(device.text)
 
 
 # --- store ------------------------------------------------------------------------------------------------------------
@@ -419,7 +444,7 @@ def no_patience():
 def sound_store(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "store.db"
     store = Store(path)
-    store.create_search("s", {"name": "s", "data": "digits"})
+    store.create_search("s", {"name": "s", "task": {"data": "digits"}})
     store.add_trials("s", [some_trial(0), some_trial(1)])
     store.put("kind", {"a": 1}, {"b": 2})
     store.close()
@@ -431,8 +456,8 @@ def sound_store(tmp_path_factory):
 
 CELLS = [("searches", name) for name in ("id", "name", "config", "created", "seconds")]
 CELLS += [("trials", name) for name in (
-    "search", "number", "space", "choices", "spec_hash", "state", "metrics", "reward", "fidelity", "seed", "context",
-    "error", "is_reused", "told", "seconds",
+    "search", "number", "space", "choices", "spec_hash", "state", "metrics", "evidence", "reward", "fidelity", "seed",
+    "context", "error", "is_reused", "told", "seconds",
 )]  # fmt: skip
 CELLS += [("evaluations", name) for name in ("id", "kind", "key", "value", "created")] + [("schema", "version")]
 STORED = (
@@ -494,6 +519,7 @@ def check_types(trial):
     assert isinstance(trial.state, State)
     assert isinstance(trial.is_reused, bool)
     assert isinstance(trial.context, dict)
+    assert all(isinstance(id, str | None) for id in trial.evidence.values())
 
 
 @fuzz(120, cell=st.sampled_from(CELLS), value=STORED, as_text=st.booleans())

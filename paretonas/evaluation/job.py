@@ -104,6 +104,8 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = task.network(spec, job.recipe)
+    if job.state is not None:
+        job.state.parent.mkdir(parents=True, exist_ok=True)
     state = None if job.state is None else StateFile(job.state, job.identity())
     on_step = None if job.progress is None else ProgressFile(job.progress).step
     session = Session("full_train" if job.is_final else "train", device, state, job.until, on_step)

@@ -49,13 +49,14 @@ class TableSource:
 
     def __post_init__(self) -> None:
         metric(self.quality)
+        object.__setattr__(self, "file", str(Path(self.file).expanduser().resolve()))  # to go on from any folder
         if len(self.columns) < len(self.latency):
             raise UsageError(f"Latencies of a table have names of their own, but got {', '.join(self.latency)}.")
 
     @property
     def path(self) -> Path:
         """Of the file."""
-        return Path(self.file).expanduser()
+        return Path(self.file)
 
     @property
     def columns(self) -> dict[str, str]:

@@ -107,7 +107,8 @@ def _final_name(name: str, trial: Trial) -> str:
     """The name under which a trial keeps a finalist's metric: costs are what they were in the search."""
     is_searched = name in trial.metrics or name.partition(".")[0] in ("train_loss", "train_seconds")
     is_cost = name in ("params", "macs", "weight_bytes", "peak_memory_bytes")
-    return f"{FINAL}{name}" if is_searched and not is_cost else name
+    is_finalists = name.startswith(("test_", "exported_"))  # an earlier one's, if the trial has it
+    return f"{FINAL}{name}" if is_searched and not (is_cost or is_finalists) else name
 
 
 def _write_info(

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
-from paretonas.space import SearchSpace
+from paretonas.space import Architecture, SearchSpace
 from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
@@ -53,9 +53,11 @@ class RegularizedEvolution(StrategyOptions):
 class _RegularizedEvolution(Strategy):
     def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int, prior: Sequence[Trial]):
         self._options, self._space, self._seed = options, space, seed
-        self._alive: deque[tuple[float, Trial]] = deque(maxlen=options.population)
+        self._alive: deque[tuple[float, Architecture, int | None]] = deque(maxlen=options.population)
         self._counter = AskCounter()
-        self._remember(prior)
+        for trial in prior:  # a number of another search says nothing here
+            if trial.usable_reward is not None and space.contains(trial.architecture):
+                self._alive.append((trial.usable_reward, trial.architecture, None))
         self._random = options.population - len(self._alive)
 
     def ask(self, n: int) -> list[Proposal]:
@@ -66,12 +68,12 @@ class _RegularizedEvolution(Strategy):
         if number < self._random or not self._alive:
             return Proposal(number, self._space.sample(rng))
         drawn = [rng.choice(self._alive) for _ in range(self._options.tournament)]
-        _, parent = max(drawn, key=lambda member: member[0])
-        return Proposal(number, self._space.mutate(parent.architecture, rng), {"parent": parent.number})
+        _, architecture, parent = max(drawn, key=lambda member: member[0])
+        child = self._space.mutate(architecture, rng)
+        return Proposal(number, child, {} if parent is None else {"parent": parent})
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
-        self._remember(trials)
-
-    def _remember(self, trials: Sequence[Trial]) -> None:
-        self._alive.extend((trial.usable_reward, trial) for trial in trials if trial.usable_reward is not None)
+        for trial in trials:
+            if trial.usable_reward is not None:
+                self._alive.append((trial.usable_reward, trial.architecture, trial.number))

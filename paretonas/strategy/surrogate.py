@@ -94,7 +94,7 @@ class _Surrogate(Strategy):
         ]
         for trial in prior:
             self._learn(trial)
-        self._initial = max(0, options.initial - len(prior))
+        self._initial = max(0, options.initial - len(self._models[0].choices))
 
     def ask(self, n: int) -> list[Proposal]:
         found: list[Proposal] = []

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, seed_of, to_input, training_batches
 from paretonas.data.images import ImageData, Split, open_data, prepare_data
+from paretonas.data.listing import DIGITS
 from paretonas.data.source import DataSource
 from paretonas.errors import DataError
 from paretonas.network import build
@@ -61,6 +62,8 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         self._source  # noqa: B018 - numbers out of range are refused
+        if self.data != DIGITS:  # a recorded search goes on from any folder
+            object.__setattr__(self, "data", str(Path(self.data).expanduser().resolve()))
 
     @property
     def _source(self) -> DataSource:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paretonas.search.search import Search
+from paretonas.loop.plan import Plan
 from paretonas.space import Architecture
 from paretonas.trial import Trial
 
 
-def replayed_proposals(search: Search, trials: Sequence[Trial], batch: int) -> list[Architecture]:
+def replayed_proposals(plan: Plan, trials: Sequence[Trial], batch: int) -> list[Architecture]:
     """What a fresh strategy proposes if it is told the stored trials in the stored order, asked `batch` at a time.
 
     For a finished search whose queue was refilled in batches of that size, as it is where this machine both measures
     and trains. It equals what was stored however often the search was killed and resumed.
+
+    Args:
+        plan: Of the search.
+        trials: All of them, by number.
+        batch: Proposals that were asked for at once.
     """
-    strategy = search.start_strategy()
+    strategy = plan.start()
     proposed: list[Architecture] = []
     for begin in range(0, len(trials), batch):
         part = trials[begin : begin + batch]

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from paretonas.device import parse_device
+from paretonas.device.timing import Protocol
 from paretonas.errors import SpecError
-from paretonas.space import Architecture, ForeignSpec, SearchSpace, Spec, spec_from_json, spec_hash, spec_to_json
+from paretonas.network import build
+from paretonas.space import (
+    Architecture,
+    ForeignSpec,
+    Interface,
+    SearchSpace,
+    Spec,
+    spec_from_json,
+    spec_hash,
+    spec_to_json,
+)
 from paretonas.space.space import MUTATION_TRIES, Choice
+from paretonas.testing.runtime import randomize_statistics
 
 # A space is not changed by its tests, so that all examples may share the fixture.
 examples = settings(
@@ -26,6 +41,9 @@ examples = settings(
 )
 seeds = st.integers(0, 2**32 - 1)
 
+FOREIGN_NETWORKS = 2
+"""So many of the networks that go through PyTorch's exporter, which takes seconds, are exported by default."""
+
 
 def differences(a: Architecture, b: Architecture) -> list[int]:
     """Positions of the decisions in which two architectures differ."""
@@ -33,7 +51,7 @@ def differences(a: Architecture, b: Architecture) -> list[int]:
 
 
 class SpaceContract:
-    """Tests of a search space.
+    """Tests of a search space. The longer one has the mark `slow`.
 
     ```python
     class TestMySpace(SpaceContract):
@@ -42,6 +60,11 @@ class SpaceContract:
             return MySpace().build()
     ```
     """
+
+    @pytest.fixture
+    def interface(self) -> Interface:
+        """What the space's networks are fed and give; a space of other networks than image classifiers has its own."""
+        return Interface.of_images(channels=3, resolution=32, classes=10)
 
     def test_size_is_the_product_of_the_choices(self, space: SearchSpace) -> None:
         product = 1
@@ -175,3 +198,41 @@ class SpaceContract:
         }
         with pytest.raises(SpecError, match=r"but (got|.* is not)"):
             calls[method]()
+
+    def test_networks_become_files_that_agree_and_can_be_timed(
+        self, space: SearchSpace, interface: Interface, tmp_path: Path
+    ) -> None:
+        specs = drawn_specs(space, Random(0), 5)
+        foreign = [spec for spec in specs if spec.kind == ForeignSpec.kind]
+        check_networks([s for s in specs if s not in foreign[FOREIGN_NETWORKS:]], interface, tmp_path)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(3600)
+    def test_more_networks_become_files_that_agree_and_can_be_timed(
+        self, space: SearchSpace, interface: Interface, tmp_path: Path
+    ) -> None:
+        check_networks(drawn_specs(space, Random(1), 20), interface, tmp_path)
+
+
+def drawn_specs(space: SearchSpace, rng: Random, count: int) -> list[Spec]:
+    """Different specs of `count` random architectures."""
+    return list(dict.fromkeys(space.decode(space.sample(rng)) for _ in range(count)))
+
+
+def check_networks(specs: Sequence[Spec], interface: Interface, folder: Path) -> None:
+    """Whether the networks run in ONNX Runtime as they do in PyTorch, and the first can be timed there.
+
+    Args:
+        specs: Of the networks.
+        interface: Of all of them.
+        folder: For their files.
+    """
+    device = parse_device("onnxruntime")
+    files = []
+    for i, spec in enumerate(specs):
+        torch.manual_seed(i)
+        model = randomize_statistics(build(spec, interface), i)
+        files.append(device.export(model, spec, interface, folder / f"network{i}"))
+        device.verify(model, files[-1])
+    latency = device.measure(files[0], folder, None, Protocol(pairs=2, loads=1, attempts=1))
+    assert latency.ratio > 0

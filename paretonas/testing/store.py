@@ -31,6 +31,7 @@ class StoreContract:
         ended = replace(
             some_trial(1), state=State.COMPLETE, metrics={"accuracy": 0.1 + 0.2}, reward=1 / 3, told=0, seconds=1.5
         )
+        ended = replace(ended, evidence={"cost": None, "latency": "0" * 64}, fidelity=0.5, seed=7, is_reused=True)
         store.update_trial("s", ended, seconds=2.5)
         assert open_store().trials("s") == [some_trial(0), ended]
         assert open_store().seconds("s") == 2.5
@@ -87,6 +88,21 @@ class StoreContract:
         assert store.get("latency", {"spec": "x", "threads": 2}) is None
         assert store.evaluations("latency") == [({"spec": "x", "threads": 1}, {"value": 2})]
 
+    def test_an_evaluation_is_found_by_its_id(self, open_store: OpenStore) -> None:
+        store, key = open_store(), {"spec": {"kind": "x"}, "threads": 1}
+        id = store.id_of("latency", key)
+        assert store.evaluation(id) is None
+        assert store.put("latency", key, {"value": 1}) == id
+        assert store.put("latency", dict(reversed(key.items())), {"value": 2}) == id  # the order makes no difference
+        assert open_store().evaluation(id) == ("latency", key, {"value": 2})
+        others = [store.id_of("accuracy", key), store.id_of("latency", {**key, "threads": 2})]
+        assert len({id, *others}) == 3
+        assert store.evaluation(others[0]) is None
+
+    def test_ids_are_the_same_in_every_store(self, open_store: OpenStore) -> None:
+        id = open_store().id_of("latency", {"spec": "x", "threads": 1})
+        assert id == "a090a473d82d86d33cca1c825e23b2c5e2dda0caebff0982bf4d087efdd6d7f0"
+
     def test_summaries_count_states_and_unique_specs(self, open_store: OpenStore) -> None:
         store = open_store()
         store.create_search("s", {})
@@ -96,6 +112,26 @@ class StoreContract:
         summary = store.searches()[0]
         assert dict(summary.trials) == {State.WAITING: 2, State.FAILED: 1}
         assert (summary.unique, summary.seconds) == (2, 12.5)
+
+    def test_a_search_is_held_by_one_at_a_time(self, open_store: OpenStore) -> None:
+        first, second = open_store(), open_store()
+        for name in ("s", "s.zoo"):
+            first.create_search(name, {})
+        with first.hold("s"):
+            with pytest.raises(StoreError, match="written by one process at a time, but another one holds 's'"):
+                second.hold("s").__enter__()
+            with second.hold("s.zoo"):
+                pass  # another search is free
+            assert second.config("s") == {}  # reading needs no hold
+        with second.hold("s"):
+            pass
+
+    def test_a_hold_ends_with_its_block_however_that_ends(self, open_store: OpenStore) -> None:
+        first, second = open_store(), open_store()
+        with pytest.raises(KeyError), first.hold("s"):
+            raise KeyError
+        with second.hold("s"):
+            pass
 
     def test_writers_beside_each_other_lose_nothing(self, open_store: OpenStore) -> None:
         open_store().create_search("s", {})
