@@ -1,11 +1,13 @@
 """The documents say what there is, and what they say is so."""
 
 import ast
+import importlib
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -13,48 +15,61 @@ import pytest
 import typer
 
 import paretonas.errors
+from paretonas import Store, config_from_json, parse_device, zoo_spec
 from paretonas.cli import app
+from paretonas.cli.comparing import split_strategies
 from paretonas.device import runtimes, transports
 from paretonas.executor import executors
-from paretonas.export import exporters
-from paretonas.loop.halving import schedulers
-from paretonas.loop.screen import screens
+from paretonas.export import formats
+from paretonas.loop.gates import schedulers, screens
+from paretonas.network import builders
+from paretonas.objective import metric, metrics, rewards
+from paretonas.search.search import Search
 from paretonas.space import spaces
+from paretonas.space.spec import spec_kinds
 from paretonas.strategy import strategies
-from paretonas.task import recipes
+from paretonas.task import recipes, tasks
+from paretonas.zoo import zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 GUIDE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/guide/*.md"))]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 ALL_TEXT = "\n".join(TEXTS.values())
+METRICS, STRATEGIES, STORE, TASKS = (
+    ROOT / "docs/guide" / f"{name}.md"
+    for name in ("metrics-and-rewards", "spaces-and-strategies", "store-and-resume", "tasks-of-your-own")
+)
 
 COMMANDS = typer.main.get_command(app)
-PLUGINS = [
-    pytest.param(registry, name, id=f"{registry.kind}-{name}")
-    for registry in (spaces, strategies, runtimes, transports, executors, recipes, exporters, schedulers, screens)
-    for name in registry
-]
+CHOSEN = (
+    spaces, strategies, runtimes, transports, executors, recipes, tasks, rewards, formats, zoo, schedulers, screens,
+)  # fmt: skip
+"""Registries of what users choose by name, with options after it."""
+REGISTRIES = (*CHOSEN, metrics, spec_kinds, builders)
 ERRORS = [
     name
     for name, value in vars(paretonas.errors).items()
     if isinstance(value, type) and issubclass(value, paretonas.errors.ParetonasError)
 ]
 
-FOLLOW_PAPERS = [
-    path
-    for pattern in ("strategy/*.py", "objective/reward.py", "space/mnasnet.py", "network/layers.py")
-    for path in sorted((ROOT / "paretonas").glob(pattern))
-    if path.name not in ("__init__.py", "strategy.py")  # the contract of strategies follows no paper
-] + [ROOT / "paretonas/network/mnasnet.py", ROOT / "paretonas/network/zoo.py"]
+FOLLOWING = (strategies, zoo, spaces, spec_kinds, builders, rewards, schedulers, screens)
+"""Registries of what papers describe: the modules of their entries say which."""
+FOLLOW_TOO = {"network/layers.py": "what published networks share", "training/zerocost.py": "gives the screens"}
+FOLLOW_NONE = {
+    "strategy/strategy.py": "the contract of strategies",
+    "space/spec.py": "what all specs share",
+    "zoo/space.py": "a list of the zoo",
+    "network/foreign.py": "networks that others describe",
+}
 WITHOUT_SOURCE = {
-    "Limit": "a bound",
-    "Objective": "joins the reward with limits",
+    "Reward": "the contract of rewards",
     "batch_norm": "the module says whose settings",
     "conv_bn": "two layers of PyTorch's",
     "skip_connection": "chooses between two of ours",
     "ConvLayer": "a plain convolution",
 }
+SOURCE = re.compile(r"\bSource(?:\s+of\s[^:.]+)?:")
 
 BLOCK = re.compile(r"^(?P<mark><!-- compiled only -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
 MACHINE_PATH = re.compile(r"(?<![\w.~])/(?:work|home|root|tmp|Users|mnt|opt|srv|data)/")
@@ -68,9 +83,26 @@ def blocks(page, language):
     return [found for found in BLOCK.finditer(TEXTS[page]) if found["language"] == language]
 
 
+def table_rows(page, head):
+    """The cells of the rows of the table whose head begins so."""
+    _, found, after = TEXTS[page].partition(f"\n| {head} |")
+    assert found, f"{short(page)} has no table with the head {head!r}"
+    lines = after.split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def in_backticks(text):
+    return re.findall(r"`([^`]+)`", text)
+
+
 def options_of(command):
     found = [opt for param in command.params for opt in (*param.opts, *param.secondary_opts) if opt.startswith("--")]
     return [option for option in found if option != "--help"]
+
+
+def ours(registry):
+    """Names of our own plugins; other packages document theirs."""
+    return [name for name in registry if registry._entries[name].startswith("paretonas.")]
 
 
 # What there is, is documented
@@ -89,7 +121,10 @@ def test_option_of_all_commands_is_documented(option):
     assert re.search(rf"`{option}\b", ALL_TEXT)
 
 
-@pytest.mark.parametrize(("registry", "name"), PLUGINS)
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [pytest.param(registry, name, id=f"{registry.kind}-{name}") for registry in CHOSEN for name in ours(registry)],
+)
 def test_plugin_and_its_options_are_documented(registry, name):
     pages = [text for page, text in TEXTS.items() if page.parent.name == "guide" and f"`{name}`" in text]
     assert pages, f"no page of the guide names the {registry.kind} `{name}`"
@@ -97,6 +132,22 @@ def test_plugin_and_its_options_are_documented(registry, name):
     for option in fields(plugin) if is_dataclass(plugin) else ():
         pattern = re.compile(rf"`{option.name}[`=]")
         assert any(pattern.search(text) for text in pages), f"no page with `{name}` has its option {option.name}"
+
+
+def test_metrics_are_documented_as_they_are_declared():
+    told = {in_backticks(row[0])[0]: tuple(row[1:4]) for row in table_rows(METRICS, "metric")}
+    declared = [metric(name) for name in ours(metrics)]
+    assert told == {one.name: (one.unit, "rises" if one.is_rising else "falls", one.known) for one in declared}
+
+
+def test_strategies_are_documented_with_what_they_pursue_and_learn_from():
+    told = {name: row[1:] for row in table_rows(STRATEGIES, "strategy") for name in in_backticks(row[0])}
+    assert sorted(told) == ours(strategies)
+    for name, (pursued, learns) in told.items():
+        options = strategies.load(name)
+        assert ("--goals" in pursued) == (options.pursues != "reward")
+        assert pursued.startswith("the front") == (options.pursues == "front")
+        assert learns == ("yes" if options.learns_from_prior else "no")
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -107,6 +158,11 @@ def test_error_is_documented(name):
 def test_changelog_has_the_version_of_the_package():
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
     assert f"## [{version[1]}]" in TEXTS[ROOT / "CHANGELOG.md"]
+
+
+def test_readme_leads_to_every_page_of_the_guide():
+    linked = re.findall(r"\]\((docs/guide/[\w-]+\.md)\)", TEXTS[ROOT / "README.md"])
+    assert set(linked) == {short(page) for page in ROOT.glob("docs/guide/*.md")}
 
 
 # What is documented, is so
@@ -146,22 +202,127 @@ def test_only_the_readme_has_a_block_that_is_not_run():
     assert marked == ["README.md"]
 
 
-def shown_commands():
-    """Calls of paretonas in blocks of bash."""
-    for page in PAGES:
-        lines = [line for block in blocks(page, "bash") for line in block["code"].replace("\\\n", " ").splitlines()]
-        for line in lines:
-            words = shlex.split(line, comments=True)
-            if words and words[0] == "paretonas":
-                yield pytest.param(words[1:], id=f"{page.stem}: {shlex.join(words)}")
+def commands_of(page):
+    """The words of the calls of paretonas in blocks of bash."""
+    lines = [line for block in blocks(page, "bash") for line in block["code"].replace("\\\n", " ").splitlines()]
+    calls = [shlex.split(line, comments=True) for line in lines]
+    return [call[1:] for call in calls if call and call[0] == "paretonas"]
 
 
-@pytest.mark.parametrize("words", list(shown_commands()))
+def shown(pages, only=None):
+    for page in pages:
+        for words in commands_of(page):
+            if only is None or only in words:
+                yield pytest.param(words, id=f"{page.stem}: {shlex.join(words)}")
+
+
+READ = {
+    "device": parse_device,
+    "executor": executors.create,
+    "format": formats.create,
+    "recipe": recipes.create,
+    "reward": rewards.create,
+    "space": spaces.create,
+    "strategies": lambda text: [strategies.create(one) for one in split_strategies(text)],
+}
+"""Options whose values are plugins; those of a search are looked at as a whole."""
+
+
+@pytest.mark.parametrize("words", list(shown(PAGES)))
 def test_shown_command_parses(words):
     at = next((i for i, word in enumerate(words) if word in COMMANDS.commands), None)
     assert at is not None, f"no command in {words}"
     COMMANDS.make_context("paretonas", words[: at + 1])
-    COMMANDS.commands[words[at]].make_context(words[at], words[at + 1 :])
+    given = COMMANDS.commands[words[at]].make_context(words[at], words[at + 1 :]).params
+    if words[at] != "search":
+        for option in READ.keys() & {key for key, value in given.items() if value}:
+            READ[option](given[option])
+    network = given.get({"measure": "model", "zoo": "name"}.get(words[at], ""))
+    if network and Path(network).suffix not in (".json", ".onnx", ".safetensors"):
+        zoo_spec(network)
+
+
+@pytest.fixture
+def store():
+    opened = Store("sqlite://")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    """Where a search of the command line ends up as its configuration, in a folder that has the file of the guide."""
+    begun = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("paretonas.search.search.new_search", lambda config, *_: begun.append(config))
+    monkeypatch.setattr("paretonas.cli.searching._run", lambda *_: None)
+    (tmp_path / "cats.toml").write_text(blocks(STORE, "toml")[0]["code"], encoding="utf-8")
+    (tmp_path / "runs").mkdir()
+    return begun
+
+
+OTHER_GUIDE = [page for page in GUIDE if page != TASKS]  # whose plugins are not installed
+
+
+@pytest.mark.parametrize("words", list(shown(OTHER_GUIDE, "search")))
+def test_shown_search_can_be(words, configured, store, tmp_path):
+    COMMANDS.main(words, prog_name="paretonas", standalone_mode=False)
+    Search(configured[0], store, tmp_path)
+
+
+def shown_files():
+    return [tomllib.loads(block["code"]) for page in GUIDE for block in blocks(page, "toml")]
+
+
+def test_shown_configuration_can_be(store, tmp_path):
+    configurations = [data for data in shown_files() if "name" in data]
+    assert configurations
+    for data in configurations:
+        Search(config_from_json(data), store, tmp_path)
+
+
+def test_options_of_search_stand_in_the_file_where_the_guide_says():
+    keys = {key for block in blocks(STORE, "toml") for key in flat(tomllib.loads(block["code"]))}
+    told = table_rows(STORE, "option")
+    options = {option for row in told for option in in_backticks(row[0])}
+    assert options == set(options_of(COMMANDS.commands["search"])) - {"--config", "--json"}
+    assert {key for row in told for key in in_backticks(row[1]) if re.fullmatch(r"[\w.]+", key)} <= keys
+
+
+def flat(data, prefix=""):
+    """Keys with those of the sections that they stand in."""
+    for key, value in data.items():
+        sections = value if isinstance(value, list) else [value]
+        if all(isinstance(section, dict) for section in sections):
+            for section in sections:
+                yield from flat(section, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_entry_points_are_of_registries():
+    groups = {group for data in shown_files() for group in data.get("project", {}).get("entry-points", {})}
+    groups |= set(re.findall(r'entry-points\."(paretonas\.[\w-]+)"', ALL_TEXT))
+    groups |= {group for row in table_rows(ROOT / "CONTRIBUTING.md", "to add") for group in in_backticks(row[5])}
+    assert groups <= {f"paretonas.{registry.kind.replace(' ', '-')}" for registry in REGISTRIES}
+
+
+@pytest.mark.parametrize("row", table_rows(ROOT / "CONTRIBUTING.md", "to add"), ids=lambda row: row[0])
+def test_table_for_contributors_names_what_there_is(row):
+    line, has, (group,) = row[2], row[3], in_backticks(row[5])
+    registry = next(one for one in REGISTRIES if f"paretonas.{one.kind.replace(' ', '-')}" == group)
+    file = ROOT / "paretonas" / in_backticks(line)[0]
+    assert any(f'"{registry._entries[name]}"' in file.read_text(encoding="utf-8") for name in ours(registry))
+    plugins = [registry.load(name) for name in ours(registry)]
+    for member in in_backticks(has):
+        name = re.match(r"\w+", member)[0]
+        if name[0].islower():
+            assert any(hasattr(plugin, name) for plugin in plugins), f"no {registry.kind} has {name}"
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(\w+)Contract`", TEXTS[ROOT / "CONTRIBUTING.md"]))))
+def test_contract_suite_is_there(name):
+    assert hasattr(importlib.import_module(f"paretonas.testing.{name.lower()}"), f"{name}Contract")
 
 
 def test_readme_names_targets_of_the_makefile():
@@ -196,16 +357,33 @@ def test_page_shows_no_path_of_a_machine(page):
 # Code that follows papers says which
 
 
-@pytest.mark.parametrize("path", FOLLOW_PAPERS, ids=short)
+def following():
+    """All modules of strategies, and those that something published is registered from."""
+    entries = [registry._entries[name].partition(":")[0] for registry in FOLLOWING for name in ours(registry)]
+    found = {ROOT / f"{module.replace('.', '/')}.py" for module in entries}
+    found |= {path for path in (ROOT / "paretonas/strategy").rglob("*.py") if path.name != "__init__.py"}
+    found |= {ROOT / "paretonas" / name for name in FOLLOW_TOO}
+    return sorted(found - {ROOT / "paretonas" / name for name in FOLLOW_NONE})
+
+
+@pytest.mark.parametrize("path", following(), ids=short)
 def test_public_code_names_its_source(path):
     module = ast.parse(path.read_text(encoding="utf-8"))
-    if "Source:" in (ast.get_docstring(module) or ""):
+    if SOURCE.search(ast.get_docstring(module) or ""):
         return
     public = [
         node
         for node in module.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
     ]
-    named = {node.name for node in public if "Source:" in (ast.get_docstring(node) or "")}
+    named = {node.name for node in public if SOURCE.search(ast.get_docstring(node) or "")}
     assert named
     assert {node.name for node in public} - named <= WITHOUT_SOURCE.keys()
+
+
+def test_exceptions_are_still_needed():
+    for name in (*FOLLOW_TOO, *FOLLOW_NONE):
+        assert (ROOT / "paretonas" / name).exists(), name
+    code = "\n".join(path.read_text(encoding="utf-8") for path in following())
+    for name in WITHOUT_SOURCE:
+        assert re.search(rf"^(?:def|class) {name}\b", code, re.M), name
