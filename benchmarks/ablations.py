@@ -225,7 +225,7 @@ def main(options: argparse.Namespace) -> None:
             search = run(aimed(configured(name, seed, options), target_ms), store, home)
             if target_ms is None:
                 usual = search.config.devices[0].target_ms
-                target_ms = usual or search.evaluator.usual_ms(Listener(note=print))["latency_ms"]
+                target_ms = usual or search.evaluator.usual_ms("latency_ms", Listener(note=print))
             found[name, seed] = store.trials(search.config.name)
     assert target_ms is not None
     rows = [compare(name, seed, trials, target_ms) for (name, seed), trials in found.items()]

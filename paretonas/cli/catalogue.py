@@ -29,7 +29,10 @@ def list_tasks(as_json: AsJson = False) -> None:
     """List the tasks that can be learned, and their options."""
     from paretonas.task import tasks
 
-    _print_registry(tasks, as_json, lambda plugin: {"quality": plugin.quality})
+    def quality(task: Any) -> dict[str, Any]:  # a wrapper has it of what it wraps
+        return {"quality": task.quality if isinstance(task.quality, str) else None}
+
+    _print_registry(tasks, as_json, quality)
 
 
 @app.command("metrics")

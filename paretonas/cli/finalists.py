@@ -72,12 +72,12 @@ def _print_finalists(finalists: list[Finalist], quality: str, is_final: bool) ->
     names = [scored, f"exported_{quality}", *latencies, *(n.replace(LATENCY.name, SPREAD) for n in latencies)]
     shown = [metric(one) for one in (*names, PARAMS.name, MACS.name)]
     console.table(
-        ["trial", *(one.title for one in shown), "files"],
-        [
-            [f.trial, *(one.text(f.metrics[one.name]) for one in shown), ", ".join(map(str, f.files.values()))]
-            for f in finalists
-        ],
+        ["trial", *(one.title for one in shown)],
+        [[f.trial, *(one.text(f.metrics[one.name]) for one in shown)] for f in finalists],
     )
+    for finalist in finalists:
+        files = ", ".join(map(str, finalist.files.values()))
+        console.out.print(f"Files of trial {finalist.trial}: {files}", markup=False)
     for flagged in (f for f in finalists if f.flags):
         console.out.print(f"The timing of trial {flagged.trial} is flagged: {', '.join(flagged.flags)}.")
 

@@ -101,9 +101,11 @@ def zoo(
     from paretonas.zoo import zoo_network, zoo_spec
 
     if name is not None:
-        side = resolution or zoo_network(name).published_resolution
-        spec = zoo_spec(name, width, side if small_image else None)
-        _print_network(spec, Interface.of_images(3, side, classes), as_json, {"name": name, "width": width})
+        published = zoo_network(name, width, resolution if small_image else None)
+        side = resolution or getattr(published, "resolution", None) or published.published_resolution
+        spec = zoo_spec(name, width, side) if small_image else published.spec()
+        about = {"name": name, "width": getattr(published, "width", width)}
+        _print_network(spec, Interface.of_images(3, side, classes), as_json, about)
         return
     rows: list[dict[str, Any]] = []
     for key in networks:

@@ -61,7 +61,7 @@ def search(
     ] = None,
     screen: Annotated[
         str | None,
-        typer.Option(help="Train only what an untrained metric ranks high: `synflow:keep=0.5`, `params:first=20`, …"),
+        typer.Option(help="Time and train only what a cheap metric ranks high: `synflow:keep=0.5`, …"),
     ] = None,
     task: Annotated[str | None, typer.Option(help="What is learned: `classification`, or a task of a plugin.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels; inferred.")] = None,

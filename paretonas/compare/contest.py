@@ -85,8 +85,10 @@ class Contest:
         reward = rewards.create(self.reward)
         if self.latency is None or not reward.is_aimed:
             return Objective(reward=reward)
-        usual = TableEvaluator(self.source).usual_ms(SILENT)
-        return Objective(reward=reward, targets=usual if self.target_ms is None else {"latency_ms": self.target_ms})
+        target = self.target_ms
+        if target is None:
+            target = TableEvaluator(self.source).usual_ms("latency_ms", SILENT)
+        return Objective(reward=reward, targets={"latency_ms": target})
 
     def plan(self, strategy: str, seed: int) -> Plan:
         """A run of a strategy: as a search would be, but where there is a latency it pursues the front if it can."""

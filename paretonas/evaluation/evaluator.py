@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from paretonas.errors import UsageError
 from paretonas.space import Spec
 from paretonas.trial import Metrics
 
@@ -117,9 +118,13 @@ class Evaluator(ABC):
     def about(self) -> About:
         """What is evaluated, and on what."""
 
-    def usual_ms(self, listener: Listens) -> Mapping[str, float]:
-        """A latency to aim at, for each metric of a device."""
-        return {}
+    def usual_ms(self, name: str, listener: Listens) -> float:
+        """What to aim at where nothing was given, for the latency `name`.
+
+        Raises:
+            UsageError: It gives no such latency.
+        """
+        raise UsageError(f"There is no {name} to aim at.")
 
     def seconds_a_trial(self) -> float | None:
         """An estimate; None if training diverges at once."""

@@ -123,16 +123,15 @@ class TableEvaluator(Evaluator):
         measured_on = ", ".join(filter(None, (table.name, columns and f"columns {columns}")))
         return About((*lines, f"latencies {columns}") if columns else lines, source.digest, measured_on)
 
-    def usual_ms(self, listener: Listens) -> Mapping[str, float]:
-        """The medians of the columns."""
-        targets = {}
-        for name, column in self._source.columns.items():
-            values = [value for value in self.table.column(column) if not math.isnan(value)]
-            if not values:
-                raise DataError(f"A column of latencies has numbers, but {column} of {self.table.name} has none.")
-            targets[name] = statistics.median(values)
-            listener.note(f"No target latency was given: aiming at {targets[name]:.3g} ms, the median of {column}.")
-        return targets
+    def usual_ms(self, name: str, listener: Listens) -> float:
+        """The median of the column."""
+        column = self._source.columns[name]
+        values = [value for value in self.table.column(column) if 0 < value < math.inf]
+        if not values:
+            raise DataError(f"A column of latencies has numbers, but {column} of {self.table.name} has none.")
+        median = statistics.median(values)
+        listener.note(f"No target latency was given: aiming at {median:.3g} ms, the median of {column}.")
+        return median
 
     # Looking up
 
@@ -181,7 +180,7 @@ class TableEvaluator(Evaluator):
     @cached_property
     def _scale(self) -> float:
         """What 1 is written as: fractions may be written in percent."""
-        largest = max((v for v in self.table.column(self._source.metric) if not math.isnan(v)), default=0.0)
+        largest = max((v for v in self.table.column(self._source.metric) if math.isfinite(v)), default=0.0)
         scale = metric(self.quality).scale
         return scale if scale > 1 and largest > 1 else 1.0
 

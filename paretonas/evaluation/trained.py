@@ -243,19 +243,17 @@ class TrainedEvaluator(Evaluator):
     def _calibrated(self, device: Device) -> float:
         return calibrated_seconds(device, self.task.interface, self._folders.cache, self._cache)
 
-    def usual_ms(self, listener: Listens) -> dict[str, float]:
-        """What the task's typical network takes on each device."""
-        targets = {}
-        for device in self.devices:
-            latency = self.latency(self.typical(), device, RECORD)
-            flags = f" (flagged {', '.join(latency.flags)})" if latency.flags else ""
-            where = f" on {device.name}" if device.name else ""
-            listener.note(
-                f"No target latency was given: aiming at {latency.latency_ms:.3g} ms{where}, what a typical network "
-                f"takes{flags}."
-            )
-            targets[on_device("latency_ms", device.name)] = latency.latency_ms
-        return targets
+    def usual_ms(self, name: str, listener: Listens) -> float:
+        """What the task's typical network takes on the device."""
+        (device,) = (one for one in self.devices if on_device("latency_ms", one.name) == name)
+        latency = self.latency(self.typical(), device, RECORD)
+        flags = f" (flagged {', '.join(latency.flags)})" if latency.flags else ""
+        where = f" on {device.name}" if device.name else ""
+        listener.note(
+            f"No target latency was given: aiming at {latency.latency_ms:.3g} ms{where}, what a typical network "
+            f"takes{flags}."
+        )
+        return latency.latency_ms
 
     # Estimates
 

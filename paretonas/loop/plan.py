@@ -13,7 +13,7 @@ from paretonas.objective import Goals, Objective
 from paretonas.objective.metric import LATENCY, of_kind
 from paretonas.space import SearchSpace
 from paretonas.strategy import Strategy, StrategyOptions
-from paretonas.trial import Trial
+from paretonas.trial import State, Trial
 
 USUAL_TRIALS = 100
 
@@ -156,7 +156,8 @@ def rewarded(trials: Sequence[Trial], space: SearchSpace, objective: Objective) 
     """Complete trials of the space, with the rewards of another objective; those that it cannot score are left out."""
     found = []
     for trial in trials:
-        if trial.architecture.space == space.name and set(objective.metrics) <= trial.metrics.keys():
+        is_complete = trial.state is State.COMPLETE and set(objective.metrics) <= trial.metrics.keys()
+        if is_complete and trial.architecture.space == space.name:
             try:
                 found.append(replace(trial, reward=objective.reward_of(trial.metrics)))
             except TrainingError:

@@ -86,7 +86,8 @@ def dearest_and_cheapest(
 ) -> tuple[tuple[str, float], tuple[str, float]] | None:
     """The parts in which a million MACs take the longest and the shortest, with these milliseconds.
 
-    Parts with less than a hundredth of the MACs are passed over; None if fewer than two are left with a latency.
+    Parts with less than a hundredth of the MACs are passed over, as are those too quick for the profiler's clock; None
+    if fewer than two are left with a latency.
 
     Args:
         parts: Of one network.
@@ -95,7 +96,7 @@ def dearest_and_cheapest(
     priced = [
         (part.name, part.latencies[latency][0] / part.macs * 1e6)
         for part in parts
-        if latency in part.latencies and part.macs_share >= MATTERS
+        if part.macs_share >= MATTERS and part.latencies.get(latency, (0.0, 0.0))[0] > 0
     ]
     if len(priced) < 2:
         return None

@@ -14,6 +14,7 @@ from paretonas.search.sections import config_from_json
 from paretonas.space import spaces
 
 RANDOM, FULL = Selection("random"), Selection("full")
+ZOO = "zoo"
 
 
 def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
@@ -39,7 +40,7 @@ def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
 
 def _zoo(config: SearchConfig, models: tuple[str, ...]) -> SearchConfig:
     options = {key: config.space.options[key] for key in ("width", "resolution") if key in config.space.options}
-    space = Selection("zoo", {**options, "also": "+".join(models)} if models else options)
+    space = Selection(ZOO, {**options, "also": "+".join(models)} if models else options)
     return replace(
         config,
         name=f"{config.name}.zoo",
@@ -54,13 +55,17 @@ def _zoo(config: SearchConfig, models: tuple[str, ...]) -> SearchConfig:
 def baselines(search: Search, listener: Listener = SILENT) -> Iterator[Search]:
     """The searches that give `search` its baselines, recorded on first use, each when its turn comes.
 
-    A raised budget of `search` raises that of random search.
+    A raised budget of `search` raises that of random search. A task that is not about images has no published networks
+    beside it.
 
     Raises:
         UsageError: A search of the name is there that is no baseline of this one.
     """
     known = {summary.name for summary in search.store.searches()}
     for companion in companions(search.config):
+        if companion.space.name == ZOO and not search.takes_images:
+            listener.note(f"{companion.name} is left out: published networks take images, and this task has none.")
+            continue
         if companion.name not in known:
             yield new_search(companion, search.store, search.home, listener)
             continue

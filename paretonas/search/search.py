@@ -80,6 +80,11 @@ class Search:
             screens.create(config.screen)
         self._check_objective()
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether networks are fed images alone, one at a time or in batches."""
+        return self._task is not None and self._task.interface.image_shape is not None
+
     def _check_objective(self) -> None:
         limits, reward = tuple(map(Limit.parse, self.config.limits)), self._reward
         Objective(self._quality, reward, {}, limits)

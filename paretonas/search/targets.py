@@ -28,10 +28,7 @@ def targets(devices: Sequence[DeviceConfig], evaluator: Evaluator, listener: Lis
     unknown = given.keys() - set(names)
     if unknown:
         raise UsageError(f"Targets are for {', '.join(names) or 'no latency'}, but got one for {min(unknown)}.")
-    if given.keys() == set(names):
-        return {name: given[name] for name in names}
-    usual = evaluator.usual_ms(listener)
-    return {name: given.get(name, usual[name]) for name in names}
+    return {name: given.get(name) or evaluator.usual_ms(name, listener) for name in names}
 
 
 def aimed_devices(config: SearchConfig, aimed: Mapping[str, float]) -> tuple[DeviceConfig, ...]:
