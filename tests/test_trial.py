@@ -73,13 +73,9 @@ def test_usable_reward_is_a_finite_number(reward, usable):
 
 def test_new_trial_waits_with_nothing_measured():
     trial = Trial(3, Architecture("toy", (0,)), "0" * 16)
-    assert (trial.state, trial.metrics, trial.reward, trial.fidelity, trial.told) == (
-        State.WAITING,
-        {},
-        None,
-        1.0,
-        None,
-    )
+    assert (trial.state, trial.metrics, trial.evidence) == (State.WAITING, {}, {})
+    assert (trial.reward, trial.fidelity, trial.told) == (None, 1.0, None)
+    assert trial.evidence is not Trial(4, Architecture("toy", (0,)), "0" * 16).evidence
     proposal = Proposal(3, trial.architecture)
     assert proposal.context == {}
     assert proposal.context is not Proposal(4, trial.architecture).context

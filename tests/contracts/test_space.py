@@ -1,11 +1,13 @@
 import pytest
 
-from paretonas.space import Decision, ForeignSpec, SearchSpace, spaces
-from paretonas.space.mnasnet import VARIANTS
+from paretonas.space import Decision, SearchSpace, spaces
+from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.testing.space import SpaceContract
 
+FOR_SMALL_IMAGES = {"zoo": "zoo:width=0.25,resolution=32"}
+"""Options with which the networks of a space are small."""
 REGISTERED = [
-    *spaces,
+    *(FOR_SMALL_IMAGES.get(name, name) for name in spaces),
     *(f"mnasnet:variant={variant}" for variant in VARIANTS),
     "mnasnet:variant=paper,resolution=32,width=0.5,se=false,head-filters=256",
     "mnasnet:variant=google,reference=mnasnet-a1",
@@ -22,21 +24,24 @@ class TestSpaces(SpaceContract):
         assert (again.name, again.decisions) == (space.name, space.decisions)
 
 
+def _network(values):
+    block = BlockSpec("mbconv", 3, values["filters"], values["layers"], 2, 3, 0.0, "identity")
+    return MnasNetSpec((block,), stem_filters=8, head_filters=16)
+
+
 class TestOneArchitecture(SpaceContract):
     @pytest.fixture
     def space(self):
-        decisions = (Decision("depth", (18,)), Decision("family", ("resnet",)))
-        return SearchSpace("one", decisions, lambda v: ForeignSpec(f"timm:{v['family']}{v['depth']}"))
+        return SearchSpace("one", (Decision("layers", (2,)), Decision("filters", (8,))), _network)
 
     def test_its_only_architecture_is_all_there_is(self, space):
         only = space.architecture([0, 0])
         assert space.size == 1
         assert list(space.neighbours(only)) == []
-        assert space.decode(only) == ForeignSpec("timm:resnet18")
+        assert space.decode(only).blocks[0].layers == 2
 
 
 class TestOneOpenDecision(SpaceContract):
     @pytest.fixture
     def space(self):
-        decisions = (Decision("family", ("resnet",)), Decision("depth", (18, 34, 50)))
-        return SearchSpace("small", decisions, lambda v: ForeignSpec(f"timm:{v['family']}{v['depth']}"))
+        return SearchSpace("small", (Decision("filters", (8,)), Decision("layers", (1, 2, 3))), _network)

@@ -1,10 +1,16 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paretonas.errors import UsageError
-from paretonas.objective import Limit, Objective, mnasnet_reward
-from paretonas.objective.reward import HARD, SOFT
+from paretonas.objective import Reward, mnasnet_reward, rewards
+from paretonas.objective.reward import HARD, SOFT, InverseSquare, MnasNetReward, Power, latency_factor
+
+qualities = st.floats(1e-6, 1.0)
+ratios = st.floats(1e-3, 1e3)
+examples = settings(max_examples=50, deadline=None, database=None, derandomize=True)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +33,15 @@ from paretonas.objective.reward import HARD, SOFT
 )
 def test_reward_of_the_paper(accuracy, latency, target, soft, hard):
     assert mnasnet_reward(accuracy, latency, target) == pytest.approx(soft, abs=5e-7)
-    assert mnasnet_reward(accuracy, latency, target, *SOFT) == mnasnet_reward(accuracy, latency, target)
-    assert mnasnet_reward(accuracy, latency, target, *HARD) == pytest.approx(hard, abs=5e-7)
-    metrics = {"accuracy": accuracy, "latency_ms": latency}
-    assert Objective(target).reward(metrics) == pytest.approx(soft, abs=5e-7)
-    assert Objective(target, 0.0, -1.0).reward(metrics) == pytest.approx(hard, abs=5e-7)
+    assert mnasnet_reward(accuracy, latency, target, SOFT.alpha, SOFT.beta) == mnasnet_reward(accuracy, latency, target)
+    assert mnasnet_reward(accuracy, latency, target, HARD.alpha, HARD.beta) == pytest.approx(hard, abs=5e-7)
+    for name, value in (("soft", soft), ("hard", hard), ("mnasnet", soft), ("mnasnet:alpha=0,beta=-1", hard)):
+        assert rewards.create(name).value(accuracy, [latency / target]) == pytest.approx(value, abs=5e-7)
+
+
+def test_published_networks_of_one_search_have_the_same_soft_reward():
+    found = [SOFT.value(accuracy, [ms / 75]) for accuracy, ms in ((0.752, 78), (0.756, 84), (0.767, 103))]
+    assert max(found) - min(found) < 3e-4
 
 
 def test_five_percent_accuracy_are_worth_a_doubling_of_latency():
@@ -43,6 +53,12 @@ def test_five_percent_accuracy_are_worth_a_doubling_of_latency():
 @pytest.mark.parametrize(("latency", "reward"), [(40, 0.5 * 2**0.5), (160, 0.125)])
 def test_exponents_hold_on_their_side_of_the_target(latency, reward):
     assert mnasnet_reward(0.5, latency, 80, alpha=-0.5, beta=-2.0) == pytest.approx(reward, rel=1e-12)
+    assert MnasNetReward(-0.5, -2.0).value(0.5, [latency / 80]) == pytest.approx(reward, rel=1e-12)
+
+
+def test_target_itself_is_not_above_the_target():
+    assert latency_factor(1.0, -0.5, -2.0) == 1.0
+    assert (latency_factor(0.25, -0.5, -2.0), latency_factor(4.0, -0.5, -2.0)) == (2.0, 1 / 16)
 
 
 @pytest.mark.parametrize(("latency", "target"), [(0, 80), (-1, 80), (40, 0), (40, -1), (math.nan, 80), (40, math.nan)])
@@ -51,72 +67,84 @@ def test_reward_refuses_times_that_are_not_positive(latency, target):
         mnasnet_reward(0.5, latency, target)
 
 
-def test_objective_without_target_rewards_accuracy_alone():
-    assert Objective().reward({"accuracy": 0.625}) == 0.625
-    assert Objective().reward({"accuracy": 0.625, "latency_ms": 1000.0}) == 0.625
+def test_factors_of_several_devices_multiply():
+    # Half the target on one, twice on the other: 2 ** .5 * 2 ** -2
+    reward = MnasNetReward(-0.5, -2.0)
+    assert reward.value(0.5, [0.5, 2.0]) == pytest.approx(0.5 * 2**0.5 / 4, rel=1e-12)
+    assert HARD.value(0.6, [2.0, 3.0, 0.1]) == pytest.approx(0.1, rel=1e-12)
+    assert InverseSquare(80.0, 0.0, -1.0).value(4.0, [2.0, 5.0]) == pytest.approx(0.5, rel=1e-12)
 
 
-@pytest.mark.parametrize("target", [0, -5, math.nan, math.inf])
-def test_objective_refuses_targets_that_are_no_time(target):
-    with pytest.raises(UsageError, match="positive number of milliseconds, but got"):
-        Objective(target)
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "written"),
-    [
-        ("params<=2e6", Limit("params", 2e6), "params<=2e+06"),
-        (" latency_ms <= 5.5 ", Limit("latency_ms", 5.5), "latency_ms<=5.5"),
-        ("macs<=300000000", Limit("macs", 3e8), "macs<=3e+08"),
-    ],
-)
-def test_limit_is_read_and_written(text, limit, written):
-    assert Limit.parse(text) == limit
-    assert str(limit) == written
-    assert Limit.parse(str(limit)) == limit
+@examples
+@given(quality=qualities, others=st.lists(ratios, max_size=3))
+def test_order_of_devices_makes_no_difference_and_no_device_leaves_the_quality(quality, others):
+    assert SOFT.value(quality, others) == pytest.approx(SOFT.value(quality, others[::-1]))
+    assert SOFT.value(quality, []) == HARD.value(quality, []) == quality
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "params",
-        "params<2",
-        "params>=2",
-        "<=2",
-        "  <=2",
-        "params<=",
-        "params<=many",
-        "params<=0",
-        "params<=-1",
-        "params<=nan",
-        "1<=params<=2",
-        "params<=1<=2",
-    ],
+    ("exponent", "accuracy", "reward"),
+    [(1.0, 0.625, 0.625), (3.0, 0.5, 0.125), (3.0, 0.9635, 0.894448), (3.0, 0.0, 0.0), (0.5, 0.25, 0.5)],
 )
-def test_limit_refuses_what_is_no_bound(text):
-    with pytest.raises(UsageError, match=r"metric<=bound with a positive bound \('params<=2e6'\), but got"):
-        Limit.parse(text)
+def test_power_is_of_the_accuracy_alone(exponent, accuracy, reward):
+    assert Power(exponent).value(accuracy, []) == pytest.approx(reward, abs=5e-7)
+    assert Power(exponent).value(accuracy, [1000.0]) == Power(exponent).value(accuracy, [])
 
 
 @pytest.mark.parametrize(
-    ("metrics", "is_kept"),
+    ("perplexity", "reward"), [(4.0, 5.0), (62.4, 0.020546), (80.0, 0.0125), (1.0, 80.0), (0.0, math.inf)]
+)
+def test_inverse_square_of_a_perplexity(perplexity, reward):
+    assert InverseSquare().value(perplexity, []) == pytest.approx(reward, abs=5e-7)
+    published = rewards.create("inverse-square:alpha=0,beta=0")
+    assert published.value(perplexity, [9.0]) == pytest.approx(reward, abs=5e-7)
+
+
+@pytest.mark.parametrize("name", list(rewards))
+class TestEveryReward:
+    @examples
+    @given(quality=qualities, better=st.floats(1.0, 10.0), others=st.lists(ratios, max_size=3))
+    def test_is_never_negative_and_rises_with_what_is_better(self, name, quality, better, others):
+        reward: Reward = rewards.create(name)
+        worse, best = (quality, quality * better) if reward.is_rising else (quality * better, quality)
+        assert 0 <= reward.value(worse, others) <= reward.value(best, others) * (1 + 1e-12)
+
+    @examples
+    @given(quality=qualities, ratio=ratios, slower=st.floats(1.0, 10.0))
+    def test_never_rises_with_latency(self, name, quality, ratio, slower):
+        reward: Reward = rewards.create(name)
+        assert reward.value(quality, [ratio * slower]) <= reward.value(quality, [ratio]) * (1 + 1e-12)
+
+    def test_says_whether_latencies_matter(self, name):
+        reward: Reward = rewards.create(name)
+        assert reward.is_aimed is (reward.value(0.5, [8.0]) != reward.value(0.5, []))
+
+
+@pytest.mark.parametrize(
+    "text", ["power", "mnasnet:alpha=0,beta=0", "soft:alpha=0,beta=0", "inverse-square:alpha=0,beta=0"]
+)
+def test_reward_without_factors_has_no_target(text):
+    assert not rewards.create(text).is_aimed
+
+
+@pytest.mark.parametrize("text", ["soft", "hard", "mnasnet:beta=0", "mnasnet:alpha=0", "inverse-square"])
+def test_reward_with_a_factor_has_a_target(text):
+    assert rewards.create(text).is_aimed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
     [
-        ({}, True),
-        ({"macs": 9e9}, True),
-        ({"params": 2e6}, True),
-        ({"params": 2e6 + 1}, False),
-        ({"params": math.nan}, False),
+        ("mnasnet:alpha=0.1", "from -10 to 0, but got"),
+        ("soft:beta=-11", "from -10 to 0, but got"),
+        ("hard:alpha=nan", "from -10 to 0, but got"),
+        ("inverse-square:beta=1", "from -10 to 0, but got"),
+        ("inverse-square:scale=0", "0 < scale < 1e12"),
+        ("inverse-square:scale=nan", "0 < scale < 1e12"),
+        ("power:exponent=0", "0 < exponent <= 100"),
+        ("power:exponent=nan", "0 < exponent <= 100"),
     ],
 )
-def test_limit_holds_what_is_known(metrics, is_kept):
-    assert Limit("params", 2e6).is_kept(metrics) is is_kept
-
-
-def test_first_broken_limit_is_named():
-    limits = tuple(map(Limit.parse, ("params<=100", "latency_ms<=5", "macs<=10")))
-    objective = Objective(5.0, limits=limits)
-    assert objective.broken_limit({"params": 100, "latency_ms": 5.0}) is None
-    assert objective.broken_limit({"params": 100, "latency_ms": 5.5, "macs": 11}) is limits[1]
-    assert objective.broken_limit({"params": 101, "macs": 11}) is limits[0]
-    assert Objective(5.0).broken_limit({"params": 1e12}) is None
+def test_options_out_of_range_are_refused(text, message):
+    with pytest.raises(UsageError, match=message):
+        rewards.create(text)

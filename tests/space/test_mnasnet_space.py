@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -231,6 +232,90 @@ def test_canonical_is_about_the_scaled_network():
     spec = MnasNetSpec((BlockSpec("mbconv", 3, 16, skip="identity"),))
     assert spec.canonical().blocks[0].skip == "none"  # 32 -> 16
     assert spec.scaled(0.25).canonical().blocks[0].skip == "identity"  # 8 -> 8
+
+
+@pytest.mark.parametrize(
+    ("depth", "layers"),
+    [
+        (1.0, [1, 3, 2, 4, 4, 2, 1]),
+        (2.0, [2, 6, 4, 8, 8, 4, 2]),
+        (1.2, [2, 4, 3, 5, 5, 3, 2]),  # rounded up, as EfficientNet's are: 1.2, 3.6, 2.4, 4.8
+        (0.5, [1, 2, 1, 2, 2, 1, 1]),
+        (0.01, [1] * 7),
+    ],
+)
+def test_scaled_depth_rounds_layers_up(depth, layers):
+    spec = MnasNetSpec(DECODED).scaled(depth=depth)
+    assert [block.layers for block in spec.blocks] == layers
+    assert replace(spec, blocks=DECODED) == MnasNetSpec(DECODED)  # nothing else
+    assert [replace(b, layers=a.layers) for a, b in zip(DECODED, spec.blocks, strict=True)] == list(DECODED)
+
+
+def test_scaled_width_and_depth_and_resolution_together():
+    spec = MnasNetSpec(DECODED).scaled(0.5, 2.0, 32)
+    assert spec == MnasNetSpec(DECODED).scaled(0.5).scaled(depth=2.0).scaled(resolution=32)
+    assert [b.filters for b in spec.blocks] == [8, 16, 24, 32, 40, 104, 160]
+    assert (spec.stem_filters, spec.stem_stride, spec.head_filters) == (16, 1, 1280)
+    assert [b.stride for b in spec.blocks] == [1, 1, 2, 2, 1, 2, 1]
+
+
+def test_scaled_resolution_only_drops_strides():
+    spec = MnasNetSpec(DECODED)
+    assert spec.scaled(resolution=224) == spec.scaled(resolution=128) == spec.scaled() == spec
+    small = spec.scaled(resolution=32)
+    assert (small.stem_stride, tuple(b.stride for b in small.blocks)) == strides_for(32)
+    assert small.scaled(resolution=224) == small  # what was dropped is not known any more
+
+
+def test_scaled_resolution_of_another_number_of_blocks_changes_nothing():
+    spec = MnasNetSpec(DECODED[:3])
+    assert spec.scaled(resolution=32) == spec
+
+
+@pytest.mark.parametrize("depth", [0, -1, 10.5, float("nan"), float("inf")])
+def test_scaled_refuses_depths_out_of_range(depth):
+    with pytest.raises(SpecError, match="above 0 and at most 10"):
+        MnasNetSpec(DECODED).scaled(depth=depth)
+
+
+def test_scaled_beyond_64_layers_is_refused():
+    with pytest.raises(SpecError, match="but got layers=70"):
+        MnasNetSpec((BlockSpec("conv", 3, 8, layers=7),)).scaled(depth=10)
+
+
+def test_parts_are_stem_blocks_head_and_classifier():
+    parts = MnasNetSpec(DECODED).parts()
+    assert [part.name for part in parts] == ["stem", *(f"block{i}" for i in range(1, 8)), "head", "classifier"]
+    assert [part.inputs for part in parts] == [(), *((part.name,) for part in parts[:-1])]
+    assert [part.modules for part in parts[:2]] == [("stem",), ("blocks.0",)]
+    assert [part.words for part in parts[:4]] == [
+        "conv 3x3, stride 2",
+        "1 x dconv 3x3",
+        "3 x mbconv6 5x5, se 0.25, stride 2, skip identity",
+        "2 x conv 3x3, stride 2, skip pool",
+    ]
+    assert [(part.filters, part.stride, part.op, part.layers) for part in parts] == [
+        (32, 2, "other", 1),
+        (16, 1, "dconv", 1),
+        (18, 2, "mbconv", 3),
+        (40, 2, "conv", 2),
+        (64, 2, "mbconv", 4),
+        (72, 1, "mbconv", 4),
+        (200, 2, "mbconv", 2),
+        (320, 1, "mbconv", 1),
+        (1280, 1, "other", 1),
+        (None, 1, "other", 1),
+    ]
+
+
+def test_parts_of_a_small_network_say_its_own_strides_and_filters():
+    parts = MnasNetSpec(DECODED[:1], stem_filters=8, stem_stride=1, head_filters=64).parts()
+    assert [(part.name, part.filters, part.stride) for part in parts[:3]] == [
+        ("stem", 8, 1),
+        ("block1", 16, 1),
+        ("head", 64, 1),
+    ]
+    assert parts[0].words == "conv 3x3"
 
 
 @pytest.mark.parametrize("width", [0, -1, 10.5, float("nan"), float("inf")])

@@ -1,15 +1,17 @@
 import hashlib
 import json
 from copy import deepcopy
-from random import Random
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paretonas.errors import SpecError
-from paretonas.space import Decision, ForeignSpec, SearchSpace, load_spec, spec_from_json, spec_hash, spec_to_json
+from paretonas.space import ForeignSpec, load_spec, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space.nasbench import MacroSpec
+from paretonas.space.spec import strides_to_drop
+from paretonas.space.table import TabularSpec
 
 SPEC = MnasNetSpec((BlockSpec("mbconv", 5, 24, 2, 2, 3, 0.25, "identity"), BlockSpec("conv", 3, 8)), head_filters=64)
 JSON = {
@@ -238,20 +240,38 @@ def test_load_spec_refuses_a_folder(tmp_path):
         load_spec(tmp_path)
 
 
-@pytest.mark.parametrize("choices", [(), (1, 1), (1, 1.0), ("a", "b", "a")])
-def test_decision_refuses_choices_that_do_not_differ(choices):
-    with pytest.raises(SpecError, match=r"choices that all differ, but 'block1\.op' has"):
-        Decision("block1.op", choices)
+@pytest.mark.parametrize("spec", [ForeignSpec("timm:resnet18"), TabularSpec("table", ("a", "b"))])
+def test_spec_that_says_nothing_of_itself_has_no_parts(spec):
+    assert spec.parts() == ()
 
 
-@pytest.mark.parametrize("names", [(), ("a", "b", "a")])
-def test_space_refuses_decisions_without_names_of_their_own(names):
-    with pytest.raises(SpecError, match="names of their own, but 'toy' has"):
-        SearchSpace("toy", tuple(Decision(name, (1, 2)) for name in names), lambda values: ForeignSpec("a:b"))
+@pytest.mark.parametrize("spec", [TabularSpec("table", ("a",)), MacroSpec(("identity",) * 8)])
+def test_spec_without_sizes_of_its_own_stays_as_it_is(spec):
+    assert spec.scaled() is spec
+    assert spec.scaled(resolution=32) is spec
+    for changes in ({"width": 0.5}, {"depth": 2.0}, {"width": float("nan")}):
+        with pytest.raises(SpecError, match=f"kind '{spec.kind}' comes in its own width and depth, but got width="):
+            spec.scaled(**changes)
 
 
-def test_mutate_draws_again_where_the_spec_stays_the_same():
-    decisions = (Decision("idle", tuple(range(50))), Decision("depth", (18, 34)))
-    space = SearchSpace("toy", decisions, lambda v: ForeignSpec(f"timm:resnet{v['depth']}"))
-    parent = space.architecture([0, 0])
-    assert {space.mutate(parent, Random(seed)).choices for seed in range(50)} == {(0, 1)}
+@pytest.mark.parametrize(("resolution", "dropped"), [(224, 0), (128, 0), (127, 1), (64, 1), (32, 2), (16, 3), (4, 5)])
+def test_foreign_network_loses_as_many_strides_as_small_images_need(resolution, dropped):
+    spec = ForeignSpec("timm:mobilenetv3_small_100").scaled(resolution=resolution)
+    assert spec == ForeignSpec("timm:mobilenetv3_small_100", strides_dropped=dropped)
+    assert strides_to_drop(resolution) == dropped
+
+
+def test_foreign_network_is_scaled_from_what_was_published_however_often():
+    spec = ForeignSpec("timm:resnet18", strides_dropped=1)
+    assert spec.scaled() == spec
+    assert spec.scaled(resolution=32).scaled(resolution=224) == ForeignSpec("timm:resnet18")
+    with pytest.raises(SpecError, match="its own width and depth"):
+        spec.scaled(1.4)
+    with pytest.raises(SpecError, match="4 pixels a side or more, but got 3"):
+        spec.scaled(resolution=3)
+
+
+@pytest.mark.parametrize("dropped", [-1, 11])
+def test_foreign_network_refuses_strides_out_of_range(dropped):
+    with pytest.raises(SpecError, match="0 <= strides_dropped <= 10"):
+        ForeignSpec("timm:resnet18", dropped)

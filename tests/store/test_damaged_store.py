@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretonas.errors import StoreError
-from paretonas.evaluation.trained import latency_from_json
+from paretonas.latency import latency_from_json
 from paretonas.store import Store
 from paretonas.testing.store import some_trial
 
@@ -35,6 +35,10 @@ def _set(path, table, column, value):
         ("metrics", "[]"),
         ("metrics", '{"accuracy": "high"}'),
         ("metrics", "\x00"),
+        ("evidence", "[]"),
+        ("evidence", '{"latency": 7}'),
+        ("evidence", '{"latency": ["0"]}'),
+        ("evidence", "nonsense"),
         ("state", "sleeping"),
         ("context", "7"),
     ],
@@ -46,7 +50,7 @@ def test_damaged_trial_is_named(path, column, value):
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(column=st.sampled_from(["choices", "metrics", "context", "state"]), value=st.text(max_size=20))
+@given(column=st.sampled_from(["choices", "metrics", "evidence", "context", "state"]), value=st.text(max_size=20))
 def test_any_text_in_a_row_gives_our_error_or_a_trial(path, column, value):
     _set(path, "trials", column, value)
     try:
@@ -61,8 +65,13 @@ def test_damaged_configuration_and_evaluation_are_named(path):
     _set(path, "evaluations", "value", "[1]")
     with pytest.raises(StoreError, match="configuration of search 's'"):
         Store(path).config("s")
+    store = Store(path)
     with pytest.raises(StoreError, match="kind 'kind'"):
-        Store(path).get("kind", {"a": 1})
+        store.get("kind", {"a": 1})
+    with pytest.raises(StoreError, match="kind 'kind'"):
+        store.evaluations("kind")
+    with pytest.raises(StoreError, match="the evaluation '"):
+        store.evaluation(store.id_of("kind", {"a": 1}))
 
 
 def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
@@ -78,9 +87,10 @@ def test_url_of_an_unknown_database_is_refused():
         Store("nonsense://here")
 
 
-def test_store_of_another_version_is_refused(path):
-    _set(path, "schema", "version", 99)
-    with pytest.raises(StoreError, match="has 99"):
+@pytest.mark.parametrize("version", [1, 99])
+def test_store_of_another_version_is_refused(path, version):
+    _set(path, "schema", "version", version)
+    with pytest.raises(StoreError, match=f"reads stores of schema 2, but .* has {version}"):
         Store(path)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.strategy.local_search import LocalSearch
 from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
 
@@ -14,7 +15,7 @@ def differences(a, b):
 
 
 def test_it_climbs_from_the_best_of_the_beginning():
-    strategy = LocalSearch(initial=3).start(TOY_SPACE, 0)
+    strategy = LocalSearch(initial=3).start(TOY_SPACE, 0, Goals())
     first = strategy.ask(10)
     assert len(first) == 3  # no more before it is known which is best
     tell(strategy, first, [0.1, 0.9, 0.5])
@@ -24,7 +25,7 @@ def test_it_climbs_from_the_best_of_the_beginning():
 
 
 def test_it_moves_to_the_first_neighbour_that_is_better():
-    strategy = LocalSearch(initial=1).start(TOY_SPACE, 0)
+    strategy = LocalSearch(initial=1).start(TOY_SPACE, 0, Goals())
     (first,) = strategy.ask(1)
     tell(strategy, [first], [0.5])
     worse, better = strategy.ask(2)
@@ -33,7 +34,7 @@ def test_it_moves_to_the_first_neighbour_that_is_better():
 
 
 def test_it_begins_anew_once_all_neighbours_are_worse_and_proposes_nothing_twice():
-    strategy = LocalSearch(initial=2).start(TOY_SPACE, 0)
+    strategy = LocalSearch(initial=2).start(TOY_SPACE, 0, Goals())
     first = strategy.ask(2)
     tell(strategy, first, [0.9, 0.1])
     around = strategy.ask(100)
@@ -48,7 +49,7 @@ def test_it_begins_anew_once_all_neighbours_are_worse_and_proposes_nothing_twice
 
 
 def test_it_reaches_a_local_optimum():
-    history = run(LocalSearch().start(TOY_SPACE, 0), [], 120)
+    history = run(LocalSearch().start(TOY_SPACE, 0, Goals()), [], 120)
     best = max(history, key=lambda t: t.reward)
     assert all(toy_reward(n) <= best.reward for n in TOY_SPACE.neighbours(best.architecture))
 

@@ -2,12 +2,13 @@ import pytest
 import torch
 
 from paretonas.errors import UsageError
+from paretonas.objective import Goals
 from paretonas.strategy.reinforce import Reinforce
 from paretonas.testing.strategy import TOY_SPACE, ended
 
 
 def test_what_was_rewarded_above_the_baseline_becomes_likelier():
-    strategy = Reinforce(batch=2, lr=0.01).start(TOY_SPACE, 0)
+    strategy = Reinforce(batch=2, lr=0.01).start(TOY_SPACE, 0, Goals())
     good, bad = strategy.ask(2)
     choices = torch.tensor([good.architecture.choices, bad.architecture.choices])
 

@@ -1,130 +1,24 @@
 import itertools
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from paretonas.errors import UsageError
-from paretonas.objective import hypervolume
-from paretonas.space import Decision, ForeignSpec, SearchSpace
+from paretonas.objective import Goals, Limit
+from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace
 from paretonas.strategy.random import RandomSearch
 from paretonas.strategy.surrogate import Surrogate
-from paretonas.strategy.surrogates.acquisition import expected_improvement, hypervolume_improvement
-from paretonas.strategy.surrogates.gaussian import NOISES, Kernel, Posterior, encode, fit_kernel, normal_scores
-from paretonas.strategy.surrogates.model import Model
-from paretonas.testing.strategy import TOY_SPACE, ended, run, toy_reward
-from paretonas.trial import State
-
-OFFERS = [("a", "b"), ("c", "d", "e")]
-
-
-def test_covariance_falls_with_the_number_of_decisions_that_differ():
-    x = encode([[0, 0], [0, 1], [1, 2]], OFFERS)
-    found = Kernel(2.0, math.inf, 0.1).covariance(*x.distances(x))
-    assert found[0] == pytest.approx([1.0, math.exp(-0.5), math.exp(-1.0)])
-
-
-def test_covariance_falls_further_where_choices_were_exchanged_and_not_only_their_places():
-    alike = ("conv", "pool", "none")
-    x = encode([[0, 1, 1], [1, 0, 1], [0, 2, 1]], [alike, alike, ("conv", "pool")])  # the third offers other things
-    differing, exchanged = x.distances(x)
-    assert differing[0].tolist() == [0.0, 2.0, 1.0]
-    assert exchanged[0].tolist() == [0.0, 0.0, 1.0]
-    found = Kernel(2.0, 4.0, 0.1).covariance(differing, exchanged)
-    assert found[0] == pytest.approx([1.0, math.exp(-1.0), math.exp(-0.75)])
-
-
-def test_posterior_is_that_of_the_textbook():
-    x, new = encode([[0, 0], [1, 1]], OFFERS), encode([[0, 1]], OFFERS)
-    y = np.array([1.0, -2.0])
-    kernel = Kernel(1.0, math.inf, 0.25)
-    a, b = math.exp(-2), math.exp(-1)  # between the two; from either to the new one
-    inverse = np.linalg.inv(np.array([[1.25, a], [a, 1.25]]))
-    k = np.array([b, b])
-    mean, deviation = Posterior(kernel, x, y, encode([], OFFERS)).predict(new)
-    scale = y @ inverse @ y / 2
-    assert mean[0] == pytest.approx(k @ inverse @ y)
-    assert deviation[0] == pytest.approx(math.sqrt(scale * (1 - k @ inverse @ k)))
-
-
-def test_pending_architectures_shrink_the_uncertainty_and_leave_the_mean():
-    x, new = encode([[0, 0], [1, 1]], OFFERS), encode([[0, 1], [1, 2]], OFFERS)
-    y = np.array([1.0, -2.0])
-    alone = Posterior(Kernel(1.0, 6.0, 0.1), x, y, encode([], OFFERS)).predict(new)
-    beside = Posterior(Kernel(1.0, 6.0, 0.1), x, y, encode([[0, 2]], OFFERS)).predict(new)
-    assert beside[0] == pytest.approx(alone[0])
-    assert (beside[1] < alone[1]).all()
-
-
-def test_kernel_is_fitted_to_how_rough_the_values_are():
-    rng = np.random.default_rng(0)
-    choices = rng.integers(0, 3, (120, 6))
-    x = encode(choices, [[f"{i}{j}" for j in range(3)] for i in range(6)])
-    smooth = normal_scores(choices @ np.arange(1.0, 7.0))
-    rough = normal_scores((choices[:, 0] + choices[:, 1] + choices[:, 2]) % 3 + 0.01 * choices[:, 3])
-    of_smooth, of_rough = fit_kernel(x, smooth), fit_kernel(x, rough)
-    assert 1 / of_smooth.length + 1 / of_smooth.exchange < 0.1 < 1 / of_rough.length + 1 / of_rough.exchange
-    assert fit_kernel(x, normal_scores(rng.normal(size=120))).noise == max(NOISES) > of_smooth.noise
-
-
-def test_kernel_is_the_same_in_another_unit():
-    rng = np.random.default_rng(0)
-    choices, latency = rng.integers(0, 3, (60, 6)), rng.random(60)
-    x = encode(choices, [range(3)] * 6)
-    assert fit_kernel(x, 1e-6 * (latency - latency.mean())) == fit_kernel(x, 1e9 * (latency - latency.mean()))
-
-
-def test_kernel_learns_whether_it_matters_where_a_choice_is_made():
-    rng = np.random.default_rng(0)
-    choices = rng.integers(0, 4, (80, 8))
-    x = encode(choices, [range(4)] * 8)
-    wherever = np.array([0.0, 1.0, 5.0, 2.0])[choices].sum(1)
-    somewhere = choices @ np.array([1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0, -4.0])
-    kernels = [fit_kernel(x, values - values.mean()) for values in (wherever, somewhere)]
-    assert kernels[0].exchange / kernels[0].length < kernels[1].exchange / kernels[1].length == math.inf
-
-
-def test_equal_values_get_equal_scores():
-    assert normal_scores(np.array([1.0, 3.0, 1.0, 5.0])).tolist()[0] == normal_scores(np.array([1.0, 3.0, 1.0, 5.0]))[2]
-
-
-def test_expected_improvement_is_the_mean_over_samples():
-    rng = np.random.default_rng(0)
-    samples = rng.normal(0.3, 1.2, 400_000)
-    found = expected_improvement(np.array([0.3]), np.array([1.2]), 0.8)[0]
-    assert found == pytest.approx(np.maximum(0, samples - 0.8).mean(), rel=0.02)
-
-
-@pytest.mark.parametrize("goals", [1, 2, 3])
-def test_hypervolume_improvement_is_the_mean_over_samples(goals):
-    rng = np.random.default_rng(goals)
-    points, reference = rng.random((6, goals)), np.zeros(goals)
-    mean, deviation = rng.random((1, goals)) + 0.3, np.full((1, goals), 0.3)
-    before = hypervolume(points.tolist(), reference.tolist())
-    samples = rng.normal(mean, deviation, (3000, goals))
-    gains = [hypervolume([*points.tolist(), sample.tolist()], reference.tolist()) - before for sample in samples]
-    found = hypervolume_improvement(mean, deviation, points, reference)[0]
-    assert found == pytest.approx(np.mean(gains), rel=0.08)
-
-
-def test_hypervolume_improvement_without_uncertainty_is_the_gain():
-    points, reference = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [-1.0, 9.0]]), np.zeros(2)
-    found = hypervolume_improvement(np.array([[2.5, 2.5], [1.0, 1.0]]), np.full((2, 2), 1e-9), points, reference)
-    assert found == pytest.approx([2.5 * 2.5 - 2 * 2 - 0.5 - 0.5, 0.0], abs=1e-6)
-
-
-def test_model_keeps_the_best_and_the_latest_values():
-    model = Model(lambda choices: encode(choices, [range(2)] * 2), np.asarray, 4)
-    for value in (0.0, 9.0, 1.0, 8.0, 2.0, 3.0):
-        model.add((0, 0), value)
-    assert model._used(model.values, 4).tolist() == [1, 3, 4, 5]
+from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
+from paretonas.strategy.surrogates.gaussian import normal_scores
+from paretonas.testing.strategy import TOY_SPACE, TWO_GOALS, ended, prior_trials, run, toy_latency, toy_reward
+from paretonas.trial import Proposal, State
 
 
 def test_architectures_that_compute_the_same_share_their_accuracy_and_not_their_latency():
     decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(3))
     space = SearchSpace("dead", decisions, lambda v: ForeignSpec(f"toy:{v}"), lambda c: (c[0], c[1], 0))
-    strategy = Surrogate(goals="accuracy+latency_ms").start(space, 0)
+    strategy = Surrogate().start(space, 0, TWO_GOALS)
     for told, proposal in enumerate(strategy.ask(20)):
         a, b, c = proposal.architecture.choices
         trial = ended(proposal, 0.1 * a + 0.01 * b, told)
@@ -143,7 +37,7 @@ def test_improvement_is_over_what_is_predicted_of_a_lucky_trial(monkeypatch):
         return hypervolume_improvement(means, deviations, points, reference)
 
     monkeypatch.setattr("paretonas.strategy.surrogate.hypervolume_improvement", recorded)
-    strategy = Surrogate(initial=60).start(TOY_SPACE, 0)
+    strategy = Surrogate(initial=60).start(TOY_SPACE, 0, Goals())
     proposals = strategy.ask(60)
     noise = np.random.default_rng(0).random(60)
     values = [toy_reward(p.architecture) + x for p, x in zip(proposals, noise, strict=True)]
@@ -160,14 +54,10 @@ def test_reference_point_is_of_what_is_predicted_of_random_architectures(monkeyp
         references.append(reference)
         return hypervolume_improvement(means, deviations, points, reference)
 
-    def latency(architecture):
-        return 1.0 + sum(architecture.choices)
-
     monkeypatch.setattr("paretonas.strategy.surrogate.hypervolume_improvement", recorded)
-    strategy = Surrogate("reward+latency_ms", initial=200).start(TOY_SPACE, 0)
-    proposals = [p for p in strategy.ask(200) if latency(p.architecture) < 8]
-    trials = [ended(p, toy_reward(p.architecture), i) for i, p in enumerate(proposals)]
-    strategy.tell([replace(t, metrics={**t.metrics, "latency_ms": latency(t.architecture)}) for t in trials])
+    strategy = Surrogate(initial=200).start(TOY_SPACE, 0, Goals(("reward", "latency_ms")))
+    proposals = [p for p in strategy.ask(200) if toy_latency(p.architecture) < 8]
+    strategy.tell([ended(p, toy_reward(p.architecture), i) for i, p in enumerate(proposals)])
     strategy.ask(1)
     of_all = np.quantile([1.0 + sum(c) for c in itertools.product(*(range(2 + i % 3) for i in range(8)))], 0.9)
     assert -references[0][1] == pytest.approx(of_all, abs=1.0)
@@ -176,7 +66,7 @@ def test_reference_point_is_of_what_is_predicted_of_random_architectures(monkeyp
 def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_spec():
     decisions = tuple(Decision(f"d{i}", (0, 1, 2)) for i in range(5))
     space = SearchSpace("sums", decisions, lambda v: ForeignSpec(f"toy:{sum(v.values())}"))  # eleven specs
-    strategy = Surrogate(initial=4).start(space, 0)
+    strategy = Surrogate(initial=4).start(space, 0, Goals())
     specs = []
     for told in range(11):
         (proposal,) = strategy.ask(1)
@@ -187,7 +77,7 @@ def test_nothing_is_proposed_twice_not_even_as_another_architecture_of_the_same_
 
 def test_it_ends_when_a_space_is_exhausted():
     space = SearchSpace("few", (Decision("a", (0, 1, 2)), Decision("b", (0, 1))), lambda v: ForeignSpec(f"toy:{v}"))
-    strategy = Surrogate(initial=2).start(space, 0)
+    strategy = Surrogate(initial=2).start(space, 0, Goals())
     history = []
     while not strategy.is_finished:
         for p in strategy.ask(1):
@@ -198,7 +88,7 @@ def test_it_ends_when_a_space_is_exhausted():
 
 
 def test_members_of_a_batch_differ():
-    strategy = Surrogate(initial=10).start(TOY_SPACE, 0)
+    strategy = Surrogate(initial=10).start(TOY_SPACE, 0, Goals())
     strategy.tell([ended(p, toy_reward(p.architecture), p.number) for p in strategy.ask(10)])
     batch = [p.architecture.choices for p in strategy.ask(8)]
     assert len(set(batch)) == 8
@@ -208,7 +98,7 @@ def test_members_of_a_batch_differ():
 
 def test_it_needs_far_fewer_trials_than_random_search():
     def best(options, trials, seed):
-        return max(t.reward for t in run(options.start(TOY_SPACE, seed), [], trials, batch=1))
+        return max(t.reward for t in run(options.start(TOY_SPACE, seed, Goals()), [], trials, batch=1))
 
     for seed in range(3):
         assert best(Surrogate(), 60, seed) >= best(RandomSearch(), 400, seed)
@@ -216,14 +106,11 @@ def test_it_needs_far_fewer_trials_than_random_search():
 
 def test_broken_limits_are_avoided():
     def evaluated(proposal, told):
-        latency = 1.0 + sum(proposal.architecture.choices)
-        trial = ended(proposal, toy_reward(proposal.architecture), told)
-        trial = replace(trial, metrics={**trial.metrics, "latency_ms": latency})
-        return (
-            trial if latency <= 8 else replace(trial, state=State.PRUNED, reward=0.0, metrics={"latency_ms": latency})
-        )
+        trial, latency = ended(proposal, toy_reward(proposal.architecture), told), toy_latency(proposal.architecture)
+        pruned = replace(trial, state=State.PRUNED, reward=0.0, metrics={"latency_ms": latency})
+        return trial if latency <= 8 else pruned
 
-    strategy, history = Surrogate(limits="latency_ms<=8").start(TOY_SPACE, 0), []
+    strategy, history = Surrogate().start(TOY_SPACE, 0, Goals(limits=(Limit("latency_ms", 8.0),))), []
     while len(history) < 60:
         for p in strategy.ask(1):
             history.append(evaluated(p, len(history)))
@@ -233,9 +120,61 @@ def test_broken_limits_are_avoided():
     assert sum(pruned[30:]) <= 4
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"initial": 1}, {"candidates": 1}, {"evidence": 19}, {"goals": "a+a"}, {"limits": "x"}]
-)
+def test_prior_trials_spare_as_many_random_architectures():
+    prior, asked = prior_trials(), []
+
+    def begin(number):
+        strategy = Surrogate(initial=10).start(TOY_SPACE, 0, Goals(), prior[:number])
+        return [p.architecture for p in strategy.ask(10)]
+
+    for number in (0, 4, 10):
+        found, plain = begin(number), begin(0)
+        asked.append(sum(a == b for a, b in zip(found, plain, strict=True)))
+    assert asked[0] == 10
+    assert asked[1] >= 6  # the samples of the first six numbers
+    assert asked[2] == 0
+
+
+def test_prior_trials_without_the_goals_are_no_evidence():
+    prior = [replace(trial, metrics={"accuracy": 0.5}) for trial in prior_trials()]
+    strategy = Surrogate(initial=10).start(TOY_SPACE, 0, TWO_GOALS, prior)
+    assert strategy.ask(10) == Surrogate(initial=10).start(TOY_SPACE, 0, TWO_GOALS).ask(10)
+
+
+def test_prior_trials_are_evidence_and_may_be_proposed_again():
+    space = SearchSpace(
+        "grid", (Decision("a", tuple(range(8))), Decision("b", tuple(range(8)))), lambda v: ForeignSpec(f"toy:{v}")
+    )
+    everything = [Proposal(n, Architecture("grid", c)) for n, c in enumerate(itertools.product(range(8), repeat=2))]
+    prior = [ended(p, sum(p.architecture.choices) / 14, p.number) for p in everything]
+    (first,) = Surrogate().start(space, 0, Goals(), prior).ask(1)
+    assert first.number == 0
+    assert sum(first.architecture.choices) >= 13
+
+
+def test_latencies_of_several_devices_are_goals_that_fall():
+    goals = Goals(("accuracy", "latency_ms.phone", "latency_ms.pi"))
+    strategy = Surrogate(initial=20).start(TOY_SPACE, 0, goals)
+    for told, p in enumerate(strategy.ask(20)):
+        ms = toy_latency(p.architecture)
+        metrics = {"accuracy": toy_reward(p.architecture), "latency_ms.phone": ms, "latency_ms.pi": 30.0 - ms}
+        strategy.tell([replace(ended(p, 0.5, told), metrics=metrics)])
+    slow, fast = TOY_SPACE.architecture([1, 2, 3, 1, 2, 3, 1, 2]), TOY_SPACE.architecture([0] * 8)
+    _, phone, pi = (model.predict([slow.choices, fast.choices], [])[0] for model in strategy._models)
+    assert phone[0] < phone[1]
+    assert pi[0] > pi[1]
+
+
+def test_decisions_of_a_kind_share_what_is_learned():
+    decisions = tuple(Decision(f"d{i}", ("a", "b", "c")[i % 2 :], kind="op") for i in range(4))
+    space = SearchSpace("kinds", decisions, lambda v: ForeignSpec("toy:" + "".join(v.values())))
+    strategy = Surrogate().start(space, 0, Goals())
+    rows = strategy._written([(1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)])  # "bbab", "abbb", "abab"
+    assert rows.counts.shape == (3, 3)
+    assert rows.counts.tolist() == [[1.0, 3.0, 0.0], [1.0, 3.0, 0.0], [2.0, 2.0, 0.0]]
+
+
+@pytest.mark.parametrize("wrong", [{"initial": 1}, {"candidates": 1}, {"evidence": 19}])
 def test_options_out_of_range_are_refused(wrong):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="must hold"):
         Surrogate(**wrong)

@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from paretonas.network import build
+from paretonas.space import Interface
 from paretonas.testing.runtime import randomize_statistics
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.zoo import zoo_spec
+
+IMAGENET = Interface.of_images(3, 224, 1000)
 
 
 def transplant(source, target):
@@ -22,7 +25,7 @@ def transplant(source, target):
 def pair(theirs, spec, seed=0):
     torch.manual_seed(seed)
     source = randomize_statistics(timm.create_model(theirs, pretrained=False, bn_eps=1e-3), seed).eval()
-    return source, transplant(source, build(spec, 1000)).eval()
+    return source, transplant(source, build(spec, IMAGENET)).eval()
 
 
 def largest_difference(source, target, side):
@@ -74,7 +77,6 @@ def test_small_of_the_released_code_is_not_timms():
     ],
 )
 def test_number_of_parameters_equals_timms(theirs, name, width):
-    counts = [
-        sum(p.numel() for p in m.parameters()) for m in (timm.create_model(theirs), build(zoo_spec(name, width), 1000))
-    ]
-    assert counts[0] == counts[1]
+    models = timm.create_model(theirs), build(zoo_spec(name, width), IMAGENET)
+    their_count, our_count = (sum(p.numel() for p in model.parameters()) for model in models)
+    assert their_count == our_count

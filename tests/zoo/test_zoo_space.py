@@ -3,8 +3,10 @@ import torch
 
 from paretonas.errors import SpecError, UnknownNameError
 from paretonas.network import build
-from paretonas.space import ForeignSpec, spaces
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.space import ForeignSpec, Interface, spaces
+from paretonas.zoo import zoo_spec
+
+CIFAR = Interface.of_images(3, 32, 10)
 
 
 def test_zoo_space_offers_the_published_networks_at_the_searchs_width():
@@ -34,8 +36,8 @@ def test_strides_are_dropped_for_small_images_only():
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "mobilenetv3_large_075", "efficientnet_b0"])
 def test_dropped_strides_leave_four_pixels_of_32(name):
-    model = build(ForeignSpec(f"timm:{name}", strides_dropped=2), 10).eval()
-    plain = build(ForeignSpec(f"timm:{name}"), 10).eval()
+    model = build(ForeignSpec(f"timm:{name}", strides_dropped=2), CIFAR).eval()
+    plain = build(ForeignSpec(f"timm:{name}"), CIFAR).eval()
     with torch.inference_mode():
         assert model.forward_features(torch.zeros(1, 3, 32, 32)).shape[-2:] == (4, 4)
         assert plain.forward_features(torch.zeros(1, 3, 32, 32)).shape[-2:] == (1, 1)
@@ -45,7 +47,7 @@ def test_dropped_strides_leave_four_pixels_of_32(name):
 
 def test_more_strides_than_there_are_cannot_be_dropped():
     with pytest.raises(SpecError, match="has 5 and 9 are to be dropped"):
-        build(ForeignSpec("timm:mobilenetv3_small_050", strides_dropped=9), 10)
+        build(ForeignSpec("timm:mobilenetv3_small_050", strides_dropped=9), CIFAR)
 
 
 @pytest.mark.parametrize(
