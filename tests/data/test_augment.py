@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 import torch
 
+from paretonas.data.augment import (
+    MEAN,
+    STD,
+    Augmentation,
+    augment,
+    cut,
+    scoring_batches,
+    seed_of,
+    to_input,
+    training_batches,
+)
 from paretonas.data.images import Split
-from paretonas.task.recipe import Recipe
-from paretonas.training.batches import MEAN, STD, augment, cut, to_input, training_batches
 
 
 def test_augment_shifts_by_at_most_the_padding_and_mirrors_half():
@@ -37,8 +46,8 @@ def _split(n=50, side=8):
     return Split(images, np.arange(n))
 
 
-def _batches(steps, recipe=Recipe(crop=0.0, is_flipped=False), seed=0):  # noqa: B008 - frozen
-    return list(training_batches(_split(), recipe, 8, seed, True, steps, 0))
+def _batches(steps, augmentation=None, seed=0):
+    return list(training_batches(_split(), augmentation or Augmentation(), 8, seed, steps, 0))
 
 
 def test_an_epoch_shows_every_image_once_but_an_incomplete_batch():
@@ -49,18 +58,63 @@ def test_an_epoch_shows_every_image_once_but_an_incomplete_batch():
     assert seen != again
 
 
-@pytest.mark.parametrize("recipe", [Recipe(crop=0.25), Recipe(min_area=0.1)])
-def test_batches_from_any_step_on_are_those_of_the_whole(recipe):
-    whole, part = _batches(range(14), recipe), _batches(range(9, 14), recipe)
+@pytest.mark.parametrize("augmentation", [Augmentation(crop=0.25, flip=True), Augmentation(min_area=0.1, flip=True)])
+def test_batches_from_any_step_on_are_those_of_the_whole(augmentation):
+    whole, part = _batches(range(14), augmentation), _batches(range(9, 14), augmentation)
     for (images, labels), (same_images, same_labels) in zip(whole[9:], part, strict=True):
         assert torch.equal(images, same_images)
         assert torch.equal(labels, same_labels)
-    assert not torch.equal(_batches(range(1), recipe, seed=1)[0][0], whole[0][0])
+    assert not torch.equal(_batches(range(1), augmentation, seed=1)[0][0], whole[0][0])
 
 
 def test_labels_stay_with_their_images():
     images, labels = _batches(range(1))[0]
     assert torch.equal(images, torch.from_numpy(_split().images)[labels])
+
+
+def test_batches_without_augmentation_are_the_images_as_they_are():
+    plain, mirrored = Augmentation(), Augmentation(flip=True)
+    images = torch.from_numpy(_split().images)
+    is_changed = []
+    for batch, labels in _batches(range(6), mirrored):
+        same, flipped = (batch == images[labels]).flatten(1).all(1), (batch == images[labels].flip(3)).flatten(1).all(1)
+        assert (same | flipped).all()
+        is_changed += flipped.tolist()
+    assert 0.3 < np.mean(is_changed) < 0.7
+    assert all(torch.equal(batch, images[labels]) for batch, labels in _batches(range(6), plain))
+
+
+def test_crop_is_a_share_of_the_side():
+    white = Split(np.full((64, 1, 8, 8), 255, np.uint8), np.arange(64))
+    ((batch, _),) = training_batches(white, Augmentation(crop=0.25), 64, 0, range(1), 0)
+    lost = [(8 - int((image.amax(0) > 0).sum()), 8 - int((image.amax(1) > 0).sum())) for image in batch[:, 0]]
+    assert {one for pair in lost for one in pair} == {0, 1, 2}
+
+
+def test_encoded_images_are_augmented_as_a_stream(encoded):
+    split = Split(encoded, np.arange(12))
+    ((batch, labels),) = training_batches(split, Augmentation(), 12, 0, range(1), 0)
+    assert batch.shape == (12, 3, 16, 16)
+    assert torch.equal(batch, torch.from_numpy(np.stack([encoded.pixels(int(i)) for i in labels])))
+    ((cropped, again),) = training_batches(split, Augmentation(crop=0.25, flip=True), 12, 0, range(1), 0)
+    assert torch.equal(labels, again)
+    assert not torch.equal(batch, cropped)
+
+
+def test_scoring_batches_are_all_images_in_order_as_networks_are_fed_them(encoded, monkeypatch):
+    monkeypatch.setattr("paretonas.data.augment.SCORING_BATCH", 20)
+    found = list(scoring_batches(_split()))
+    assert [len(batch) for batch in found] == [20, 20, 10]
+    assert torch.equal(torch.cat(found), to_input(torch.from_numpy(_split().images)))
+    streamed = torch.cat(list(scoring_batches(Split(encoded, np.arange(12)))))
+    assert torch.equal(streamed, to_input(torch.from_numpy(np.stack([encoded.pixels(i) for i in range(12)]))))
+
+
+def test_seeds_of_steps_and_purposes_differ():
+    seeds = [seed_of(seed, purpose, n) for seed in (0, 1) for purpose in ("step", "order") for n in range(50)]
+    assert len(set(seeds)) == 200
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_of(0, "step", 7) == 6521407775492966157
 
 
 def test_a_cut_of_the_whole_area_without_mirror_is_nearly_the_image():

@@ -4,42 +4,19 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pictures import pixels_of, prepare
 from PIL import Image
 
-from paretonas.data import images
-from paretonas.data.decode import to_pixels
-from paretonas.data.images import open_data, prepare_data
+from paretonas.data.images import prepare_data
 from paretonas.data.source import DataSource
-from paretonas.data.stream import EncodedImages, scoring_stream, stream_batches, train_transform
-from paretonas.errors import DataError, WorkerError
+from paretonas.data.stream import scoring_stream, stream_batches, train_transform
+from paretonas.errors import WorkerError
 from paretonas.executor import executors
-
-SHARED = Path(os.environ.get("PARETONAS_DATA", Path(__file__).parents[2] / "../shared/data"))
-needs_shared_data = pytest.mark.skipif(not SHARED.exists(), reason=f"no shared data at {SHARED}; set PARETONAS_DATA")
-
-
-def _image(number, size=(40, 30)):
-    values = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(values).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def encoded(tmp_path_factory):
-    """Twelve images of noise, 40 x 30 pixels, to be seen at 16 x 16."""
-    file = tmp_path_factory.mktemp("encoded") / "encoded.bin"
-    contents = [_image(number) for number in range(12)]
-    file.write_bytes(b"".join(contents))
-    sizes = np.array([len(content) for content in contents])
-    return EncodedImages(file, np.stack([np.cumsum(sizes) - sizes, sizes], axis=1), channels=3, resolution=16)
-
 
 LABELS = torch.arange(12) % 5
 BATCHES = [[(i, 100 + i) for i in (3, 1, 4)], [(1, 7), (1, 8), (1, 7)], [(11, 0)], [(0, 2**63 - 1), (2, 5)]]
@@ -57,27 +34,6 @@ def _assert_equal(found, expected):
         assert torch.equal(labels, other_labels)
 
 
-# --- encoded images ---------------------------------------------------------------------------------------------------
-
-
-def test_encoded_images_have_the_pixels_of_images_in_memory(encoded):
-    for number in range(12):
-        np.testing.assert_array_equal(encoded.pixels(number), to_pixels(_image(number), 16)[0])
-    assert encoded.pixels(0).dtype == np.uint8
-
-
-def test_slices_are_encoded_images(encoded):
-    part = encoded[3:9][1:]
-    assert (len(encoded), len(part), part.channels, part.resolution) == (12, 5, 3, 16)
-    np.testing.assert_array_equal(part.pixels(0), encoded.pixels(4))
-
-
-def test_grey_data_have_one_channel(encoded):
-    grey = replace(encoded, channels=1)
-    np.testing.assert_array_equal(grey.pixels(2), encoded.pixels(2)[:1])
-    assert _stream(grey)[0][0].shape == (3, 1, 16, 16)
-
-
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +44,10 @@ def test_batches_have_the_images_and_labels_asked_for(encoded):
     for batch, (pixels, labels) in zip(BATCHES, found, strict=True):
         assert (pixels.dtype, labels.dtype) == (torch.uint8, torch.int64)
         np.testing.assert_array_equal(pixels, np.stack([encoded.pixels(index) for index, _ in batch]))
+
+
+def test_grey_images_have_batches_of_one_channel(encoded):
+    assert _stream(replace(encoded, channels=1))[0][0].shape == (3, 1, 16, 16)
 
 
 def test_seed_alone_decides_the_augmentation(encoded):
@@ -225,8 +185,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_loaders_die_with_their_process(tree, tmp_path):
-    folder = prepare_data(DataSource(str(tree), stream=True), tmp_path / "cache").folder
+def test_loaders_die_with_their_process(noisy_tree, tmp_path):
+    folder = prepare_data(DataSource(str(noisy_tree), stream=True), tmp_path / "cache").folder
     script, loaders = tmp_path / "hang.py", tmp_path / "loaders"
     script.write_text(HANG)
     loaders.mkdir()
@@ -241,140 +201,17 @@ def test_loaders_die_with_their_process(tree, tmp_path):
         time.sleep(0.1)  # they look after their parent every five seconds
 
 
-# --- streamed data ----------------------------------------------------------------------------------------------------
+# --- real data --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tree(tmp_path):
-    for number in range(60):
-        folder = tmp_path / "tree" / ("cat" if number < 40 else "dog")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.png").write_bytes(_image(number, (16, 16 + number % 3)))
-    return tmp_path / "tree"
-
-
-def _prepare(path, cache, **asked):
-    return prepare_data(DataSource(str(path), **asked), cache)
-
-
-def _pixels(split):
-    if isinstance(split.images, EncodedImages):
-        return np.stack([split.images.pixels(i) for i in range(len(split))])
-    return split.images
-
-
-@pytest.mark.parametrize("asked", [{}, {"train_images": 10, "seed": 3}])
-def test_streamed_data_are_those_in_memory(tree, tmp_path, asked):
-    memory, stream = (_prepare(tree, tmp_path / "cache", stream=stream, **asked) for stream in (False, True))
-    assert (memory.is_streamed, stream.is_streamed) == (False, True)
-    for name in ("train", "val", "test", "full_train"):
-        one, other = getattr(memory, name), getattr(stream, name)
-        np.testing.assert_array_equal(one.labels, other.labels)
-        np.testing.assert_array_equal(_pixels(one), _pixels(other))
-    for name in ("classes", "resolution", "channels", "flip", "skipped"):
-        assert getattr(memory, name) == getattr(stream, name)
-    assert memory.digest != stream.digest
-    assert sorted(file.name for file in stream.folder.iterdir()) == [
-        "encoded.bin", "labels.npy", "meta.json", "offsets.npy",
-    ]  # fmt: skip
-
-
-def test_streamed_data_hold_the_bytes_of_the_files(tree, tmp_path):
-    prepared = _prepare(tree, tmp_path / "cache", stream=True)
-    content = (prepared.folder / "encoded.bin").read_bytes()
-    places = np.concatenate([prepared.full_train.images.places, prepared.test.images.places])
-    found = sorted(content[begin : begin + size] for begin, size in places)
-    assert found == sorted(file.read_bytes() for file in tree.glob("*/*"))
-    assert sum(map(len, found)) == len(content)
-
-
-def test_streamed_grey_data_have_one_channel(tmp_path):
-    prepared = _prepare("digits", tmp_path, stream=True)
-    memory = _prepare("digits", tmp_path)
-    assert prepared.channels == 1
-    np.testing.assert_array_equal(_pixels(prepared.val), memory.val.images)
-
-
-def test_data_that_exceed_half_of_the_memory_are_streamed(tree, tmp_path, monkeypatch):
-    needed = 60 * 3 * 16 * 16
-    monkeypatch.setattr(images.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed, "SC_PAGE_SIZE": 1}.__getitem__)
-    assert not _prepare(tree, tmp_path / "exact", resolution=16).is_streamed
-    monkeypatch.setattr(images.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed - 2, "SC_PAGE_SIZE": 1}.__getitem__)
-    assert _prepare(tree, tmp_path / "over", resolution=16).is_streamed
-    assert not _prepare(tree, tmp_path / "over", resolution=16, train_images=30).is_streamed
-
-
-def test_digest_of_streamed_data_changes_with_images_and_splits(tree, tmp_path):
-    digests = {_prepare(tree, tmp_path / "cache", stream=True).digest}
-    digests.add(_prepare(tree, tmp_path / "cache", stream=True, seed=1).digest)
-    (tree / "cat/0.png").write_bytes(_image(999, (16, 16)))
-    digests.add(_prepare(tree, tmp_path / "cache", stream=True).digest)
-    (tree / "cat/0.png").write_bytes(_image(0, (16, 16)))
-    os.utime(tree / "cat/0.png", (1, 1))
-    digests.add(_prepare(tree, tmp_path / "cache", stream=True).digest)
-    assert len(digests) == 3
-
-
-def test_corrupt_images_are_found_before_streaming(tree, tmp_path):
-    (tree / "cat/3.png").write_bytes(_image(3)[:-40])
-    with pytest.raises(DataError, match=r"1 of 60 are corrupt:\n  cat/3\.png: "):
-        _prepare(tree, tmp_path / "cache", stream=True)
-    assert list((tmp_path / "cache").iterdir()) == []
-    prepared = _prepare(tree, tmp_path / "cache", stream=True, skip_corrupt=True)
-    assert len(prepared.full_train) + len(prepared.test) == 59
-    assert prepared.skipped[0].startswith("cat/3.png: ")
-    memory = _prepare(tree, tmp_path / "cache", skip_corrupt=True)
-    np.testing.assert_array_equal(_pixels(prepared.test), memory.test.images)
-
-
-def test_disk_that_is_full_is_no_corrupt_image(tree, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(images, "write_encoded", full)
-    with pytest.raises(DataError, match=r"writing failed: .*No space left"):
-        _prepare(tree, tmp_path / "cache", stream=True, skip_corrupt=True)
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-@pytest.mark.parametrize("loaders", [0, 1])
-def test_image_that_was_spoilt_since_is_named(tree, tmp_path, loaders):
-    prepared = _prepare(tree, tmp_path / "cache", stream=True)
-    begin, size = map(int, prepared.val.images.places[2])
-    with (prepared.folder / "encoded.bin").open("r+b") as file:
-        file.seek(begin)
-        file.write(bytes(size))
-    with pytest.raises(DataError, match=rf"image 2, bytes {begin} to .*encoded\.bin.* known format.*Delete") as caught:
-        list(scoring_stream(prepared.val.images, loaders))
-    assert "Traceback" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("encoded.bin", lambda content: content[:-1]),
-        ("offsets.npy", lambda content: content[:-1]),
-        ("meta.json", lambda content: content.replace(b'"encoded"', b'"elsewhere"')),
-        ("meta.json", lambda content: content.replace(b'"val": ', b'"val": 1')),
-    ],
-)
-def test_damaged_folder_of_streamed_data_is_refused(tree, tmp_path, name, damage):
-    folder = _prepare(tree, tmp_path / "cache", stream=True).folder
-    file = folder / name
-    assert damage(file.read_bytes()) != file.read_bytes()
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match="delete this folder"):
-        open_data(folder)
-
-
-@needs_shared_data
-def test_imagenette_streams_as_it_lies_in_memory(tmp_path):
+def test_imagenette_streams_as_it_lies_in_memory(tmp_path, real_data):
     source = {"resolution": 96, "train_images": 40, "val_images": 20}
     memory, stream = (
-        _prepare(SHARED / "imagenette224_5k/val.parquet", tmp_path, stream=stream, **source) for stream in (False, True)
+        prepare(real_data / "imagenette224_5k/val.parquet", tmp_path, stream=stream, **source)
+        for stream in (False, True)
     )
     np.testing.assert_array_equal(torch.cat(list(scoring_stream(stream.val.images, 0))), memory.val.images)
-    np.testing.assert_array_equal(_pixels(stream.train), memory.train.images)
+    np.testing.assert_array_equal(pixels_of(stream.train), memory.train.images)
     augment = train_transform(96, min_area=0.08, padding=0, flip=True)
     labels, batches = (
         torch.from_numpy(stream.train.labels),

@@ -6,9 +6,10 @@ from torch import nn
 
 from paretonas.errors import UsageError
 from paretonas.network import build
+from paretonas.space import Interface
 from paretonas.task.recipe import MNASNET, Recipe
 from paretonas.training.optimization import MovingAverage, check_recipe, make_optimizer, make_schedule
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.zoo import zoo_spec
 
 
 def _rates(recipe, steps, per_epoch, batch_size=256):
@@ -64,7 +65,7 @@ def test_published_optimizer_steps_as_tensorflows_does():
 
 @pytest.mark.parametrize("decay_biases", [False, True])
 def test_weight_decay_spares_normalization_and_on_request_biases(decay_biases):
-    model = build(zoo_spec("mnasnet-a1", 0.25, 32), 10)
+    model = build(zoo_spec("mnasnet-a1", 0.25, 32), Interface.of_images(3, 32, 10))
     optimizer = make_optimizer(model, Recipe(decay_biases=decay_biases), 256)
     decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
     listed = [p for group in optimizer.param_groups for p in group["params"]]

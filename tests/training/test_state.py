@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from image_tasks import noisy
 
-from paretonas.data.images import Split
-from paretonas.network import build
+from paretonas.data.augment import scoring_batches
 from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
-from paretonas.training.classification import predict, train
+from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import StateFile
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.zoo import zoo_spec
 
 RECIPES = {
     "search": replace(SEARCH, batch_size=8),
@@ -25,19 +25,24 @@ class StopError(Exception):
     pass
 
 
-def _split(n=40):
-    rng = np.random.default_rng(0)
-    return Split(rng.integers(0, 256, (n, 3, 16, 16)).astype(np.uint8), rng.integers(0, 3, n).astype(np.int64))
+def _model(recipe):
+    torch.manual_seed(1)
+    return noisy().network(zoo_spec("mnasnet-a1", 0.25, 16), recipe)
 
 
-def _train(recipe, state=None, stop=None):
-    def on_step(done, steps):
+def _train(recipe, state=None, stop=None, until=1.0, on_step=None):
+    def step(done, steps):
+        if on_step is not None:
+            on_step(done)
         if done == stop:
             raise StopError
 
-    torch.manual_seed(1)
-    model = build(zoo_spec("mnasnet-a1", 0.25, 16), 3, dropout=recipe.dropout)
-    return train(model, _split(), recipe, 3, seed=7, state=state, on_step=on_step)
+    return fit(_model(recipe), noisy(), recipe, 7, Session(state=state, until=until, on_step=step))
+
+
+def _outputs(model):
+    run = as_run(model)
+    return np.concatenate([run((x.numpy(),))[0] for x in scoring_batches(noisy().images.val)])
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -50,17 +55,14 @@ def test_stopped_training_goes_on_to_the_identical_losses(name, tmp_path):
     resumed = _train(recipe, StateFile(file, {"recipe": name}, every=0.0))
     assert resumed.losses == whole.losses
     assert len(whole.losses) == 10
-    assert np.array_equal(predict(resumed.model, _split()), predict(whole.model, _split()))
+    assert np.array_equal(_outputs(resumed.model), _outputs(whole.model))
 
 
 def test_resumed_training_makes_only_the_steps_that_are_left(tmp_path):
     file, steps = tmp_path / "training.state", []
     with pytest.raises(StopError):
         _train(RECIPES["search"], StateFile(file, {}, every=0.0), stop=6)
-    torch.manual_seed(1)
-    model = build(zoo_spec("mnasnet-a1", 0.25, 16), 3)
-    state = StateFile(file, {}, every=0.0)
-    train(model, _split(), RECIPES["search"], 3, seed=7, state=state, on_step=lambda done, _: steps.append(done))
+    _train(RECIPES["search"], StateFile(file, {}, every=0.0), on_step=steps.append)
     assert steps == [6, 7, 8, 9, 10]  # the state is written after a step is counted
 
 
@@ -68,25 +70,19 @@ def test_resumed_training_makes_only_the_steps_that_are_left(tmp_path):
 def test_a_training_in_stages_makes_the_identical_losses(name, tmp_path):
     recipe, file, lengths = RECIPES[name], tmp_path / "training.state", []
     for until in (1 / 9, 1 / 3, 1.0):
-        torch.manual_seed(1)
-        model = build(zoo_spec("mnasnet-a1", 0.25, 16), 3, dropout=recipe.dropout)
-        part = train(model, _split(), recipe, 3, seed=7, state=StateFile(file, {}), until=until)
+        part = _train(recipe, StateFile(file, {}), until=until)
         lengths.append(len(part.losses))
-        assert part.images == 8 * len(part.losses)
+        assert part.examples == 8 * len(part.losses)
     whole = _train(recipe)
     assert lengths == [1, 3, 10]
     assert part.losses == whole.losses
-    assert np.array_equal(predict(part.model, _split()), predict(whole.model, _split()))
+    assert np.array_equal(_outputs(part.model), _outputs(whole.model))
 
 
 def test_a_stage_that_was_finished_is_scored_without_another_step(tmp_path):
     steps = []
     for _ in range(2):
-        torch.manual_seed(1)
-        model, state = build(zoo_spec("mnasnet-a1", 0.25, 16), 3), StateFile(tmp_path / "training.state", {})
-        part = train(
-            model, _split(), RECIPES["search"], 3, 7, state=state, until=0.5, on_step=lambda i, _: steps.append(i)
-        )
+        part = _train(RECIPES["search"], StateFile(tmp_path / "training.state", {}), until=0.5, on_step=steps.append)
     assert steps == [1, 2, 3, 4, 5]
     assert len(part.losses) == 5
 

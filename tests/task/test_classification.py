@@ -1,0 +1,342 @@
+import json
+import math
+import os
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, to_input, training_batches
+from paretonas.data.images import prepare_data
+from paretonas.data.source import DataSource
+from paretonas.errors import DataError, TrainingError
+from paretonas.executor import executors
+from paretonas.space import Interface
+from paretonas.task import classification as module
+from paretonas.task import tasks
+from paretonas.task.classification import Classification
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import At
+from paretonas.zoo import zoo_spec
+
+DIGITS = Classification("digits", train_images=100, val_images=50)
+RECIPE = Recipe(batch_size=8, crop=0.25)
+
+
+def at(recipe=RECIPE, step=0, seed=0):
+    return At(step, 10, seed, recipe)
+
+
+def fixed(logits):
+    """A network that gives these outputs whatever it is fed."""
+
+    class Fixed(nn.Module):
+        def forward(self, x):
+            return torch.tensor(logits)
+
+    return Fixed()
+
+
+# What it is
+
+
+def test_nothing_is_read_before_it_is_used():
+    task = Classification("/nobody/has/this")
+    assert task == Classification("/nobody/has/this")
+    assert tasks.create("classification:data=/nobody/has/this") == task
+    with pytest.raises(DataError, match="The data must exist"):
+        task.interface  # noqa: B018
+
+
+@pytest.mark.parametrize("wrong", [{"resolution": 7}, {"resolution": 2000}, {"split_seed": -1}])
+def test_numbers_out_of_range_are_refused_at_once(wrong):
+    with pytest.raises(DataError, match="must hold"):
+        Classification("digits", **wrong)
+
+
+def test_properties_are_those_of_the_data(cache):
+    task = Classification("digits", train_images=100, val_images=50)
+    data = prepare_data(DataSource("digits", train_images=100, val_images=50), cache)
+    assert task.quality == "accuracy"
+    assert task.interface == Interface.of_images(channels=1, resolution=8, classes=10)
+    assert task.digest == data.digest
+    assert task.typical == zoo_spec("mobilenet-v2", resolution=8)
+    assert task.examples == {"train": 100, "val": 50, "test": 359, "full_train": 1438}
+    assert task.metadata == {"kind": "classes", "classes": list("0123456789"), "mean": MEAN, "std": STD}
+    assert json.loads(json.dumps(task.metadata)) == task.metadata
+    assert task.about() == ("data digits: 100 training, 50 validation, 359 test images, 1 x 8 x 8, 10 classes",)
+
+
+def test_options_reach_the_data(tree):
+    plain = Classification(str(tree))
+    assert plain.interface.image_shape == (3, 16, 16)  # 12 pixels, to the nearest multiple of 8
+    others = [
+        Classification(str(tree), resolution=24),
+        Classification(str(tree), train_images=10),
+        Classification(str(tree), val_images=4),
+        Classification(str(tree), split_seed=1),
+        Classification(str(tree), stream=True),
+    ]
+    assert len({plain.digest, *(task.digest for task in others)}) == 6
+    assert others[0].interface.image_shape == (3, 24, 24)
+    assert others[1].examples["train"] == 10
+    assert others[2].examples["val"] == 4
+    assert others[4].images.is_streamed
+
+
+def test_corrupt_images_are_told_of(tree):
+    for number in range(4):
+        (tree / "cat" / f"{number}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="4 of 40 are corrupt"):
+        Classification(str(tree)).digest  # noqa: B018
+    about = Classification(str(tree), skip_corrupt=True).about()
+    assert about[1].startswith("4 corrupt images are left out: cat/0.png: not an image")
+    assert about[1].endswith(", …")
+
+
+def test_network_is_fed_what_the_images_are():
+    model = DIGITS.network(zoo_spec("mobilenet-v2", 0.25, 8), Recipe(dropout=0.3))
+    assert model.stem[0].weight.shape[1] == 1
+    assert (model.classifier.out_features, model.dropout.p) == (10, 0.3)
+
+
+# Preparing
+
+
+def test_prepare_says_how_far_it_is_and_where_it_keeps_the_images(tree, tmp_path, cache):
+    task, counts = Classification(str(tree)), []
+    task.prepare(tmp_path / "mine", lambda *count: counts.append(count))
+    assert counts == [(40, 40)]
+    assert task.images.folder.parent == tmp_path / "mine"
+    assert not cache.exists()
+
+
+def test_unprepared_task_keeps_the_images_where_the_environment_says(tree, cache, monkeypatch, tmp_path):
+    assert Classification(str(tree)).images.folder.parent == cache
+    monkeypatch.delenv(module.CACHE)
+    monkeypatch.chdir(tmp_path)
+    assert Classification(str(tree)).images.folder.parent.name == "cache"
+    assert (tmp_path / "paretonas-runs" / "cache").is_dir()
+
+
+# Pickling
+
+
+def pickled(task):
+    return pickle.loads(pickle.dumps(task))
+
+
+def test_worker_opens_the_prepared_images_and_lists_nothing(tree, tmp_path, monkeypatch):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    sent = pickle.dumps(task)
+    assert len(sent) < 1000
+    monkeypatch.setattr(module, "prepare_data", lambda *_: pytest.fail("listed again"))
+    shutil.rmtree(tree)
+    found = pickle.loads(sent)
+    assert found == task
+    assert found.digest == task.digest
+    np.testing.assert_array_equal(found.images.train.images, task.images.train.images)
+
+
+def test_task_that_is_sent_on_before_it_was_used_is_still_prepared(tree, tmp_path, monkeypatch):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    monkeypatch.setattr(module, "prepare_data", lambda *_: pytest.fail("listed again"))
+    assert pickled(pickled(pickled(task))).digest == task.digest
+
+
+def test_unprepared_task_travels_as_its_options(tree):
+    task = pickled(Classification(str(tree), resolution=24))
+    assert task == Classification(str(tree), resolution=24)
+    assert task.interface.image_shape == (3, 24, 24)
+
+
+def test_worker_prepares_anew_where_the_folder_is_gone(tree, tmp_path, cache):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    digest, sent = task.digest, pickle.dumps(task)
+    shutil.rmtree(tmp_path / "mine")
+    found = pickle.loads(sent)
+    assert found.digest == digest
+    assert found.images.folder.parent == cache
+
+
+@pytest.mark.parametrize("change", ["image", "fewer", "class"])
+def test_worker_that_has_other_contents_says_so(tree, tmp_path, change):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    sent = pickle.dumps(task)
+    shutil.rmtree(tmp_path / "mine")
+    if change == "image":
+        shutil.copy(tree / "cat" / "1.png", tree / "cat" / "0.png")
+    elif change == "fewer":
+        (tree / "cat" / "0.png").unlink()
+    else:
+        os.rename(tree / "dog", tree / "wolf")
+    with pytest.raises(DataError, match="to be the same everywhere, but here they are others"):
+        pickle.loads(sent).digest  # noqa: B018
+
+
+def test_other_options_are_not_taken_for_prepared(tree, tmp_path):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    assert replace(task, resolution=24).interface.image_shape == (3, 24, 24)
+    assert replace(pickled(task), resolution=24).interface.image_shape == (3, 24, 24)
+
+
+def digest_in_worker(task):
+    module.prepare_data = None  # is not needed
+    return task.digest
+
+
+def test_task_is_used_in_another_process(tree, tmp_path):
+    task = Classification(str(tree))
+    task.prepare(tmp_path / "mine")
+    with executors.create("process:workers=1").start() as executor:
+        job = executor.submit("digest", digest_in_worker, task)
+        executor.wait()
+    assert job.result() == task.digest
+
+
+# Batches
+
+
+@pytest.mark.parametrize("part", ["train", "val", "full_train"])
+def test_batches_are_those_of_the_recipe_and_begin_at_any_step(part):
+    split = getattr(DIGITS.images, part)
+    expected = list(training_batches(split, Augmentation(crop=0.25), 8, 3, range(2, 6), 0))
+    found = list(DIGITS.batches(part, RECIPE, 3, range(2, 6)))
+    assert len(found) == 4
+    for (images, labels), (same, same_labels) in zip(found, expected, strict=True):
+        assert images.dtype == torch.uint8
+        assert torch.equal(images, same)
+        assert torch.equal(labels, same_labels)
+
+
+def test_images_are_mirrored_only_where_recipe_and_data_allow(tree, monkeypatch):
+    asked = []
+
+    def recorded(split, augmentation, *rest):
+        asked.append(augmentation)
+        return training_batches(split, augmentation, *rest)
+
+    monkeypatch.setattr(module, "training_batches", recorded)
+    for task in (DIGITS, Classification(str(tree))):
+        for is_flipped in (True, False):
+            list(task.batches("train", replace(RECIPE, is_flipped=is_flipped, min_area=0.5), 0, range(1)))
+    assert [one.flip for one in asked] == [False, False, True, False]  # a mirrored digit is none
+    assert {(one.crop, one.min_area) for one in asked} == {(0.25, 0.5)}
+
+
+def test_streamed_images_give_the_same_scores(monkeypatch):
+    memory, streamed = (Classification("digits", val_images=50, stream=stream) for stream in (False, True))
+    monkeypatch.setattr(Classification, "_loaders", 0)
+
+    def run(inputs):
+        return (inputs[0].reshape(len(inputs[0]), -1)[:, :10],)
+
+    assert streamed.score(run, "val") == memory.score(run, "val")
+    ((images, labels),) = streamed.batches("train", RECIPE, 0, range(1))
+    assert (images.shape, labels.shape) == ((8, 1, 8, 8), (8,))
+
+
+def test_as_many_loaders_decode_as_there_are_threads(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert DIGITS._loaders == 0
+    assert Classification("digits", stream=True)._loaders == 3
+
+
+# Loss and score
+
+
+def batch_of(labels):
+    return torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), torch.tensor(labels)
+
+
+def test_loss_is_the_cross_entropy_by_hand():
+    # e^log 3 of 3 + 9 for the first, 1 of 12 for the second
+    logits = [[math.log(3.0), *[0.0] * 9], [math.log(3.0), *[0.0] * 9]]
+    loss = DIGITS.loss(fixed(logits), batch_of([0, 5]), at())
+    assert float(loss) == pytest.approx((math.log(4.0) + math.log(12.0)) / 2)
+
+
+def test_label_smoothing_shares_out_a_part_of_the_label():
+    logits = [[math.log(3.0), *[0.0] * 9]]
+    loss = DIGITS.loss(fixed(logits), batch_of([0]), at(Recipe(label_smoothing=0.1)))
+    assert float(loss) == pytest.approx(0.91 * math.log(4.0) + 0.09 * math.log(12.0))
+
+
+def test_loss_feeds_the_network_floats_in_the_layout_of_the_recipe():
+    fed = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            fed.append(x)
+            return torch.zeros(len(x), 10)
+
+    ((images, labels),) = DIGITS.batches("train", RECIPE, 0, range(1))
+    for layout in ("channels-last", "contiguous"):
+        DIGITS.loss(Spy(), (images, labels), at(replace(RECIPE, layout=layout)))
+    assert torch.equal(fed[0], to_input(images))
+    assert torch.equal(fed[0], fed[1])
+    assert fed[0].is_contiguous(memory_format=torch.channels_last)
+    assert fed[1].is_contiguous()
+
+
+@pytest.mark.parametrize("mix", [{"mixup": 0.2}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0}])
+def test_mixing_depends_on_the_seed_and_the_step_alone_and_takes_odd_batches(mix):
+    recipe, mixed = Recipe(label_smoothing=0.1, **mix), []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            mixed.append(x)
+            return x.flatten(1)[:, :10]
+
+    (batch,) = DIGITS.batches("train", Recipe(batch_size=15), 0, range(1))
+    np.random.seed(5)
+    state = np.random.get_state()[1].tolist()
+    losses = [
+        float(DIGITS.loss(Spy(), batch, at(recipe, step, seed))) for step, seed in ((3, 0), (3, 0), (4, 0), (3, 1))
+    ]
+    assert np.random.get_state()[1].tolist() == state
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+    assert [len(x) for x in mixed] == [14] * 4  # pairs are mixed
+    assert all(map(math.isfinite, losses))
+
+
+def test_accuracy_is_the_share_of_largest_outputs():
+    labels = DIGITS.images.val.labels
+
+    def run(inputs):
+        (x,) = inputs
+        assert x.dtype == np.float32
+        logits = np.zeros((len(x), 10), np.float32)
+        logits[np.arange(len(x)), labels] = 1.0
+        logits[:10] = np.roll(logits[:10], 1, axis=1)  # ten of fifty are wrong
+        return (logits,)
+
+    assert DIGITS.score(run, "val") == {"accuracy": 0.8}
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test", "full_train"])
+def test_score_is_of_all_examples_of_a_part_as_networks_are_fed_them(part):
+    seen = []
+
+    def run(inputs):
+        seen.append(inputs[0])
+        return (np.eye(10, dtype=np.float32)[np.zeros(len(inputs[0]), int)],)
+
+    split = getattr(DIGITS.images, part)
+    assert DIGITS.score(run, part) == {"accuracy": float((split.labels == 0).mean())}
+    np.testing.assert_array_equal(np.concatenate(seen), torch.cat(list(scoring_batches(split))).numpy())
+
+
+def test_outputs_that_are_not_finite_are_no_accuracy():
+    with pytest.raises(TrainingError, match="finite"):
+        DIGITS.score(lambda inputs: (np.full((len(inputs[0]), 10), np.nan, np.float32),), "val")

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from paretonas.data.augment import to_input
+from paretonas.data.decode import to_pixels
+from paretonas.errors import DataError, TrainingError, UsageError
+from paretonas.space import Interface, Port
+from paretonas.task.decode import decode, encode, top_classes
+
+CIFAR = Interface.of_images(3, 32, 10)
+
+METADATA = {"kind": "classes", "classes": ["cat", "dog", "eel"], "mean": 0.5, "std": 0.25}
+examples = settings(max_examples=50, deadline=None, database=None, derandomize=True)
+
+
+def test_most_likely_class_has_the_largest_output_and_of_equal_ones_the_first():
+    logits = np.array([[1, 0, -1], [0, 1, 1], [-3, -2, -1], [5, 5, 5]], np.float32)
+    assert top_classes(logits).tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_no_classes(value):
+    logits = np.zeros((3, 2), np.float32)
+    logits[1, 1] = value
+    with pytest.raises(TrainingError, match="finite outputs"):
+        top_classes(logits)
+    with pytest.raises(TrainingError, match="finite outputs"):
+        decode((logits,), {**METADATA, "classes": ["a", "b"]})
+
+
+def test_classes_have_their_names_and_the_probabilities_of_a_softmax():
+    # e^0, e^log 3 and e^0 of 5; e^1 of 2 + e
+    outputs = np.array([[0.0, np.log(3.0), 0.0], [1.0, 0.0, 0.0], [-1000.0, -1000.0, 1000.0]])
+    assert decode((outputs,), METADATA) == [
+        {"class": "dog", "probability": 0.6},
+        {"class": "cat", "probability": 0.576117},
+        {"class": "eel", "probability": 1.0},
+    ]
+
+
+def test_nothing_in_gives_nothing():
+    assert decode((np.zeros((0, 3), np.float32),), METADATA) == []
+
+
+@examples
+@given(logits=hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=st.floats(-50, 50, width=32)))
+def test_every_example_gets_its_likeliest_class_as_json(logits):
+    found = json.loads(json.dumps(decode((logits,), METADATA)))
+    assert [METADATA["classes"].index(one["class"]) for one in found] == top_classes(logits).tolist()
+    assert all(1 / 3 - 1e-6 <= one["probability"] <= 1 for one in found)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"kind": "boxes"}, {"kind": None, "classes": ["a"]}])
+def test_outputs_of_another_kind_are_refused(metadata):
+    with pytest.raises(UsageError, match="of the kind 'classes', but the file's is"):
+        decode((np.zeros((1, 3)),), metadata)
+    with pytest.raises(UsageError, match="of the kind 'classes', but the file's is"):
+        encode(Path("image.png"), metadata, CIFAR)
+
+
+# From a file
+
+
+@pytest.fixture
+def image(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
+
+
+def test_file_is_fed_as_its_image_was_in_training(image):
+    (found,) = encode(image, METADATA, CIFAR)
+    pixels = torch.from_numpy(np.asarray(Image.open(image)).transpose(2, 0, 1)[None].copy())
+    assert (found.dtype, found.shape) == (np.float32, (1, 3, 32, 32))
+    np.testing.assert_allclose(found, to_input(pixels).numpy(), rtol=0, atol=1e-6)
+
+
+def test_file_of_another_size_is_cut_and_scaled_as_the_data_were(image):
+    Image.open(image).resize((100, 60)).save(image)
+    (found,) = encode(image, METADATA, CIFAR)
+    pixels, _ = to_pixels(image, 32)
+    np.testing.assert_allclose(found[0], (pixels / 255 - 0.5) / 0.25, rtol=0, atol=1e-6)
+
+
+def test_grey_network_is_fed_one_channel(image):
+    Image.open(image).convert("L").save(image)
+    (found,) = encode(image, METADATA, Interface.of_images(1, 32, 10))
+    assert found.shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", None])
+def test_file_that_is_no_image_is_refused(tmp_path, content):
+    path = tmp_path / "image.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"image that can be read, but .*image\.png"):
+        encode(path, METADATA, CIFAR)
+
+
+def test_network_that_is_not_fed_images_alone_is_refused(image):
+    vectors = Interface((Port("x", (1, 4)),), (Port("y", (1, 3)),))
+    with pytest.raises(UsageError, match="fed to a network that takes one"):
+        encode(image, METADATA, vectors)
