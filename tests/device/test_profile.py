@@ -1,4 +1,3 @@
-import json
 import os
 import tempfile
 from dataclasses import replace
@@ -7,11 +6,11 @@ from math import fsum
 import numpy as np
 import onnx
 import pytest
-import torch
+from fake_devices import FakeTransport
 from onnx import TensorProto, helper
 from torch import nn
 
-from paretonas.device import Device, ModelFile, parse_device
+from paretonas.device import Device, parse_device
 from paretonas.device.profile import (
     BlockLatency,
     Operation,
@@ -25,14 +24,14 @@ from paretonas.device.profile import (
 from paretonas.device.runtime.onnxruntime import OnnxRuntime, _modules, profile_onnxruntime
 from paretonas.device.runtime.torch import TorchRuntime, _Spans
 from paretonas.device.transport.local import LocalTransport
-from paretonas.errors import MeasureError, StoreError, UsageError
-from paretonas.evaluation.measure import measure_blocks
-from paretonas.latency import Latency
+from paretonas.errors import MeasureError
+from paretonas.export import ModelFile, example_inputs
 from paretonas.network import build
 from paretonas.network.cost import Cost, spec_cost
-from paretonas.space import ForeignSpec, spec_to_json
+from paretonas.space import ForeignSpec, Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
-from paretonas.zoo.zoo import zoo_spec
+from paretonas.space.nasbench import MacroSpec
+from paretonas.zoo import zoo_spec
 
 A1 = zoo_spec("mnasnet-a1", 0.5, 64)
 PARTS = ["stem", *(f"block{i}" for i in range(1, 8)), "head", "classifier"]
@@ -45,19 +44,20 @@ def own_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def exported(device, spec, side, tmp_path, classes=10):
-    return device.export(build(spec, classes).eval(), spec, (1, 3, side, side), tmp_path / "model")
+def exported(device, spec, side, tmp_path):
+    interface = Interface.of_images(3, side, 10)
+    return device.export(build(spec, interface).eval(), spec, interface, tmp_path / "model")
 
 
 def shared(found, spec, side, latency_ms=1.0):
-    return block_latencies(found, parts(spec, spec_cost(spec, side, 10)), latency_ms)
+    return block_latencies(found, parts(spec, spec_cost(spec, Interface.of_images(3, side, 10))), latency_ms)
 
 
 @pytest.mark.parametrize("text", ["onnxruntime", "torch"])
 def test_every_operation_of_a_network_belongs_to_a_module_of_it(tmp_path, text):
     device = parse_device(text)
     found = profile(device, exported(device, A1, 64, tmp_path), runs=3)
-    paths = {name for name, _ in build(A1, 10).named_modules()}
+    paths = {name for name, _ in build(A1, Interface.of_images(3, 64, 10)).named_modules()}
     seen = {operation.module for operation in found.operations}
     assert seen <= paths
     assert {len(operation.seconds) for operation in found.operations} == {3} == {len(found.overhead)}
@@ -142,6 +142,16 @@ def test_top_modules_without_macs_join_the_one_before(cost, expected):
     assert list(found) == [max(modules, key=lambda name: cost.by_module[name][1]) for modules in expected]
 
 
+@pytest.mark.parametrize("spec", [A1, MacroSpec(("identity",) * 8)])
+def test_parts_are_those_that_the_spec_tells(spec):
+    cost = spec_cost(spec, Interface.of_images(3, 32, 10))
+    found = parts(spec, cost)
+    assert found == {part.name: part.modules for part in spec.parts()}
+    modules = [module for modules in found.values() for module in modules]
+    assert set(modules) <= cost.by_module.keys()
+    assert sum(cost.by_module[module][1] for module in modules) == cost.macs
+
+
 def test_a_model_without_modules_is_one_part():
     assert parts(ForeignSpec("timm:any"), costs()) == {"model": ("",)}
     found = Profile((Operation("op", "", (1.0,)),), (0.0,))
@@ -177,7 +187,7 @@ def test_spans_of_time_belong_to_the_innermost_module():
             return self.a(x) + self.a(x)
 
     ticks = iter(range(0, 10**6, 1))
-    spans = _Spans(TorchRuntime(), Model(), lambda: next(ticks)).run(np.zeros((1, 1, 2, 2), np.float32))
+    spans = _Spans(TorchRuntime(), Model(), lambda: next(ticks)).run((np.zeros((1, 1, 2, 2), np.float32),))
     once = [
         ("Sequential", "a"),
         ("Identity", "a.0"),
@@ -193,33 +203,31 @@ def test_spans_of_time_belong_to_the_innermost_module():
 def test_a_profile_is_taken_like_a_measurement(tmp_path, monkeypatch, threads):
     seen = []
 
-    def spy(runtime, path, x, runs):
-        seen.append((runtime, path.name, x, runs, CORES and os.sched_getaffinity(0)))
+    def spy(runtime, path, inputs, runs):
+        seen.append((runtime, path.name, inputs, runs, CORES and os.sched_getaffinity(0)))
         return profile_of_runs([[("op", "a", float(i))] for i in range(runs)], [0.0] * runs)
 
     monkeypatch.setattr(profilers, "load", {"onnxruntime": spy}.__getitem__)
-    device = parse_device(f"onnxruntime:threads={threads}@local")
-    found = profile(device, ModelFile(tmp_path / "model.onnx", (1, 3, 8, 8)), runs=4)
-    ((runtime, name, x, runs, cores),) = seen
+    device = parse_device(f"mine=onnxruntime:threads={threads}@local")
+    interface = Interface.of_images(3, 8, 10)
+    found = profile(device, ModelFile(tmp_path / "model.onnx", interface), runs=4)
+    ((runtime, name, inputs, runs, cores),) = seen
     assert (runtime, name, runs) == (device.runtime, "model.onnx", 14)
-    np.testing.assert_array_equal(x, np.random.default_rng(0).standard_normal((1, 3, 8, 8), np.float32))
+    np.testing.assert_array_equal(inputs, example_inputs(interface))
     assert found.operations == (Operation("op", "a", (10.0, 11.0, 12.0, 13.0)),)  # ten runs to warm up
-    assert found.conditions["threads"] == threads
+    assert set(found.conditions) == {"device", "version", "threads", "cpu", "machine", "core", "load", "date"}
+    assert (found.conditions["device"], found.conditions["threads"]) == (device.text, threads)
     if CORES:
         assert cores == ({max(CORES)} if threads == 1 else CORES)
         assert os.sched_getaffinity(0) == CORES
 
 
 def test_what_cannot_be_profiled_is_refused(tmp_path):
-    file = ModelFile(tmp_path / "model.onnx", (1, 3, 8, 8))
-
-    class Elsewhere(LocalTransport):
-        is_here = False
-
+    file = ModelFile(tmp_path / "model.onnx", Interface.of_images(3, 8, 10))
     with pytest.raises(MeasureError, match=r"'abacus' has none. Use one of onnxruntime, torch"):
-        profile(Device("abacus:beads=3@local", OnnxRuntime(), LocalTransport()), file)
+        profile(Device("", "abacus:beads=3@local", OnnxRuntime(), LocalTransport()), file)
     with pytest.raises(MeasureError, match="taken on this machine, but 'onnxruntime@ssh:pi'"):
-        profile(Device("onnxruntime@ssh:pi", OnnxRuntime(), Elsewhere()), file)
+        profile(Device("", "onnxruntime@ssh:pi", OnnxRuntime(), FakeTransport()), file)
     with pytest.raises(MeasureError, match=r"runs >= 1.*runs=0"):
         profile(parse_device("onnxruntime"), file, runs=0)
     for text in ("onnxruntime", "torch"):
@@ -248,118 +256,6 @@ def test_a_foreign_file_says_its_modules_by_pytorchs_metadata(tmp_path):
     graph = helper.make_graph(nodes, "foreign", ends[:1], ends[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, tmp_path / "model.onnx")
-    found = profile_onnxruntime(OnnxRuntime(), tmp_path / "model.onnx", np.zeros((1, 1, 64, 64), np.float32), 2)
+    inputs = (np.zeros((1, 1, 64, 64), np.float32),)
+    found = profile_onnxruntime(OnnxRuntime(), tmp_path / "model.onnx", inputs, 2)
     assert [operation.module for operation in found.operations] == ["bn1", "blocks.0", "", ""]
-
-
-class FakeCache(dict):
-    def get(self, kind, key):
-        return super().get((kind, json.dumps(key, sort_keys=True)))
-
-    def put(self, kind, key, value):
-        self[kind, json.dumps(key, sort_keys=True)] = json.loads(json.dumps(value))
-
-
-class Calm:
-    """Stands in for measuring: counts, and flags what it is told to."""
-
-    def __init__(self):
-        self.count, self.flags = 0, ()
-
-    def measure(self, *_):
-        self.count += 1
-        return Latency((0.02, 0.02), (0.02, 0.02), (0.01, 0.01), (0.01, 0.01), 0.003, flags=self.flags)
-
-
-@pytest.fixture
-def calm(monkeypatch):
-    calm = Calm()
-    monkeypatch.setattr(Device, "measure", calm.measure)
-    monkeypatch.setattr("paretonas.evaluation.measure.calibration", lambda device, shape, folder, cache: 0.003)
-    return calm
-
-
-@pytest.mark.parametrize("device", ["onnxruntime", "torch"])
-def test_measured_blocksadd_up_to_the_headline_and_the_macs(tmp_path, calm, device):
-    cache = FakeCache()
-    state = torch.get_rng_state()
-    found = measure_blocks("mobilenet-v2", device, cache, tmp_path, 0.5, 32, 10, 3, is_small_image=True)
-    assert torch.equal(torch.get_rng_state(), state)
-    spec = zoo_spec("mobilenet-v2", 0.5, 32)
-    cost = spec_cost(spec, 32, 10)
-    rows = found["blocks"]
-    assert [row["name"] for row in rows] == PARTS
-    assert found["latency_ms"] == pytest.approx(6.0)
-    assert fsum(row["latency_ms"] for row in rows) == pytest.approx(found["latency_ms"], rel=1e-12)
-    assert fsum(row["share"] for row in rows) == pytest.approx(1.0, rel=1e-12)
-    assert sum(row["macs"] for row in rows) == cost.macs
-    assert fsum(row["macs_share"] for row in rows) == pytest.approx(1.0, rel=1e-12)
-    assert rows[3]["macs"] == cost.by_module["blocks.2"][1]
-    assert rows[3]["ms_per_mmac"] == pytest.approx(rows[3]["latency_ms"] / (rows[3]["macs"] / 1e6))
-    assert (found["spec"], found["input_shape"], found["classes"]) == (spec_to_json(spec), [1, 3, 32, 32], 10)
-    assert len(found["profile"]["operations"][0]["seconds"]) == 50 == len(found["profile"]["overhead"])
-
-    again = measure_blocks("mobilenet-v2", device, cache, tmp_path, 0.5, 32, 10, 3, is_small_image=True)
-    assert json.dumps(again) == json.dumps(found)
-    assert calm.count == 1  # taken once
-    measure_blocks("mobilenet-v2", device, cache, tmp_path, 0.5, 32, 11, 3, is_small_image=True)
-    assert calm.count == 2  # another network
-
-
-TINY = MnasNetSpec((BlockSpec("mbconv", 3, 8, 1, 2, 3),), stem_filters=8, head_filters=16)
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    path = tmp_path / "tiny.json"
-    path.write_text(json.dumps(spec_to_json(TINY)), encoding="utf-8")
-    return str(path)
-
-
-def test_blocksof_a_spec_are_measured_at_any_width(tmp_path, calm, tiny):
-    found = measure_blocks(tiny, "onnxruntime", FakeCache(), tmp_path, 2.0, 16, 5, 1)
-    assert found["spec"] == spec_to_json(TINY.scaled(2.0))
-    assert [row["name"] for row in found["blocks"]] == ["stem", "block1", "head", "classifier"]
-    assert sum(row["macs"] for row in found["blocks"]) == spec_cost(TINY.scaled(2.0), 16, 5, 1).macs
-
-
-def test_blockstimed_on_a_busy_machine_are_timed_again(tmp_path, calm, tiny):
-    cache = FakeCache()
-    calm.flags = ("preempted",)
-    for count in (1, 2):
-        found = measure_blocks(tiny, "onnxruntime", cache, tmp_path, resolution=16)
-        assert (calm.count, found["flags"]) == (count, ["preempted"])
-    calm.flags = ()
-    for _ in range(2):
-        assert measure_blocks(tiny, "onnxruntime", cache, tmp_path, resolution=16)["flags"] == []
-    assert calm.count == 3
-
-
-def test_damaged_profile_in_the_cache_is_a_store_error(tmp_path, calm, tiny):
-    cache = FakeCache()
-    measure_blocks(tiny, "onnxruntime", cache, tmp_path, resolution=16)
-    (key,) = cache
-    whole = cache[key]["profile"]
-    for damage in ({"operations": []}, {"overhead": [0.0]}, {"operations": "none"}, {"more": 1}):
-        cache[key]["profile"] = {**whole, **damage}
-        with pytest.raises(StoreError, match="stored profile holds the times of every run"):
-            measure_blocks(tiny, "onnxruntime", cache, tmp_path, resolution=16)
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
-def test_a_file_has_no_blocks(tmp_path, name):
-    with pytest.raises(UsageError, match=rf"of a spec \(.json\) or of a network of the zoo, .*{name}"):
-        measure_blocks(name, "onnxruntime", FakeCache(), tmp_path)
-
-
-@pytest.mark.parametrize("device", ["torch", pytest.param("onnxruntime", marks=pytest.mark.slow)])  # a slow exporter
-def test_blocksof_a_foreign_model_are_its_top_modules(tmp_path, calm, device):
-    spec = ForeignSpec("timm:mobilenetv3_small_050")
-    (tmp_path / "spec.json").write_text(json.dumps(spec_to_json(spec)), encoding="utf-8")
-    found = measure_blocks(str(tmp_path / "spec.json"), device, FakeCache(), tmp_path, resolution=64, classes=10)
-    shares = {row["name"]: row["share"] for row in found["blocks"]}
-    assert list(shares) == ["conv_stem", "blocks", "conv_head", "classifier"]
-    assert 0.5 < shares["blocks"] < 1
-    assert all(0 < share < 0.5 for name, share in shares.items() if name != "blocks")
-    assert fsum(row["macs_share"] for row in found["blocks"]) == pytest.approx(1.0, rel=1e-12)
-    assert fsum(row["latency_ms"] for row in found["blocks"]) == pytest.approx(6.0, rel=1e-12)

@@ -1,9 +1,10 @@
 import gc
+import time
 from dataclasses import replace
 
 import pytest
 
-from paretonas.device.timing import Clocks, Protocol, Samples, headline_flags, time_pairs
+from paretonas.device.timing import Clocks, Protocol, Samples, clocks_for, headline_flags, time_pairs
 from paretonas.errors import UsageError
 
 SECOND = 1.0
@@ -167,24 +168,27 @@ def samples(candidate_wall=(1.0,) * 10, reference_cpu=(1.0,) * 10, reference_wal
 @pytest.mark.parametrize(
     ("found", "clock", "flags"),
     [
-        (samples(), "cpu", ()),
+        (samples(), "thread", ()),
         (samples(), "wall", ()),
         # Means of 1.08 and 1 against 1 and 1: 4 % in all. Then 1.12: 6 %.
-        (samples(candidate_wall=(1.0,) * 9 + (1.8,)), "cpu", ()),
-        (samples(candidate_wall=(1.0,) * 9 + (2.2,)), "cpu", ("preempted",)),
+        (samples(candidate_wall=(1.0,) * 9 + (1.8,)), "thread", ()),
+        (samples(candidate_wall=(1.0,) * 9 + (2.2,)), "thread", ("preempted",)),
         (samples(candidate_wall=(1.0,) * 9 + (2.2,)), "wall", ()),  # there it is nothing special
-        (samples(reference_wall=(1.0,) * 9 + (2.2,)), "cpu", ("preempted",)),
+        (samples(reference_wall=(1.0,) * 9 + (2.2,)), "thread", ("preempted",)),
         # The fastest tenth of ten is the second fastest.
-        (samples(reference_cpu=(1.0,) * 2 + (1.04,) * 8), "cpu", ()),
-        (samples(reference_cpu=(1.0,) * 2 + (1.06,) * 8, reference_wall=(1.06,) * 10), "cpu", ("contended",)),
-        (samples(reference_cpu=(1.0,) * 1 + (1.06,) * 9, reference_wall=(1.06,) * 10), "cpu", ()),
-        (samples(reference_cpu=(1.0,) * 6 + (1.5,) * 4, reference_wall=(1.25,) * 10), "cpu", ()),  # not the median
+        (samples(reference_cpu=(1.0,) * 2 + (1.04,) * 8), "thread", ()),
+        (samples(reference_cpu=(1.0,) * 2 + (1.06,) * 8, reference_wall=(1.06,) * 10), "thread", ("contended",)),
+        (samples(reference_cpu=(1.0,) * 1 + (1.06,) * 9, reference_wall=(1.06,) * 10), "thread", ()),
+        (samples(reference_cpu=(1.0,) * 6 + (1.5,) * 4, reference_wall=(1.25,) * 10), "thread", ()),  # not the median
         (samples(reference_wall=(1.06,) * 8 + (1.0,) * 2), "wall", ("contended",)),
         (samples(reference_cpu=(1.0,) * 2 + (1.06,) * 8), "wall", ()),
+        # Threads of the process are judged by CPU time as the calling thread is.
+        (samples(candidate_wall=(1.0,) * 9 + (2.2,)), "process", ("preempted",)),
+        (samples(reference_cpu=(1.0,) * 2 + (1.06,) * 8, reference_wall=(1.06,) * 10), "process", ("contended",)),
         (samples(is_settled=False), "wall", ("unsettled",)),
         (
             samples((2.0,) * 10, (1.0,) * 2 + (1.5,) * 8, is_settled=False),
-            "cpu",
+            "thread",
             ("preempted", "contended", "unsettled"),
         ),
     ],
@@ -196,9 +200,41 @@ def test_flags_say_what_speaks_against_a_measurement(found, clock, flags):
 def test_flags_follow_the_protocols_bounds():
     strict, lenient = Protocol(preempted=1.01, drifted=1.01), Protocol(preempted=3.0, drifted=3.0)
     found = samples((1.04,) * 10, (1.0,) * 2 + (1.02,) * 8)  # 2.04 seconds on the wall, 2.016 on the CPU
-    assert headline_flags(found, "cpu", Protocol()) == ()
-    assert headline_flags(found, "cpu", strict) == ("preempted", "contended")
-    assert headline_flags(found, "cpu", lenient) == ()
+    assert headline_flags(found, "thread", Protocol()) == ()
+    assert headline_flags(found, "thread", strict) == ("preempted", "contended")
+    assert headline_flags(found, "thread", lenient) == ()
+
+
+@pytest.mark.parametrize(
+    ("clock", "cpu"), [("thread", time.thread_time), ("process", time.process_time), ("wall", time.thread_time)]
+)
+def test_each_clock_has_its_cpu_time(clock, cpu):
+    assert clocks_for(clock) == Clocks(time.perf_counter, cpu)
+
+
+@pytest.mark.parametrize(("clock", "runs"), [("thread", 3), ("process", 3), ("wall", 5)])
+def test_warm_up_settles_on_the_headlines_clock(machine, clock, runs):
+    steady = machine.work("c", 1.0)
+
+    def run():  # others disturb the first two runs of the warm-up, which only the wall clock sees
+        steady()
+        machine.wall += {5: 1.0, 6: 2.0}.get(machine.log.count("c"), 0.0)
+
+    _time(run, machine.work("r", 1.0), Protocol(pairs=2), machine.clocks, clock=clock)
+    assert machine.log == "cccc" + "rrrr" + "c" * runs + "rrr" + "crcr"
+
+
+def test_runs_are_timed_by_the_systems_clocks_of_that_name(monkeypatch, machine):
+    asked = []
+
+    def fake(clock):
+        asked.append(clock)
+        return machine.clocks
+
+    monkeypatch.setattr("paretonas.device.timing.clocks_for", fake)
+    run = machine.work("c", 0.5)
+    samples = time_pairs(lambda: run, lambda: run, Protocol(pairs=2), clock="process")
+    assert (asked, samples.candidate_cpu) == (["process"], (0.5, 0.5))
 
 
 @pytest.mark.parametrize("wrong", [{"pairs": 1}, {"warmup": 2}, {"attempts": 0}])
