@@ -1,9 +1,11 @@
 """The command line from the first search to the exported file, on digits."""
 
 import json
+import re
 import sys
 
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -52,7 +54,8 @@ def test_list_and_show_tell_what_was_searched(paretonas, searched):
     assert json.loads(out)[0]["trials"] == {"complete": 4}
     assert "first" in paretonas("list")[1]
     shown = json.loads(paretonas("show", "first", "--json")[1])
-    assert shown["config"]["target_ms"] > 0
+    assert shown["config"]["device"][0]["target_ms"] > 0
+    assert shown["config"]["recorded"]["validation"] == 287
     assert [t["state"] for t in shown["trials"]] == ["complete"] * 4
     one = json.loads(paretonas("show", "first", "--trial", "2", "--json")[1])
     assert one["spec"]["kind"] == "mnasnet"
@@ -115,11 +118,12 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     assert code == 0, err
     found = json.loads(out)[0]
     assert found["metrics"]["exported_accuracy"] == pytest.approx(found["metrics"]["test_accuracy"], abs=0.002)
-    session = onnxruntime.InferenceSession(found["onnx"])
+    session = onnxruntime.InferenceSession(found["files"]["onnx"])
     assert session.get_inputs()[0].shape[1:] == [1, 8, 8]
     info = json.loads((home / "first" / f"trial-{found['trial']}.json").read_text())
-    assert info["input"] == {"shape": [1, 1, 8, 8], "mean": 0.5, "std": 0.25}
-    assert len(info["latency"]["candidate_cpu"]) == 20
+    assert info["interface"]["inputs"] == [{"name": "images", "shape": [1, 1, 8, 8], "dtype": "float32"}]
+    assert (info["mean"], info["std"], info["classes"]) == (0.5, 0.25, list("0123456789"))
+    assert len(info["latency"][""]["candidate_cpu"]) == 20
     shown = json.loads(paretonas("show", "first", "--trial", found["trial"], "--json")[1])
     assert shown["test_accuracy"] == found["metrics"]["test_accuracy"]
     again = json.loads(paretonas(*words)[1])[0]
@@ -173,7 +177,7 @@ def test_describe_takes_a_spec_or_a_point_of_a_space(paretonas, tmp_path):
     assert "block7" in paretonas("describe", "--space", "mnasnet", "--choices", choices)[1]
 
 
-@pytest.mark.parametrize("command", ["spaces", "strategies", "devices", "recipes"])
+@pytest.mark.parametrize("command", ["spaces", "strategies", "devices", "recipes", "rewards", "tasks"])
 def test_plugins_are_listed_with_their_options(paretonas, command):
     assert json.loads(paretonas(command, "--json")[1])
     assert "=" in paretonas(command)[1]
@@ -182,13 +186,34 @@ def test_plugins_are_listed_with_their_options(paretonas, command):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["search", "x"], "needs a data"),
+        (["search", "x"], "needs data"),
         (["search", "--data", "digits"], "needs a name"),
         (["search", "x", "--data", "no/such/folder"], "digits"),
         (["search", "x", "--data", "digits", "--strategy", "pop"], "Did you mean 'ppo'?"),
         (["search", "x", "--data", "digits", "--time", "soon"], "1h30m"),
         (["search", "x", "--data", "digits", "--device", "onnxruntime@"], "runtime[:options]"),
         (["search", "x", "--config", "missing.toml"], "TOML"),
+        (["search", "x", "--data", "digits", "--metric", "acc"], "--metric is of a table"),
+        (
+            ["search", "x", "--data", "table:t.parquet", "--metric", "acc", "--resolution", "8"],
+            "--resolution is of images",
+        ),
+        (["search", "x", "--data", "table:t.parquet"], "--metric COLUMN"),
+        (
+            ["search", "x", "--data", "digits", "--space", "nasbench201", "--width", "0.5"],
+            "'nasbench201' takes options",
+        ),
+        (["search", "x", "--data", "digits", "--reward", "power", "--target-ms", "5"], "has no target latency"),
+        (["search", "x", "--data", "digits", "--target-ms", "phone=5"], "A target is for a device"),
+        (["search", "x", "--data", "digits", "--device", "a=torch", "--device", "onnxruntime"], "a name of its own"),
+        (["search", "x", "--data", "digits", "--limit", "accuracy<=0.5"], "known before training"),
+        (["search", "x", "--data", "digits", "--limit", "latncy_ms<=5"], "Did you mean 'latency_ms'?"),
+        (
+            ["search", "x", "--data", "digits", "--strategy", "ppo", "--goals", "accuracy+latency_ms"],
+            "maximizes the reward",
+        ),
+        (["search", "x", "--data", "digits", "--goals", "ap+latency_ms"], "measured here"),
+        (["search", "x", "--data", "digits", "--prior", "nobody"], "No search is called 'nobody'"),
         (["resume", "nobody"], "No search is called 'nobody'"),
         (["show", "nobody"], "No search"),
         (["front", "nobody"], "No search"),
@@ -196,7 +221,7 @@ def test_plugins_are_listed_with_their_options(paretonas, command):
         (["delete", "nobody", "--yes"], "No search"),
         (["zoo", "mobilenet-v3"], "Did you mean"),
         (["zoo", "mobilenet-v3-small", "--width", "0.6"], "comes in widths"),
-        (["zoo", "mnasnet-a1", "--width", "-1"], "width multiplier"),
+        (["zoo", "mnasnet-a1", "--width", "-1"], "multiplier of widths"),
         (["measure", "missing.onnx"], "there is no missing.onnx"),
         (["measure", "mnasnet-a1", "--device", "tflite"], "No runtime is called"),
         (["describe"], "SPEC.json"),
@@ -236,3 +261,73 @@ def test_figure_of_an_unknown_kind_is_refused(paretonas, searched, tmp_path):
     code, _, err = paretonas("front", "first", "--plot", tmp_path / "front.bmp")
     assert code == 2
     assert ".png, .svg, .html" in err
+
+
+def test_help_begins_with_what_people_need_first(paretonas):
+    code, out, _ = paretonas("--help")
+    assert code == 0
+    commands = re.findall(r"^│ (\w+) {2,}\S", out[out.index("Commands") :], re.M)
+    assert commands[:6] == ["search", "resume", "front", "train", "export", "report"]
+
+
+def test_metrics_say_which_way_they_are_better(paretonas):
+    found = {row["name"]: row for row in json.loads(paretonas("metrics", "--json")[1])}
+    assert found["accuracy"]["is_rising"]
+    assert not found["latency_ms"]["is_rising"]
+    assert found["params"]["known"] == "cost"
+    assert "latency (ms)" in paretonas("metrics")[1]
+
+
+def test_zoo_networks_take_options(paretonas):
+    by_option = json.loads(paretonas("zoo", "mnasnet-a1:width=0.5", "--json")[1])
+    assert by_option["params"] == 2_082_006
+
+
+@pytest.fixture
+def table(tmp_path):
+    rows = [[a, b, c] for a in range(3) for b in range(3) for c in range(3)]
+    columns = {"ops": rows, "acc": [0.5 + 0.05 * sum(row) for row in rows], "ms": [1.0 + row[0] for row in rows]}
+    pq.write_table(pa.table({**columns, "pi": [3.0 + row[1] for row in rows]}), tmp_path / "toy.parquet")
+    return tmp_path / "toy.parquet"
+
+
+def test_trial_of_a_table_is_shown(paretonas, table):
+    words = ("--data", f"table:{table}", "--metric", "acc", "--latency", "ms", "--trials", "6", "--strategy", "random")
+    code, _, err = paretonas("search", "tried", *words)
+    assert code == 0, err
+    code, out, err = paretonas("show", "tried", "--trial", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["accuracy"] > 0
+    assert paretonas("show", "tried", "--trial", "2")[0] == 0
+
+
+def test_two_latencies_of_a_table_stand_in_table_front_and_report(paretonas, table, tmp_path):
+    words = ("--data", f"table:{table}", "--metric", "acc", "--latency", "phone=ms", "--latency", "pi=pi")
+    code, out, err = paretonas(
+        "search", "both", *words, "--trials", "12", "--target-ms", "phone=2", "--target-ms", "pi=4",
+        "--limit", "latency_ms.pi<=4.5", "--strategy", "random", "--seed", "1",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "latency on phone" in out
+    assert "aiming at 2 ms on phone and 4 ms on pi" in out
+    trials = json.loads(paretonas("show", "both", "--json")[1])["trials"]
+    complete = [t for t in trials if t["state"] == "complete"]
+    assert all(t["latency_ms.pi"] <= 4.5 for t in complete)
+    one = complete[0]
+    factor = (one["latency_ms.phone"] / 2) ** -0.07 * (one["latency_ms.pi"] / 4) ** -0.07
+    assert one["reward"] == pytest.approx(one["accuracy"] * factor)
+    front = json.loads(paretonas("front", "both", "--json")[1])
+    assert {"latency_ms.phone", "latency_ms.pi"} <= front[0].keys()
+    assert paretonas("report", "both", "--output", tmp_path / "both.html")[0] == 0
+    page = (tmp_path / "both.html").read_text()
+    assert "phone" in page
+    assert "latency_ms.pi&lt;=4.5" in page or "latency_ms.pi<=4.5" in page
+
+
+def test_name_of_a_baseline_that_is_taken_is_refused_before_anything_runs(paretonas, table):
+    words = ("--data", f"table:{table}", "--metric", "acc", "--latency", "ms", "--trials", "3")
+    assert paretonas("search", "mine.random", *words, "--strategy", "random")[0] == 0
+    code, _, err = paretonas("search", "mine", *words, "--strategy", "local-search", "--baselines")
+    assert code == 2
+    assert "mine.random" in err
+    assert '"mine"' not in paretonas("list", "--json")[1]

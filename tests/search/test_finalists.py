@@ -1,28 +1,47 @@
+"""From a trial to a trained, exported, re-scored and re-timed network: real digits, real files, an abacus."""
+
 import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
+from abacus import CONFIG
+from safetensors.torch import load_file
 
-import paretonas.search.finalists as module
-from paretonas.errors import ExportError, TrainingError, UsageError, WorkError
+from paretonas.device import parse_device
+from paretonas.errors import ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
 from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.export.checkpoint import load_checkpoint
-from paretonas.export.onnx import export_onnx
-from paretonas.search.config import SearchConfig
-from paretonas.search.finalists import choose, export_trial, score_exported, train_trials
+from paretonas.loop.plan import Budget
+from paretonas.objective import metric
+from paretonas.search.config import DeviceConfig
+from paretonas.search.finalists import choose, export_trial, train_trials
+from paretonas.search.finish import Finishing
+from paretonas.search.rescore import rescore
 from paretonas.search.search import new_search
-from paretonas.space import Architecture, spec_to_json
+from paretonas.space import Architecture, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.transform import Transform
 from paretonas.store import Store
+from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
 from paretonas.trial import State, Trial
 
 RECIPE = Recipe(epochs=0.5, batch_size=64, lr=0.1)
+BY_RECIPE = Finishing(RECIPE)
+TIMES = ("train_seconds", "examples_per_second")
+
+
+def timeless(metrics):
+    return {name: value for name, value in metrics.items() if name not in TIMES}
+
+
+# Choosing
 
 
 def _trial(number, reward, spec="a", state=State.COMPLETE):
-    return Trial(number, Architecture("toy", (0,)), spec, state, {"accuracy": 0.5}, reward)
+    return Trial(number, Architecture("toy", (0,)), spec, state, {"accuracy": 0.5}, reward=reward)
 
 
 def test_choice_is_the_best_by_reward_with_specs_that_differ():
@@ -44,14 +63,14 @@ def test_choice_of_what_cannot_be_trained_is_refused():
         choose([_trial(0, 0.5)], numbers=[7])
 
 
+# Finishing
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
+    """A search of two trials on one device."""
     home = tmp_path_factory.mktemp("home")
-    config = SearchConfig(
-        "s", "digits", target_ms=1.0, width=0.25, strategy="random", trials=2, executor="serial",
-        recipe="search:epochs=0.1,batch_size=64,layout=channels-last,precision=float32", torch_device="cpu",
-    )  # fmt: skip
-    search = new_search(config, Store(home / "store.db"), home)
+    search = new_search(replace(CONFIG, budget=Budget(trials=2)), Store(home / "store.db"), home)
     search.run()
     return search
 
@@ -60,84 +79,269 @@ def _trials(search):
     return search.store.trials("s")
 
 
-def test_finalists_are_scored_once_and_stored(searched, monkeypatch):
-    trials = choose(_trials(searched), top=1)
-    finalist = train_trials(searched, trials, RECIPE)[0]
-    assert finalist.metrics["exported_accuracy"] == pytest.approx(finalist.metrics["test_accuracy"], abs=0.002)
-    stored = {t.number: t for t in _trials(searched)}[finalist.trial]
-    assert stored.metrics["test_accuracy"] == finalist.metrics["test_accuracy"]
-    assert stored.metrics["final_latency_ms"] == finalist.metrics["latency_ms"]
-    assert stored.metrics["latency_ms"] == trials[0].metrics["latency_ms"]
-    assert stored.reward == trials[0].reward
-
-    monkeypatch.setattr(module, "run_training", lambda job: pytest.fail("trained twice"))
-    assert train_trials(searched, trials, RECIPE)[0].metrics["train_seconds"] == finalist.metrics["train_seconds"]
+@pytest.fixture(scope="module")
+def best(searched):
+    """The best trial, as the search left it."""
+    return choose(_trials(searched), top=1)
 
 
-def test_one_failing_finalist_leaves_the_others(searched, monkeypatch):
-    trials = choose(_trials(searched), top=2)
-    assert len(trials) == 2
-    recipe = replace(RECIPE, lr=0.3)
+@pytest.fixture(scope="module")
+def finalist(searched, best):
+    """What became of it."""
+    return train_trials(searched, best, BY_RECIPE)[0]
 
-    def train(job):
-        if job.checkpoint.name == f"trial-{trials[0].number}.safetensors":
-            raise TrainingError("the loss is nan")
-        return run_training(job)
 
-    monkeypatch.setattr(module, "run_training", train)
-    failing, sound = (trial.number for trial in trials)
-    with pytest.raises(WorkError, match=rf"trial {failing}: the loss is nan.*finished: {sound}"):
-        train_trials(searched, trials, recipe)
-    assert "test_accuracy" in {t.number: t for t in _trials(searched)}[trials[1].number].metrics
+def test_a_finalist_is_scored_on_test_images_and_so_is_its_file(finalist):
+    metrics = finalist.metrics
+    assert metrics["exported_accuracy"] == pytest.approx(metrics["test_accuracy"], abs=0.005)
+    assert {"latency_ms", "latency_spread", "train_loss", "params", "macs", *TIMES} <= metrics.keys()
+    assert "accuracy" not in metrics
+    assert finalist.files.keys() == {"onnx"}
+    assert finalist.files["onnx"].name == f"trial-{finalist.trial}.onnx"
+    assert finalist.checkpoint.name == f"trial-{finalist.trial}.safetensors"
+    assert finalist.flags == ()
+
+
+def test_the_trial_keeps_what_the_search_said_beside_the_final_metrics(searched, best, finalist):
+    (before,) = best
+    after = {t.number: t for t in _trials(searched)}[finalist.trial]
+    assert after.metrics["test_accuracy"] == finalist.metrics["test_accuracy"]
+    assert after.metrics["exported_accuracy"] == finalist.metrics["exported_accuracy"]
+    assert after.metrics["final_latency_ms"] == finalist.metrics["latency_ms"]
+    assert after.metrics["final_train_loss"] == finalist.metrics["train_loss"]
+    assert before.metrics.items() <= after.metrics.items()
+    assert not any(name.startswith("final_params") for name in after.metrics)
+    assert replace(after, metrics=before.metrics) == before
+
+
+def test_the_exported_file_is_the_trained_network(finalist):
+    model = load_checkpoint(finalist.checkpoint).model
+    x = np.random.default_rng(0).standard_normal((1, 1, 8, 8), np.float32)
+    (found,) = onnxruntime.InferenceSession(finalist.files["onnx"]).run(None, {"images": x})
+    with torch.inference_mode():
+        np.testing.assert_allclose(found, model(torch.from_numpy(x)).numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_finalist_tells_all_that_is_needed_to_use_and_repeat_it(searched, best, finalist):
+    info = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
+    spec = spec_from_json(info["spec"])
+    assert spec == searched.space.decode(best[0].architecture)
+    assert info["spec_hash"] == spec_hash(spec) == best[0].spec_hash
+    assert info["metrics"] == finalist.metrics
+    assert info["transform"] == {"width": 1.0, "depth": 1.0, "resolution": None}
+    assert info["interface"] == json.loads(json.dumps(asdict(searched.trained_evaluator().task.interface)))
+    assert (info["kind"], info["classes"]) == ("classes", [str(n) for n in range(10)])
+    assert info["recipe"] == {**asdict(RECIPE), "layout": "channels-last", "precision": "float32"}  # the search's
+    assert (info["trial"], info["seed"], info["is_final"]) == (finalist.trial, 0, True)
+    (latency,) = info["latency"].values()
+    assert len(latency["candidate_wall"]) == 20
+
+
+def test_what_was_trained_before_is_not_trained_again(searched, best, finalist):
+    shares = []
+    again = train_trials(searched, best, BY_RECIPE, shares.append)[0]
+    assert shares == []
+    assert again.metrics == finalist.metrics
+
+
+def test_training_again_from_nothing_gives_the_same(searched, best, finalist):
+    before = load_file(finalist.checkpoint)
+    for path in searched.home.glob(f"s/trial-{finalist.trial}.*"):
+        path.unlink()
+    shares = []
+    again = train_trials(searched, best, BY_RECIPE, shares.append)[0]
+    assert shares[-1] == {finalist.trial: 1.0}
+    assert timeless(again.metrics) == timeless(finalist.metrics)
+    after = load_file(again.checkpoint)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert not list(searched.home.glob("s/*.progress"))
+    assert not list(searched.home.glob("s/*.state"))
 
 
-def test_another_recipe_is_trained_anew_and_back_again(searched):
-    trials = choose(_trials(searched), top=1)
-    first = train_trials(searched, trials, RECIPE)[0]
-    other = train_trials(searched, trials, replace(RECIPE, lr=0.4))[0]
-    back = train_trials(searched, trials, RECIPE)[0]
+def test_another_recipe_is_trained_anew_and_back_again(searched, best):
+    first = train_trials(searched, best, BY_RECIPE)[0]
+    other = train_trials(searched, best, Finishing(replace(RECIPE, lr=0.4)))[0]
+    back = train_trials(searched, best, BY_RECIPE)[0]
     assert other.metrics["train_loss"] != first.metrics["train_loss"]
-    assert back.metrics["train_loss"] == pytest.approx(first.metrics["train_loss"])
-    assert back.metrics["exported_accuracy"] == pytest.approx(back.metrics["test_accuracy"], abs=0.002)
+    assert timeless(back.metrics) == timeless(first.metrics)
 
 
-def test_training_that_is_not_final_scores_validation_images(searched):
-    finalist = train_trials(searched, choose(_trials(searched), top=1), RECIPE, is_final=False)[0]
+def test_a_second_finalist_of_a_trial_takes_the_place_of_the_first(searched, finalist):
+    (trial,) = choose(_trials(searched), [finalist.trial])
+    other = train_trials(searched, [trial], Finishing(replace(RECIPE, lr=0.4)))[0]
+    (stored,) = choose(_trials(searched), [finalist.trial])
+    assert stored.metrics.keys() == trial.metrics.keys()
+    for name in ("test_accuracy", "exported_accuracy"):
+        assert stored.metrics[name] == other.metrics[name]
+    assert stored.metrics["final_train_loss"] == other.metrics["train_loss"] != trial.metrics["final_train_loss"]
+    assert stored.metrics["accuracy"] == trial.metrics["accuracy"]
+    for name in stored.metrics:
+        assert metric(name).name == name
+    train_trials(searched, [trial], BY_RECIPE)
+
+
+def test_another_seed_has_files_of_its_own_and_leaves_the_trial_alone(searched, best, finalist):
+    before = _trials(searched)
+    other = train_trials(searched, best, replace(BY_RECIPE, seed=7))[0]
+    assert other.files["onnx"].name == f"trial-{finalist.trial}-seed7.onnx"
+    assert other.metrics["train_loss"] != finalist.metrics["train_loss"]
+    assert _trials(searched) == before
+    assert json.loads(other.checkpoint.with_suffix(".json").read_text())["seed"] == 7
+    same = train_trials(searched, best, replace(BY_RECIPE, seed=0))[0]
+    assert same.checkpoint == finalist.checkpoint
+
+
+def test_training_that_is_not_final_scores_validation_images(searched, best):
+    before = _trials(searched)
+    finalist = train_trials(searched, best, replace(BY_RECIPE, is_final=False))[0]
     assert "test_accuracy" not in finalist.metrics
     assert 0 <= finalist.metrics["accuracy"] <= 1
-    assert finalist.onnx.name.endswith("-val.onnx")
+    assert finalist.files["onnx"].name == f"trial-{finalist.trial}-val.onnx"
+    assert _trials(searched) == before
+
+
+@pytest.mark.parametrize(
+    ("transform", "name", "side"),
+    [
+        (Transform(width=2.0), "width-2", 8),
+        (Transform(depth=2.0), "depth-2", 8),
+        (Transform(resolution=16), "resolution-16", 16),
+        (Transform(width=0.5, resolution=16), "width-0.5.resolution-16", 16),
+    ],
+)
+def test_a_transformed_finalist_has_files_of_its_own_and_leaves_the_trial_alone(
+    searched, best, finalist, transform, name, side
+):
+    before = _trials(searched)
+    found = train_trials(searched, best, replace(BY_RECIPE, transform=transform))[0]
+    assert found.files["onnx"].name == f"trial-{finalist.trial}-{name}.onnx"
+    spec = transform.apply(searched.space.decode(best[0].architecture))
+    trained = load_checkpoint(found.checkpoint)
+    assert trained.spec == spec
+    assert trained.interface.image_shape == (1, side, side)
+    info = json.loads(found.checkpoint.with_suffix(".json").read_text())
+    assert info["transform"] == asdict(transform)
+    assert info["spec_hash"] == spec_hash(spec)
+    assert (found.metrics["params"] > finalist.metrics["params"]) == (max(transform.width, transform.depth) > 1)
+    assert _trials(searched) == before
+
+
+def test_each_device_gets_a_file_in_its_format_and_a_latency(tmp_path):
+    devices = (
+        DeviceConfig("torch@abacus:desk", "desk", 1.0),
+        DeviceConfig("onnxruntime@abacus:phone", "phone", 1.0),
+        DeviceConfig("onnxruntime:threads=2@abacus:tablet", "tablet", 1.0),
+    )
+    search = new_search(
+        replace(CONFIG, devices=devices, budget=Budget(trials=1)), Store(tmp_path / "store.db"), tmp_path
+    )
+    trials = search.run()
+    finalist = train_trials(search, trials, BY_RECIPE)[0]
+    assert {name: path.suffix for name, path in finalist.files.items()} == {
+        "safetensors": ".safetensors",
+        "onnx": ".onnx",
+    }
+    (stored,) = search.store.trials("s")
+    for device in ("desk", "phone", "tablet"):
+        assert stored.metrics[f"final_latency_ms.{device}"] == finalist.metrics[f"latency_ms.{device}"] > 0
+    info = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
+    assert info["latency"].keys() == {"desk", "phone", "tablet"}
+
+
+def test_a_device_of_another_format_still_leaves_an_onnx_file(tmp_path):
+    devices = (DeviceConfig("torch@abacus", target_ms=1.0),)
+    search = new_search(
+        replace(CONFIG, devices=devices, budget=Budget(trials=1)), Store(tmp_path / "store.db"), tmp_path
+    )
+    finalist = train_trials(search, search.run(), BY_RECIPE)[0]
+    assert "onnx" in finalist.files
+    assert finalist.files["onnx"].exists()
+    assert finalist.metrics["latency_ms"] > 0
+
+
+# What goes wrong
+
+
+@dataclass(frozen=True)
+class Fussy(Classification):
+    """Digits, but one network diverges."""
+
+    refused: str = ""
+
+    def network(self, spec, recipe):
+        if spec_hash(spec) == self.refused:
+            raise TrainingError("the loss is nan")
+        return super().network(spec, recipe)
+
+
+def test_one_failing_finalist_leaves_the_others(tmp_path):
+    search = new_search(replace(CONFIG, budget=Budget(trials=2)), Store(tmp_path / "store.db"), tmp_path)
+    search.run()
+    failing, sound = choose(_trials(search), top=2)
+    task = search.trained_evaluator().task
+    options = {f.name: getattr(task, f.name) for f in fields(task)}
+    search.evaluator.task = Fussy(**options, refused=failing.spec_hash)
+    search.evaluator.task.prepare(tmp_path / "cache")
+    with pytest.raises(WorkError, match=rf"trial {failing.number}: the loss is nan.*finished: {sound.number}"):
+        train_trials(search, [failing, sound], BY_RECIPE)
+    stored = {t.number: t.metrics for t in _trials(search)}
+    assert "test_accuracy" in stored[sound.number]
+    assert "test_accuracy" not in stored[failing.number]
+    assert not list(tmp_path.glob("s/*.progress"))
+
+
+def test_a_recipe_that_cannot_be_is_refused(searched, best):
+    with pytest.raises(UsageError, match="nonsense"):
+        train_trials(searched, best, Finishing(replace(RECIPE, optimizer="nonsense")))
+
+
+def test_a_search_that_another_process_holds_is_left_alone(searched, best):
+    with searched.store.hold("s"), pytest.raises(StoreError, match="one process at a time"):
+        train_trials(searched, best, BY_RECIPE)
 
 
 def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
-    checkpoint = tmp_path / "c.safetensors"
+    task, device = searched.trained_evaluator().task, parse_device("onnxruntime")
     spec = searched.space.decode(_trials(searched)[0].architecture)
-    recipe, folder = replace(RECIPE, epochs=0.2), searched.image_task().data.folder
-    job = TrainingJob(spec_to_json(spec), folder, recipe, 0, "cpu", True, checkpoint)
-    score = run_training(job)
-    trained = load_checkpoint(checkpoint)
-    onnx = tmp_path / "m.onnx"
-    export_onnx(trained.model, trained.spec, trained.input_shape, onnx)
-    split = searched.image_task().data.test
-    assert score_exported(onnx, trained, split, score["test_accuracy"]) == pytest.approx(score["test_accuracy"])
+    job = TrainingJob(spec_to_json(spec), task, RECIPE, 0, "cpu", True, tmp_path / "c.safetensors")
+    expected = run_training(job)["test_accuracy"]
+    trained = load_checkpoint(job.checkpoint)
+    file = device.export(trained.model, trained.spec, trained.interface, tmp_path / "m")
+    assert rescore(device, file, trained.model, task, "test", expected) == pytest.approx(expected)
     with pytest.raises(ExportError, match="instead of"):
-        score_exported(onnx, trained, split, score["test_accuracy"] + 0.1)
+        rescore(device, file, trained.model, task, "test", expected + 0.1)
     with torch.no_grad():
         trained.model.classifier.bias += 1.0 * torch.arange(10)
     with pytest.raises(ExportError, match="differs by"):
-        score_exported(onnx, trained, split, score["test_accuracy"])
+        rescore(device, file, trained.model, task, "test", expected)
 
 
-def test_export_gives_the_trained_weights(searched, tmp_path):
-    finalist = train_trials(searched, choose(_trials(searched), top=1), RECIPE)[0]
+# Exporting
+
+
+def test_export_gives_the_trained_weights(searched, finalist, tmp_path):
     path = export_trial("s", searched.home, finalist.trial, "safetensors", tmp_path / "copy.safetensors")
     a, b = load_checkpoint(finalist.checkpoint), load_checkpoint(path)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 8, 8), np.float32))
     assert torch.equal(a.model(x), b.model(x))
-    assert json.loads(finalist.onnx.with_suffix(".json").read_text())["spec_hash"]
+
+
+def test_export_writes_beside_the_weights_where_nobody_says(searched, finalist):
+    finalist.files["onnx"].unlink()
+    assert export_trial("s", searched.home, finalist.trial, "onnx") == finalist.files["onnx"]
+    assert finalist.files["onnx"].exists()
+    assert export_trial("s", searched.home, finalist.trial, "safetensors") == finalist.checkpoint
 
 
 def test_export_of_an_untrained_trial_is_refused(searched):
     untrained = len(_trials(searched))
     with pytest.raises(UsageError, match="paretonas train s --trial"):
         export_trial("s", searched.home, untrained, "onnx")
+
+
+def test_export_to_what_cannot_be_is_refused(searched, finalist, tmp_path):
+    with pytest.raises(UnknownNameError, match="No export format is called"):
+        export_trial("s", searched.home, finalist.trial, "papyrus")
+    with pytest.raises(UsageError, match="a folder that exists"):
+        export_trial("s", searched.home, finalist.trial, "onnx", tmp_path / "nowhere" / "m.onnx")
