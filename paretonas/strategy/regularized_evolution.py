@@ -55,9 +55,11 @@ class _RegularizedEvolution(Strategy):
         self._options, self._space, self._seed = options, space, seed
         self._alive: deque[tuple[float, Architecture, int | None]] = deque(maxlen=options.population)
         self._counter = AskCounter()
-        for trial in prior:  # a number of another search says nothing here
-            if trial.usable_reward is not None and space.contains(trial.architecture):
-                self._alive.append((trial.usable_reward, trial.architecture, None))
+        for reward, trial in sorted(
+            ((trial.usable_reward, trial) for trial in prior if trial.usable_reward is not None), key=lambda one: one[0]
+        ):  # the best stay and die last; a number of another search says nothing here
+            if space.contains(trial.architecture):
+                self._alive.append((reward, trial.architecture, None))
         self._random = options.population - len(self._alive)
 
     def ask(self, n: int) -> list[Proposal]:
