@@ -84,7 +84,7 @@ class Registry:
         """Add what installed packages declare as entry points of the group `paretonas.KIND`; ours go first."""
         if not self._knows_packages:
             self._knows_packages = True
-            for entry in entry_points(group=f"paretonas.{self.kind.replace(' ', '-')}"):
+            for entry in entry_points(group=f"paretonas.{self.kind.replace(' ', '_')}"):
                 self._entries.setdefault(entry.name, entry.value)
 
     def load(self, name: str) -> Any:

@@ -184,7 +184,7 @@ def test_loop_and_compare_see_the_light_evaluation_alone(module):
 def test_registry_names_modules_that_its_layer_may_import(layer):
     """A string imports too. What our own packages add to a lower one comes by entry points, as a stranger's would."""
     for registry in REGISTRIES[layer]:
-        added = {entry.name for entry in entry_points(group=f"paretonas.{registry.kind.replace(' ', '-')}")}
+        added = {entry.name for entry in entry_points(group=f"paretonas.{registry.kind.replace(' ', '_')}")}
         for name in set(registry) - added:
             target = registry._entries[name].partition(":")[0]
             assert _layer(target) in {layer} | LAYERS[layer], f"{registry.kind} {name}: {target}"

@@ -304,13 +304,13 @@ def test_entry_points_are_of_registries():
     groups = {group for data in shown_files() for group in data.get("project", {}).get("entry-points", {})}
     groups |= set(re.findall(r'entry-points\."(paretonas\.[\w-]+)"', ALL_TEXT))
     groups |= {group for row in table_rows(ROOT / "CONTRIBUTING.md", "to add") for group in in_backticks(row[5])}
-    assert groups <= {f"paretonas.{registry.kind.replace(' ', '-')}" for registry in REGISTRIES}
+    assert groups <= {f"paretonas.{registry.kind.replace(' ', '_')}" for registry in REGISTRIES}
 
 
 @pytest.mark.parametrize("row", table_rows(ROOT / "CONTRIBUTING.md", "to add"), ids=lambda row: row[0])
 def test_table_for_contributors_names_what_there_is(row):
     line, has, (group,) = row[2], row[3], in_backticks(row[5])
-    registry = next(one for one in REGISTRIES if f"paretonas.{one.kind.replace(' ', '-')}" == group)
+    registry = next(one for one in REGISTRIES if f"paretonas.{one.kind.replace(' ', '_')}" == group)
     file = ROOT / "paretonas" / in_backticks(line)[0]
     assert any(f'"{registry._entries[name]}"' in file.read_text(encoding="utf-8") for name in ours(registry))
     plugins = [registry.load(name) for name in ours(registry)]

@@ -117,15 +117,12 @@ def search(
     with_devices(settings, device or (), read_targets(target_ms or ()))
     if "name" not in settings:
         raise UsageError("A search needs a name: paretonas search NAME --data DATA.")
-    from paretonas.search.baselines import check_names
     from paretonas.search.search import new_search
     from paretonas.search.sections import config_from_json
 
     checked, here = config_from_json(settings), context.obj
-    store = here.store()
-    check_names(checked, {summary.name for summary in store.searches()})
     with console.search_listener(as_json) as listener:
-        _run(new_search(checked, store, here.home, listener), as_json, listener)
+        _run(new_search(checked, here.store(), here.home, listener), as_json, listener)
 
 
 def _set_data(
@@ -141,6 +138,9 @@ def _set_data(
         file = {} if data is None else {"file": data.removeprefix(TABLE)}
         settings["table"] = {**settings.get("table", {}), **file, **of_table}
         settings.pop("task", None)
+        for key in ("executor", "torch_device"):
+            if key in settings:
+                raise UsageError(f"What a table has was trained by others: {key}={settings[key]} would have no effect.")
         if "metric" not in settings["table"]:
             raise UsageError(f"A search of a table names the column of its quality: --data {data} --metric COLUMN.")
     else:

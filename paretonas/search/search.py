@@ -22,6 +22,7 @@ from paretonas.network import build
 from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
 from paretonas.registry import Selection
 from paretonas.search.circumstances import check_circumstances
+from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
 from paretonas.search.prior import prior_trials, resolved
@@ -79,11 +80,6 @@ class Search:
         if config.screen is not None:
             screens.create(config.screen)
         self._check_objective()
-
-    @property
-    def takes_images(self) -> bool:
-        """Whether networks are fed images alone, one at a time or in batches."""
-        return self._task is not None and self._task.interface.image_shape is not None
 
     def _check_objective(self) -> None:
         limits, reward = tuple(map(Limit.parse, self.config.limits)), self._reward
@@ -256,6 +252,7 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
     """
     if config.name in {summary.name for summary in store.searches()}:
         store.create_search(config.name, {})  # says how to go on
+    check_names(config, {summary.name for summary in store.searches()})
     search = Search(config, store, home, listener)
     search.prepare()
     store.create_search(config.name, config_to_json(search.config))
@@ -279,6 +276,8 @@ def open_search(
         UsageError: Its data or device are no longer there.
     """
     before = config_from_json(store.config(name))
+    if change is not None and not before.baselines:
+        check_names(change, {summary.name for summary in store.searches()})
     search = Search(change or before, store, home, listener)
     search.prepare()
     if change is not None and change != before:

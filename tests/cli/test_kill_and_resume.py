@@ -85,4 +85,4 @@ def test_a_killed_search_resumes_without_loss(tmp_path, sent):
     assert {t.number: t for t in trials if t.number in before} == before
     assert sorted(t.told for t in trials) == list(range(TRIALS))
     search = open_search("s", store, tmp_path)
-    assert replayed_proposals(search, trials, batch=8) == [t.architecture for t in trials]
+    assert replayed_proposals(search.plan(), trials, batch=8) == [t.architecture for t in trials]

@@ -18,7 +18,7 @@ from paretonas.space.spec import spec_kinds
 from paretonas.task import tasks
 
 HERE = Path(__file__).parent
-FILES = ("pyproject.toml", "setup.py", "paretonas_vectors.py")
+FILES = ("pyproject.toml", "paretonas_vectors.py")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from abacus import CONFIG
 from paretonas.errors import SpecError, UsageError
 from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
-from paretonas.search.baselines import baselines, check_names, companions
+from paretonas.search.baselines import baselines
+from paretonas.search.companions import check_names, companions
 from paretonas.search.config import Recorded
 from paretonas.search.search import new_search, open_search
 from paretonas.trial import State
@@ -123,14 +124,23 @@ def test_a_baseline_is_known_by_the_search_that_it_is_recorded_for(table, store,
 @pytest.mark.parametrize("recorded", [Recorded(), Recorded(baseline_of="another")])
 def test_a_search_of_the_users_own_is_never_taken_for_a_baseline(table, store, tmp_path, recorded):
     config = toy_table.config(table, "local-search", baselines=True)
-    new_search(toy_table.config(table, name="toy.random", recorded=recorded), store, tmp_path)
-    with pytest.raises(UsageError, match=r"baselines of 'toy' would have the name 'toy\.random', but there is such a"):
-        check_names(config, {summary.name for summary in store.searches()})
     search = new_search(config, store, tmp_path)
+    new_search(toy_table.config(table, name="toy.random", recorded=recorded), store, tmp_path)
     with pytest.raises(UsageError, match="of that name is there which is none of them"):
         list(baselines(search))
     assert store.trials("toy.random") == []
     assert store.config("toy.random")["strategy"]["name"] == "random"
+
+
+def test_a_name_that_is_taken_is_found_before_anything_runs(table, store, tmp_path):
+    taken = r"baselines of 'toy' would have the name 'toy\.random', but there is such a"
+    new_search(toy_table.config(table, name="toy.random"), store, tmp_path)
+    with pytest.raises(UsageError, match=taken):
+        new_search(toy_table.config(table, "local-search", baselines=True), store, tmp_path)
+    search = new_search(toy_table.config(table, "local-search"), store, tmp_path)
+    with pytest.raises(UsageError, match=taken):
+        open_search("toy", store, tmp_path, change=replace(search.config, baselines=True))
+    assert not store.config("toy")["baselines"]
 
 
 def test_free_names_are_no_problem(table):

@@ -25,6 +25,7 @@ def paretonas(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_each_latency_is_measured_rewarded_drawn_and_reported(paretonas, tmp_path):
     out = paretonas(
         "search", "both", "--data", "digits", "--width", "0.25", "--trials", "3", "--strategy", "random",
