@@ -197,7 +197,9 @@ class Loop:
         return self._passed(trial, stage, evidence, trial.spec_hash in self._complete)
 
     def _submit(self, trial: Trial, stage: Stage, spec: Spec) -> None:
-        trial = self._save(replace(trial, state=State.RUNNING, is_reused=False))
+        trial = replace(trial, is_reused=False)
+        if stage.lane == WORKERS:  # a timing is too short to be told of; its result is kept by its key
+            trial = self._save(replace(trial, state=State.RUNNING))
         call, limit = stage.call(spec), self._plan.budget.trial_seconds if stage.lane == WORKERS else None
         job = self._lanes[stage.lane].executor.submit(f"{trial.number}", call.function, *call.arguments, timeout=limit)
         self._running[stage.lane][job.key] = trial, stage
@@ -214,7 +216,7 @@ class Loop:
             return
         trial = self._passed(trial, stage, evidence, False)
         if trial.told is None:
-            self._waiting[trial.number] = self._save(replace(trial, state=State.WAITING))
+            self._waiting[trial.number] = replace(trial, state=State.WAITING)
 
     def _passed(self, trial: Trial, stage: Stage, evidence: Evidence, is_reused: bool) -> Trial:
         """A stage is behind the trial: it ends, or goes on to the next."""
