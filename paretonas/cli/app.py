@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -92,3 +93,9 @@ def main() -> None:
     except ParetonasError as error:
         console.err.print("[bold red]error:[/]", Text(str(error)))
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that takes no files, wherever the system says so
+        console.err.print("[bold red]error:[/]", Text(f"The system refuses a file: {error}"))
+        sys.exit(ParetonasError.exit_code)

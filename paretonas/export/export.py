@@ -91,6 +91,8 @@ def draft_of(path: Path) -> Iterator[Path]:
     Raises:
         ExportError: The system refuses to write.
     """
+    if path.is_dir():
+        raise ExportError(f"What is exported is a file, but {path} is a folder. Give the file a name.")
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield draft

@@ -257,6 +257,17 @@ def test_untrained_trial_is_not_exported(paretonas, searched):
     assert "train first --trial" in err
 
 
+@pytest.mark.parametrize(
+    "words", [("front", "first", "--plot", "no/x.png"), ("report", "first", "--output", "no/x.html")]
+)
+def test_a_file_that_cannot_be_written_is_an_error_without_traceback(paretonas, searched, tmp_path, words):
+    (tmp_path / "no").write_text("a file where a folder is wanted", encoding="utf-8")
+    code, _, err = paretonas(*words[:-1], tmp_path / words[-1])
+    assert code == 1
+    assert "refuses a file" in err or "cannot be written" in err
+    assert "Traceback" not in err
+
+
 def test_figure_of_an_unknown_kind_is_refused(paretonas, searched, tmp_path):
     code, _, err = paretonas("front", "first", "--plot", tmp_path / "front.bmp")
     assert code == 2
