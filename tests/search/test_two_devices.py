@@ -26,6 +26,7 @@ def paretonas(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a busy machine has timings taken again
 def test_each_latency_is_measured_rewarded_drawn_and_reported(paretonas, tmp_path):
     out = paretonas(
         "search", "both", "--data", "digits", "--width", "0.25", "--trials", "3", "--strategy", "random",
