@@ -140,10 +140,11 @@ class TrainedEvaluator(Evaluator):
             return self.latency_key(spec, device, QUICK)
 
         def known(spec: Spec) -> Evidence | None:
-            found = key(spec).get(self._cache)
+            kept = key(spec)
+            found = kept.get(self._cache)
             if found is None:
                 return None
-            return Evidence(latency_metrics(latency_from_json(found), device.name), key(spec).id(self._cache))
+            return Evidence(latency_metrics(latency_from_json(found), device.name), kept.id(self._cache))
 
         def keep(spec: Spec, latency: Latency) -> Evidence:
             return Evidence(latency_metrics(latency, device.name), key(spec).put(self._cache, asdict(latency)))

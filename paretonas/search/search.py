@@ -250,9 +250,10 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
     Raises:
         UsageError: It cannot be, or the name is taken; nothing is stored then.
     """
-    if config.name in {summary.name for summary in store.searches()}:
+    known = {summary.name for summary in store.searches()}
+    if config.name in known:
         store.create_search(config.name, {})  # says how to go on
-    check_names(config, {summary.name for summary in store.searches()})
+    check_names(config, known)
     search = Search(config, store, home, listener)
     search.prepare()
     store.create_search(config.name, config_to_json(search.config))
