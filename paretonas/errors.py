@@ -12,7 +12,8 @@
         ├── ExportError          a model that could not be exported, or whose file disagrees with it
         ├── MeasureError         a latency that could not be measured
         ├── TrainingError        training diverged or could not go on
-        └── WorkerError          a worker died, ran out of memory or exceeded its time
+        ├── WorkerError          a worker died, ran out of memory or exceeded its time
+        └── MachineError         the machine refuses: a full disk, a folder that cannot be written to, a lost device
 
 A message states the rule, the value that broke it, and the remedy. Errors of other libraries are translated where
 they enter: a caller of the public interface never has to catch another library's exceptions.
@@ -76,3 +77,10 @@ class TrainingError(WorkError):
 
 class WorkerError(WorkError):
     """A worker died, ran out of memory or exceeded its time."""
+
+
+class MachineError(WorkError):
+    """The machine refuses, whatever was worked on: a full disk, a read-only folder, too many open files, a lost device.
+
+    A search stops there and loses nothing: the same trial goes on once the machine is well.
+    """

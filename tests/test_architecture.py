@@ -23,10 +23,11 @@ from paretonas.zoo import zoo
 
 ROOT = Path(paretonas.__file__).parent
 REPOSITORY = ROOT.parent
-EVERYWHERE = {"errors", "registry"}
+EVERYWHERE = {"errors", "registry", "files"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "registry": set(),
+    "files": set(),
     "space": set(),
     "executor": set(),
     "data": set(),
@@ -56,7 +57,7 @@ LIGHT_EVALUATION = {"paretonas.evaluation.evaluator", "paretonas.evaluation.keys
 
 WITHOUT_TORCH = {
     "space", "data", "trial", "latency", "objective", "store", "executor", "loop", "report", "compare", "strategy",
-    "errors", "registry",
+    "errors", "registry", "files",
 }  # fmt: skip
 TORCH_ALLOWED = {
     "paretonas.strategy.controller", "paretonas.strategy.ppo", "paretonas.strategy.reinforce",

@@ -1,0 +1,153 @@
+"""Files are written aside, synced and renamed: under its final name a file is whole, or it is not there.
+
+What is written aside bears the number of the process that writes it, so that what a kill leaves behind is known and
+swept. What the system refuses is one sentence, with what to do about it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from paretonas.errors import MachineError
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some of your quota",
+    errno.EROFS: "Choose a place that can be written to",
+    errno.EACCES: "Choose a place that you may write to",
+    errno.EPERM: "Choose a place that you may write to",
+    errno.EMFILE: "Close files, or raise the limit with `ulimit -n`",
+    errno.ENFILE: "Close programs: the whole system has too many files open",
+    errno.EIO: "Look after the disk",
+}
+MACHINE_FAULTS = frozenset(_REMEDIES) - {errno.EACCES, errno.EPERM}
+"""Error numbers that are the machine's fault wherever they come up, and never that of what is worked on."""
+_LEFT = re.compile(r"\.(?P<host>[^/]*)\.(?P<pid>\d+)\.part$")
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Whatever the system refuses meanwhile is an error that says what it was about and what to do.
+
+    Args:
+        what: Cannot be done; begins the sentence.
+
+    Raises:
+        MachineError: The system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(refusal(what, error)) from error
+
+
+def refusal(what: str, error: OSError) -> str:
+    """The sentence for an error of the system."""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return f"{what}: {error.strerror or error}." + (f" {remedy}, then go on." if remedy else "")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; what is there in the end replaces `path`, unless an error came up.
+
+    It is synced, has the mode that the umask gives, and is renamed; then the folder is synced.
+
+    Raises:
+        MachineError: The system refuses.
+    """
+    if path.is_dir():
+        raise MachineError(f"{path} cannot be written: it is a folder. Give the file a name.")
+    draft = path.with_name(path.name + _mark())
+    try:
+        with refusals(f"{path} cannot be written"):
+            yield draft
+            draft.chmod(0o666 & ~_umask())
+            _sync(draft)
+            draft.replace(path)
+            _sync(path.parent)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8; see `written_aside`."""
+    with written_aside(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def scratch_folder(within: Path) -> Iterator[Path]:
+    """A folder for files that are needed for a moment; it goes with its contents.
+
+    Args:
+        within: A folder on a disk with space; made if it is missing.
+
+    Raises:
+        MachineError: The system refuses.
+    """
+    with refusals(f"{within} takes no files"):
+        within.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(suffix=_mark(), prefix="scratch-", dir=within))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what processes of this machine that are gone have left half-written below a folder; how much it was."""
+    swept = 0
+    for path in list(folder.rglob("*.part")):
+        left = _LEFT.search(path.name)
+        if left and left["host"] == _host() and not _is_alive(int(left["pid"])):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            swept += 1
+    return swept
+
+
+def _mark() -> str:
+    return f".{_host()}.{os.getpid()}.part"
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "_", socket.gethostname())
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    """To the disk; a folder cannot be opened on every system."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        if path.is_dir() and os.name != "posix":
+            return
+        raise
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
