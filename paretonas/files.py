@@ -30,7 +30,7 @@ _REMEDIES = {
 }
 MACHINE_FAULTS = frozenset(_REMEDIES) - {errno.EACCES, errno.EPERM}
 """Error numbers that are the machine's fault wherever they come up, and never that of what is worked on."""
-_LEFT = re.compile(r"\.(?P<host>[^/]*)\.(?P<pid>\d+)\.part$")
+_LEFT = re.compile(r"\.(?P<host>[^./]+)\.(?P<pid>\d+)\.part$")
 
 
 @contextmanager
