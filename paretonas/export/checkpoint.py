@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from paretonas.errors import ExportError, ParetonasError
-from paretonas.export.export import Format, draft_of
+from paretonas.export.export import Format
+from paretonas.files import written_aside
 from paretonas.network import build
 from paretonas.space import Interface, Spec, read_json, spec_from_json, spec_to_json
 
@@ -50,16 +51,13 @@ def save_checkpoint(model: nn.Module, spec: Spec, interface: Interface, path: Pa
     """Write the weights, the spec, the interface and `info`, replacing `path` in one step.
 
     Raises:
-        ExportError: It could not be written.
+        MachineError: The system refuses to write.
     """
     header = json.dumps({"spec": spec_to_json(spec), "interface": asdict(interface), "info": dict(info)})
     # Copies, as weights that are tied would share memory, which the format does not allow.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    try:
-        with draft_of(path) as draft:
-            save_file(tensors, draft, {"paretonas": header})
-    except SafetensorError as error:
-        raise ExportError(f"{path} cannot be written: {error}") from error
+    with written_aside(path) as draft:
+        draft.write_bytes(save(tensors, {"paretonas": header}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

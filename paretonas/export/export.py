@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ class Format(ABC):
 
     @abstractmethod
     def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
-        """Write `model` in evaluation mode and leave it as it was; see `in_evaluation` and `draft_of`.
+        """Write `model` in evaluation mode and leave it as it was; see `in_evaluation` and `paretonas.files`.
 
         Args:
             model: Built from `spec`.
@@ -53,7 +52,8 @@ class Format(ABC):
             path: Is replaced in one step, so that no truncated file ever stands there.
 
         Raises:
-            ExportError: It could not be written.
+            ExportError: It cannot be put into this format.
+            MachineError: The system refuses to write.
         """
 
 
@@ -82,25 +82,6 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
     finally:
         for module, was_training in modes:
             module.training = was_training
-
-
-@contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; what is there in the end replaces `path`, unless an error came up.
-
-    Raises:
-        ExportError: The system refuses to write.
-    """
-    if path.is_dir():
-        raise ExportError(f"What is exported is a file, but {path} is a folder. Give the file a name.")
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        yield draft
-        draft.replace(path)
-    except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def example_inputs(interface: Interface, seed: int = 0) -> Arrays:

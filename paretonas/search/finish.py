@@ -13,6 +13,7 @@ from paretonas.evaluation.job import TrainingJob
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
 from paretonas.export import ModelFile, formats
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.files import write_text
 from paretonas.latency import Latency
 from paretonas.network.cost import spec_cost
 from paretonas.search.rescore import rescore
@@ -132,7 +133,4 @@ def _write_info(
         "is_final": job.is_final,
         "date": time.strftime("%Y-%m-%d"),
     }
-    path = finalist.checkpoint.with_suffix(".json")
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(info, indent=1), encoding="utf-8")
-    draft.replace(path)
+    write_text(finalist.checkpoint.with_suffix(".json"), json.dumps(info, indent=1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from paretonas.files import write_text
+
 
 class ProgressFile:
     """Writes the share of the steps that is done, at most once for each percent.
@@ -17,12 +19,14 @@ class ProgressFile:
         self._path, self._percent = path, -1
 
     def step(self, done: int, steps: int) -> None:
-        """Take note that `done` of `steps` are done."""
+        """Take note that `done` of `steps` are done.
+
+        Raises:
+            MachineError: The system refuses to write.
+        """
         if (percent := 100 * done // steps) > self._percent:
             self._percent = percent
-            draft = self._path.with_name(self._path.name + ".part")
-            draft.write_text(json.dumps({"share": done / steps}))
-            draft.replace(self._path)
+            write_text(self._path, json.dumps({"share": done / steps}))
 
 
 def read_share(path: Path) -> float:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn, optim
+
+from paretonas.files import written_aside
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class StateFile:
         return time.monotonic() - self._last >= self._every
 
     def save(self, begun: Begun, parts: Mapping[str, nn.Module], optimizer: optim.Optimizer) -> None:
-        """Write the state after the last of `begun.losses`, replacing the file in one step."""
+        """Write the state after the last of `begun.losses`, replacing the file in one step.
+
+        Raises:
+            MachineError: The system refuses to write.
+        """
         tensors = {f"{part}/{name}": t for part, m in parts.items() for name, t in m.state_dict().items()}
         numbers: dict[str, float] = {}
         for index, state in optimizer.state_dict()["state"].items():
@@ -60,10 +66,9 @@ class StateFile:
                 elif value is not None:
                     numbers[f"{index}/{name}"] = value
         header = {"identity": self._identity, "losses": begun.losses, "seconds": begun.seconds, "numbers": numbers}
-        draft = self._path.with_name(self._path.name + ".part")
         kept = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        save_file(kept, draft, {"state": json.dumps(header)})
-        draft.replace(self._path)
+        with written_aside(self._path) as draft:
+            draft.write_bytes(save(kept, {"state": json.dumps(header)}))
         self._last = time.monotonic()
 
     def load(self, parts: Mapping[str, nn.Module], optimizer: optim.Optimizer) -> Begun | None:

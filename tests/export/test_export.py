@@ -1,3 +1,5 @@
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +10,9 @@ import torch
 from exported import interface_of, noise
 from torch import nn
 
-from paretonas.errors import ExportError
+from paretonas.errors import ExportError, MachineError
 from paretonas.export import Format, ModelFile, example_inputs, formats, verify
-from paretonas.export.export import draft_of, in_evaluation, outputs_of
+from paretonas.export.export import in_evaluation, outputs_of
 from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.interface import Port
@@ -55,34 +57,42 @@ def test_write_replaces_the_file_and_leaves_the_model_as_it_was(name, tmp_path):
     assert path.stat().st_size > 1000
 
 
+@pytest.fixture
+def full_disk():
+    """No file grows over a thousand bytes."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize("name", list(formats))
-def test_what_the_system_does_not_write_is_an_export_error(name, tmp_path):
-    with pytest.raises(ExportError, match="model cannot be written"):
-        formats.create(name).write(build(SPEC, IMAGES), SPEC, IMAGES, tmp_path / "missing" / "model")
-
-
-def test_draft_replaces_the_file_in_the_end_alone(tmp_path):
-    path = tmp_path / "model.onnx"
+def test_a_write_that_fails_leaves_what_was_there(name, tmp_path, full_disk):
+    path = tmp_path / "model"
     path.write_text("before", encoding="utf-8")
-    with draft_of(path) as draft:
-        draft.write_text("after", encoding="utf-8")
-        assert draft.parent == path.parent
-        assert path.read_text(encoding="utf-8") == "before"
-    assert path.read_text(encoding="utf-8") == "after"
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    with pytest.raises(MachineError, match="model cannot be written: File too large"):
+        formats.create(name).write(build(SPEC, IMAGES), SPEC, IMAGES, path)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_draft_of_what_failed_is_removed(tmp_path):
-    path = tmp_path / "model.onnx"
+@pytest.mark.parametrize("name", list(formats))
+def test_a_folder_in_the_files_place_or_none_around_it_is_refused(name, tmp_path):
+    for path, message in ((tmp_path, "it is a folder"), (tmp_path / "missing" / "model", "No such file")):
+        with pytest.raises(MachineError, match=f"{path} cannot be written: {message}"):
+            formats.create(name).write(build(SPEC, IMAGES), SPEC, IMAGES, path)
 
-    def fail():
-        with draft_of(path) as draft:
-            draft.write_text("half", encoding="utf-8")
-            raise KeyError("writer")
 
-    with pytest.raises(KeyError, match="writer"):
-        fail()
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("name", list(formats))
+def test_mode_of_a_file_is_what_umask_says(name, tmp_path):
+    before = os.umask(0o027)
+    try:
+        formats.create(name).write(build(SPEC, IMAGES), SPEC, IMAGES, tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o640
 
 
 def test_modes_come_back_after_an_error():

@@ -8,6 +8,7 @@ import torch
 from image_tasks import noisy
 
 from paretonas.data.augment import scoring_batches
+from paretonas.errors import MachineError
 from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import StateFile
@@ -106,3 +107,20 @@ def test_state_is_written_when_it_is_due_only(tmp_path):
     file = tmp_path / "training.state"
     _train(RECIPES["search"], StateFile(file, {}, every=1e9))
     assert not file.exists()
+
+
+def test_state_that_cannot_be_written_is_said_and_what_was_there_stays(tmp_path):
+    import resource
+
+    file, before = tmp_path / "training.state", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(StopError):
+        _train(RECIPES["search"], StateFile(file, {}, every=0.0), stop=3)
+    kept = file.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(MachineError, match=r"training\.state cannot be written: File too large"):
+            _train(RECIPES["search"], StateFile(file, {}, every=0.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [file]

@@ -21,10 +21,11 @@ import torch
 from torch import nn
 
 from paretonas.errors import ExportError
-from paretonas.export.export import Format, draft_of, example_inputs, in_evaluation, tensors_for
+from paretonas.export.export import Format, example_inputs, in_evaluation, tensors_for
 from paretonas.export.onnx.direct import export_directly
 from paretonas.export.onnx.graph import IR_VERSION, OPSET, output_names
 from paretonas.export.onnx.origin import modules_of_nodes
+from paretonas.files import written_aside
 from paretonas.space import ForeignSpec, Interface, Spec
 
 __all__ = ["IR_VERSION", "OPSET", "OnnxFormat", "export_directly", "export_with_torch", "modules_of_nodes"]
@@ -39,7 +40,7 @@ class OnnxFormat(Format):
 
     def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
         export = export_with_torch if spec.kind == ForeignSpec.kind else export_directly
-        with in_evaluation(model), draft_of(path) as draft:
+        with in_evaluation(model), written_aside(path) as draft:
             export(model, interface, draft)
 
 
