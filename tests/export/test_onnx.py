@@ -78,8 +78,8 @@ def test_file_is_one_checked_model_with_an_open_batch(path):
     ONNX.write(build(TINY, SMALL), TINY, SMALL, path)
     model = onnx.load(path, load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
-    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 18)]
-    assert model.ir_version == 10
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
+    assert model.ir_version == 7
     assert [value.name for value in model.graph.input] == ["images"]
     assert [value.name for value in model.graph.output] == ["logits"]
     assert sides(model.graph.input[0]) == ["batch", 3, 16, 16]
@@ -132,6 +132,9 @@ def test_foreign_model_goes_through_pytorchs_exporter(path, name):
     ONNX.write(model, spec, interface, path)
     for batch in (1, 2):
         assert_file_agrees(path, model, images(batch, 3, 64, 64), tolerance=1e-4)
+    written = onnx.load(path)
+    assert (written.ir_version, written.opset_import[0].version) == (8, 18)
+    onnx.checker.check_model(written, full_check=True)
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
 
 

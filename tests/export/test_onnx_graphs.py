@@ -112,3 +112,20 @@ def test_modules_of_nodes_knows_code_copies_and_parts_of_a_split(path):
     assert found["inner/split_0.1"] == "inner"
     assert found["y1"] == "inner"
     assert found["y0"] == ""
+
+
+STAMPS = {
+    "found in all": (nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU6()), 13, 7),
+    "hard swish": (nn.Sequential(nn.Conv2d(4, 4, 1), nn.Hardswish()), 14, 7),
+    "axes as an input": (Module(lambda self, x: x.mean((2, 3))), 18, 8),
+}
+
+
+@pytest.mark.parametrize("name", STAMPS)
+def test_file_is_stamped_with_the_oldest_versions_that_its_operators_have(path, name):
+    model, opset, version = STAMPS[name]
+    assert_written(path, model, noise(1, 4, 7, 7))
+    written = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in written.opset_import] == [("", opset)]
+    assert written.ir_version == version
+    onnx.checker.check_model(written, full_check=True)

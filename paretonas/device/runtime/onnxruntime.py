@@ -18,7 +18,7 @@ from paretonas.device.device import Runtime
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, MeasureError, SpecError
 from paretonas.export import Arrays, LoadedModel, example_inputs
-from paretonas.export.onnx import IR_VERSION, OPSET, modules_of_nodes
+from paretonas.export.onnx import modules_of_nodes, stamped
 from paretonas.export.onnx.graph import output_names
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
@@ -169,8 +169,7 @@ def _write_idle(path: Path) -> None:
     nodes = [helper.make_node("Neg", [f"x{i}"], [f"x{i + 1}"]) for i in range(20)]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 1, 1, 1)) for name in ("x0", "x20")]
     graph = helper.make_graph(nodes, "idle", ends[:1], ends[1:])
-    opset = [helper.make_opsetid("", OPSET)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), path)
+    onnx.save(stamped(graph), path)
 
 
 def _modules(names: Sequence[str], ops: Sequence[str], known: Mapping[str, str]) -> list[str]:

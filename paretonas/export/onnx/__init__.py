@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from onnx import helper
 from torch import nn
 
 from paretonas.errors import ExportError
 from paretonas.export.export import Format, example_inputs, in_evaluation, tensors_for
 from paretonas.export.onnx.direct import export_directly
-from paretonas.export.onnx.graph import IR_VERSION, OPSET, output_names
+from paretonas.export.onnx.graph import OPSETS, output_names, stamped
 from paretonas.export.onnx.origin import modules_of_nodes
 from paretonas.files import written_aside
 from paretonas.space import ForeignSpec, Interface, Spec
 
-__all__ = ["IR_VERSION", "OPSET", "OnnxFormat", "export_directly", "export_with_torch", "modules_of_nodes"]
+__all__ = ["OnnxFormat", "export_directly", "export_with_torch", "modules_of_nodes", "stamped"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def export_with_torch(model: nn.Module, interface: Interface, path: Path) -> Non
                 input_names=[port.name for port in interface.inputs],
                 output_names=names,
                 dynamic_shapes=tuple({0: batch} for _ in inputs),
+                opset_version=OPSETS[-1],
                 dynamo=True,
                 verbose=False,
             )
@@ -76,4 +78,5 @@ def export_with_torch(model: nn.Module, interface: Interface, path: Path) -> Non
     outputs = [value.name for value in program.model.graph.outputs]
     if outputs != names:
         raise ExportError(f"{type(model).__name__} gives the outputs {outputs}, but its interface has {names}.")
+    program.model.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", OPSETS[-1])])
     program.save(path, external_data=False)

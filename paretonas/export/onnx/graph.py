@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from paretonas.errors import ExportError
 from paretonas.space import Interface
 
-OPSET = 18
-IR_VERSION = 10
+OPSETS = range(13, 19)
+"""That files are written in. What a node of ours may say means the same in all of them that know it."""
 
 ELEMENTS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
@@ -140,8 +140,7 @@ class Graph:
             [_port(name, value.dtype, value.shape) for name, value in zip(names, outputs, strict=True)],
             self._weights,
         )
-        opset = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opset, producer_name="paretonas", ir_version=IR_VERSION)
+        model = stamped(graph)
         try:
             onnx.checker.check_model(model)
         except onnx.checker.ValidationError as error:
@@ -164,6 +163,28 @@ class Graph:
         for value, name in copies:
             self.add("Identity", renamed.get(value, value))
             self._nodes[-1].output[0] = name
+
+
+def stamped(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """A model of the lowest opset that knows all nodes, and of the oldest format that has this opset.
+
+    Engines refuse what is newer than they are.
+    """
+    opset = next((opset for opset in OPSETS if all(_is_known(node, opset) for node in graph.node)), OPSETS[-1])
+    imports = [helper.make_opsetid("", opset)]
+    version = helper.find_min_ir_version_for(imports)
+    return helper.make_model(graph, opset_imports=imports, producer_name="paretonas", ir_version=version)
+
+
+def _is_known(node: onnx.NodeProto, opset: int) -> bool:
+    """Whether an opset has the operator, with these attributes and as many inputs."""
+    context = onnx.checker.C.CheckerContext()
+    context.opset_imports, context.ir_version = {"": opset}, onnx.IR_VERSION
+    try:
+        onnx.checker.check_node(node, context)
+    except onnx.checker.ValidationError:
+        return False
+    return True
 
 
 def _port(name: str, dtype: str, shape: Sequence[int | None]) -> onnx.ValueInfoProto:
