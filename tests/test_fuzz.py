@@ -432,14 +432,6 @@ def test_device(text):
 # --- store ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_patience():
-    """A store that cannot be opened is not tried again, as where another process is making it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("paretonas.store.store.OPENING_TRIES", 1)
-        yield
-
-
 @pytest.fixture(scope="module")
 def sound_store(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "store.db"

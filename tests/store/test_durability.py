@@ -18,7 +18,7 @@ def test_the_end_of_a_trial_waits_for_the_disk_and_nothing_else_does(tmp_path):
     store.add_trials("s", [some_trial(0)])
     levels = []
 
-    @sa.event.listens_for(store._engine, "commit")
+    @sa.event.listens_for(store._database._engine, "commit")
     def note_level(connection):
         levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
 
