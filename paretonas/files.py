@@ -11,10 +11,12 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from paretonas.errors import MachineError
 
@@ -30,6 +32,7 @@ _REMEDIES = {
 }
 MACHINE_FAULTS = frozenset(_REMEDIES) - {errno.EACCES, errno.EPERM}
 """Error numbers that are the machine's fault wherever they come up, and never that of what is worked on."""
+_TEXTS = tuple(os.strerror(number) for number in sorted(MACHINE_FAULTS - {errno.EIO}))
 _LEFT = re.compile(r"\.(?P<host>[^./]+)\.(?P<pid>\d+)\.part$")
 
 
@@ -47,6 +50,19 @@ def refusals(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise MachineError(refusal(what, error)) from error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is the machine's fault, or comes of one that is; libraries keep no more of one than its text."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        is_said = any(text in str(cause) for text in _TEXTS)
+        if isinstance(cause, MachineError) or (isinstance(cause, OSError) and cause.errno in MACHINE_FAULTS) or is_said:
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def refusal(what: str, error: OSError) -> str:
@@ -102,6 +118,32 @@ def scratch_folder(within: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def rename_folder(draft: Path, folder: Path) -> None:
+    """Give a finished folder of files its final name: they are synced, it is renamed, then the folder around it synced.
+
+    Raises:
+        OSError: The system refuses, or a folder of that name has files in it.
+    """
+    for path in (*draft.iterdir(), draft):
+        _sync(path)
+    draft.replace(folder)
+    _sync(folder.parent)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file to read from, whose end is known: a pipe would block for ever, and a device has no end.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise ValueError("it is no regular file")
 
 
 def sweep(folder: Path) -> int:

@@ -9,7 +9,16 @@ import sys
 import pytest
 
 from paretonas.errors import MachineError
-from paretonas.files import refusal, refusals, scratch_folder, sweep, write_text, written_aside
+from paretonas.files import (
+    open_regular,
+    refusal,
+    refusals,
+    rename_folder,
+    scratch_folder,
+    sweep,
+    write_text,
+    written_aside,
+)
 
 
 def test_file_is_replaced_whole(tmp_path):
@@ -89,3 +98,28 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
 
 def test_sweep_of_what_is_not_there(tmp_path):
     assert sweep(tmp_path / "nowhere") == 0
+
+
+def test_only_regular_files_are_opened_and_a_pipe_does_not_block(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with open_regular(tmp_path / "link") as file:
+        assert file.read() == b"content"
+    for name in ("pipe", "device", "."):
+        with pytest.raises(ValueError, match="no regular file"):
+            open_regular(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "absent")
+
+
+def test_folder_gets_its_name_only_where_no_other_has_it(tmp_path):
+    for name in ("draft", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    rename_folder(tmp_path / "draft", tmp_path / "folder")
+    assert (tmp_path / "folder" / "file").read_text() == "draft"
+    with pytest.raises(OSError, match="not empty"):
+        rename_folder(tmp_path / "other", tmp_path / "folder")
+    assert (tmp_path / "folder" / "file").read_text() == "draft"
