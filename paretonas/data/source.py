@@ -9,6 +9,7 @@ import numpy as np
 
 from paretonas.errors import DataError
 
+MOST_PIXELS = 10**10
 PARTS = ("train", "left_out", "val", "test")
 
 
@@ -26,6 +27,10 @@ class DataSource:
         skip_corrupt: Leave corrupt images out instead of stopping.
         seed: Of the validation split and of the balanced part.
         stream: Decode images anew whenever they are needed, which is done anyway with data that do not fit in memory.
+        image_column: Of Parquet files. None: the one of a common name.
+        label_column: Of Parquet files. None: the one of a common name.
+        max_pixels: Most pixels that an image may have. None: 89,478,485, Pillow's guard against files that are made to
+            fill the memory.
 
     Raises:
         DataError: A number is out of its range.
@@ -38,12 +43,17 @@ class DataSource:
     skip_corrupt: bool = False
     seed: int = 0
     stream: bool = False
+    image_column: str | None = None
+    label_column: str | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if self.resolution is not None and not 8 <= self.resolution <= 1024:
             raise DataError(f"`8 <= resolution <= 1024` must hold, but resolution is {self.resolution}.")
-        if self.seed < 0:
-            raise DataError(f"`seed >= 0` must hold, but seed is {self.seed}.")
+        if not 0 <= self.seed < 2**32:
+            raise DataError(f"`0 <= seed < 2**32` must hold, but seed is {self.seed}.")
+        if self.max_pixels is not None and not 1 <= self.max_pixels <= MOST_PIXELS:
+            raise DataError(f"`1 <= max_pixels <= {MOST_PIXELS}` must hold, but max_pixels is {self.max_pixels}.")
 
 
 def pick(labels: np.ndarray, size: int, rng: np.random.Generator, *, stratified: bool) -> np.ndarray:

@@ -45,6 +45,9 @@ class Classification(Task):
         skip_corrupt: Leave corrupt images out instead of stopping.
         stream: Decode images while training, even if they fit in memory.
         split_seed: Of the validation split and of the balanced part.
+        image_column: Of Parquet files; None: the one of a common name.
+        label_column: Of Parquet files; None: the one of a common name.
+        max_pixels: Most pixels that an image may have; None: as many as Pillow takes for safe.
 
     Raises:
         DataError: A number out of its range.
@@ -57,6 +60,9 @@ class Classification(Task):
     skip_corrupt: bool = False
     stream: bool = False
     split_seed: int = 0
+    image_column: str | None = None
+    label_column: str | None = None
+    max_pixels: int | None = None
 
     quality: ClassVar[str] = "accuracy"
 
@@ -75,6 +81,9 @@ class Classification(Task):
             skip_corrupt=self.skip_corrupt,
             seed=self.split_seed,
             stream=self.stream,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            max_pixels=self.max_pixels,
         )
 
     # Pickled as its options and the place of the prepared images: a worker opens them, or prepares them anew.
@@ -124,7 +133,8 @@ class Classification(Task):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        return {"kind": CLASSES, "classes": list(self.images.classes), "mean": MEAN, "std": STD}
+        told = {"kind": CLASSES, "classes": list(self.images.classes), "mean": MEAN, "std": STD}
+        return told if self.max_pixels is None else {**told, "max_pixels": self.max_pixels}
 
     def about(self) -> tuple[str, ...]:
         images = self.images
@@ -136,7 +146,7 @@ class Classification(Task):
         if images.skipped:
             names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
             lines.append(f"{len(images.skipped)} corrupt images are left out: {names}")
-        return tuple(lines)
+        return (*lines, *images.notes)
 
     def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
         return build(spec, self.interface, recipe.dropout)

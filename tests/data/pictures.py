@@ -10,6 +10,7 @@ from PIL import Image
 
 from paretonas.data.encoded import EncodedImages
 from paretonas.data.images import prepare_data
+from paretonas.data.listing import list_images
 from paretonas.data.source import DataSource
 from paretonas.errors import DataError
 
@@ -21,8 +22,8 @@ def encode(image, kind="PNG", **options):
 
 
 def coloured(number, size=(16, 16)):
-    """An image that its first pixel identifies: (number // 256, number % 256, 7)."""
-    return Image.new("RGB", size, (number // 256, number % 256, 7))
+    """An image that its first pixel identifies: (number // 256, number % 256, 200)."""
+    return Image.new("RGB", size, (number // 256, number % 256, 200))
 
 
 def identities(split):
@@ -57,6 +58,17 @@ def fails(path, cache, match, **asked):
     """Whether data cannot be used, for this reason."""
     with pytest.raises(DataError, match=match):
         prepare(path, cache, **asked)
+
+
+def find(path, **asked):
+    """What is listed of data, none of it decoded."""
+    return list_images(DataSource(str(path), **asked))
+
+
+def refuses(path, match, **asked):
+    """Whether data cannot be listed, for this reason."""
+    with pytest.raises(DataError, match=match):
+        find(path, **asked)
 
 
 def noise(number, size=(40, 30)):
