@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from paretonas.errors import ExportError, ParetonasError
-from paretonas.export.export import Format
-from paretonas.files import written_aside
+from paretonas.errors import ExportError, SpecError
+from paretonas.export.export import NOTHING, Format
+from paretonas.files import open_regular, written_aside
 from paretonas.network import build
 from paretonas.space import Interface, Spec, read_json, spec_from_json, spec_to_json
 
@@ -26,8 +26,13 @@ class CheckpointFormat(Format):
     suffix: ClassVar[str] = ".safetensors"
     tolerance: ClassVar[float] = 1e-3
 
-    def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
-        save_checkpoint(model, spec, interface, path, {})
+    def write(
+        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+    ) -> None:
+        save_checkpoint(model, spec, interface, path, metadata)
+
+    def metadata(self, path: Path) -> Mapping[str, Any]:
+        return _read(path)[2]
 
 
 @dataclass(frozen=True)
@@ -65,24 +70,38 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         ExportError: The file is missing, is not a checkpoint of ours, or does not fit its own spec.
+        SpecError: Its network cannot be built here: it names a module that is not trusted, say.
     """
+    spec, interface, info, tensors = _read(path)
     try:
+        model = build(spec, interface)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ExportError(f"A checkpoint holds the weights of its network, but {path} does not: {error}") from error
+    return Checkpoint(model.eval(), spec, interface, info)
+
+
+def _read(path: Path) -> tuple[Spec, Interface, Mapping[str, Any], dict[str, Tensor]]:
+    try:
+        open_regular(path).close()  # a pipe would block for ever
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["paretonas"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         spec = spec_from_json(header["spec"])
         interface = read_json(Interface, header["interface"], "interface")
-        model = build(spec, interface)
-        model.load_state_dict(tensors)
+        info = read_json(Mapping[str, Any], header.get("info", {}), "info")
     except (
         OSError,
         SafetensorError,
         ValueError,
         TypeError,
         KeyError,
-        IndexError,
+        AttributeError,
         RuntimeError,
-        ParetonasError,
+        SpecError,
     ) as error:
         raise ExportError(f"A checkpoint is a file that paretonas wrote, but {path} cannot be read: {error}") from error
-    return Checkpoint(model.eval(), spec, interface, header.get("info", {}))
+    return spec, interface, info, tensors

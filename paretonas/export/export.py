@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ Precision = Literal["float32", "int8"]
 
 Arrays = tuple[NDArray[Any], ...]
 """The tensors of an interface, in its order."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 LoadedModel = Callable[[Arrays], Arrays]
 """Runs one example: the interface's inputs in order, batch 1, to its outputs in order."""
@@ -42,7 +45,9 @@ class Format(ABC):
     precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
 
     @abstractmethod
-    def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
+    def write(
+        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+    ) -> None:
         """Write `model` in evaluation mode and leave it as it was; see `in_evaluation` and `paretonas.files`.
 
         Args:
@@ -50,10 +55,19 @@ class Format(ABC):
             spec: Of the model.
             interface: Of the model; its names are those of the file's inputs and outputs.
             path: Is replaced in one step, so that no truncated file ever stands there.
+            metadata: JSON data that the file is to say of itself.
 
         Raises:
             ExportError: It cannot be put into this format.
             MachineError: The system refuses to write.
+        """
+
+    @abstractmethod
+    def metadata(self, path: Path) -> Mapping[str, Any]:
+        """What a file says of itself, unchecked: it may be anybody's.
+
+        Raises:
+            ExportError: It is no file of this format.
         """
 
 

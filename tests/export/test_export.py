@@ -95,6 +95,28 @@ def test_mode_of_a_file_is_what_umask_says(name, tmp_path):
     assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o640
 
 
+METADATA = {"kind": "classes", "classes": ["Katze", "犬"], "mean": 0.5, "trial": 3, "transform": {"width": 1.0}}
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_a_file_says_what_it_was_told_to_say(name, tmp_path):
+    plugin, path = formats.create(name), tmp_path / "model"
+    plugin.write(build(SPEC, IMAGES), SPEC, IMAGES, path)
+    assert plugin.metadata(path) == {}
+    plugin.write(build(SPEC, IMAGES), SPEC, IMAGES, path, METADATA)
+    assert plugin.metadata(path) == METADATA
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_metadata_of_what_is_no_file_of_the_format_are_refused(name, tmp_path):
+    (tmp_path / "text").write_bytes(b"\xff\xffnot a model")
+    os.mkfifo(tmp_path / "pipe")
+    for file in ("text", "pipe", "missing", "."):
+        with pytest.raises(ExportError, match=f"{tmp_path / file} cannot be read"):
+            formats.create(name).metadata(tmp_path / file)
+
+
 def test_modes_come_back_after_an_error():
     model = nn.Sequential(nn.Dropout(), nn.Dropout()).train()
     model[0].eval()

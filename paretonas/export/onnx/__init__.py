@@ -13,18 +13,20 @@ fuses nodes keeps one of these names, so that its profile can be read by module:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from onnx import helper
 from torch import nn
 
 from paretonas.errors import ExportError
-from paretonas.export.export import Format, example_inputs, in_evaluation, tensors_for
+from paretonas.export.export import NOTHING, Format, example_inputs, in_evaluation, tensors_for
 from paretonas.export.onnx.direct import export_directly
 from paretonas.export.onnx.graph import OPSETS, output_names, stamped
+from paretonas.export.onnx.metadata import read_metadata, write_metadata
 from paretonas.export.onnx.origin import modules_of_nodes
 from paretonas.files import written_aside
 from paretonas.space import ForeignSpec, Interface, Spec
@@ -39,10 +41,16 @@ class OnnxFormat(Format):
     suffix: ClassVar[str] = ".onnx"
     tolerance: ClassVar[float] = 1e-3
 
-    def write(self, model: nn.Module, spec: Spec, interface: Interface, path: Path) -> None:
+    def write(
+        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+    ) -> None:
         export = export_with_torch if spec.kind == ForeignSpec.kind else export_directly
         with in_evaluation(model), written_aside(path) as draft:
             export(model, interface, draft)
+            write_metadata(draft, metadata)
+
+    def metadata(self, path: Path) -> Mapping[str, Any]:
+        return read_metadata(path)
 
 
 def export_with_torch(model: nn.Module, interface: Interface, path: Path) -> None:
