@@ -12,7 +12,8 @@
         ├── ExportError          a model that could not be exported, or whose file disagrees with it
         ├── MeasureError         a latency that could not be measured
         ├── TrainingError        training diverged or could not go on
-        ├── WorkerError          a worker died, ran out of memory or exceeded its time
+        ├── WorkerError          a job failed, ran out of memory or exceeded its time
+        │   └── CrashError       a worker died at its job
         └── MachineError         the machine refuses: a full disk, a folder that cannot be written to, a lost device
 
 A message states the rule, the value that broke it, and the remedy. Errors of other libraries are translated where
@@ -76,7 +77,11 @@ class TrainingError(WorkError):
 
 
 class WorkerError(WorkError):
-    """A worker died, ran out of memory or exceeded its time."""
+    """A job failed, ran out of memory or exceeded its time."""
+
+
+class CrashError(WorkerError):
+    """A worker died at its job: killed, or brought down by what it ran."""
 
 
 class MachineError(WorkError):

@@ -62,6 +62,7 @@ class Trial:
         seed: Of the training.
         context: The proposal's.
         error: Traceback or reason if failed, the reason if pruned.
+        stopped_by: The gate that pruned it; None if none did.
         is_reused: Whether the accuracy had been paid for by an earlier trial.
         told: Position in the order in which strategies were told, from 0; None before.
         seconds: Wall time that this trial cost.
@@ -78,6 +79,7 @@ class Trial:
     seed: int = 0
     context: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    stopped_by: str | None = None
     is_reused: bool = False
     told: int | None = None
     seconds: float = 0.0

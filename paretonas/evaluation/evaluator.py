@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from paretonas.errors import UsageError
+from paretonas.errors import TrainingError, UsageError
 from paretonas.space import Spec
 from paretonas.trial import Metrics
 
 INLINE, WORKERS = "inline", "workers"
-"""Lanes: in the loop itself, for what takes no time; and where trainings run side by side."""
+"""Lanes: in the loop itself, for what takes no time and runs no code of networks; and where trainings run."""
 
 
 def device_lane(name: str) -> str:
@@ -29,12 +30,20 @@ class Evidence:
     """What a stage found.
 
     Args:
-        metrics: Declared ones, finite.
+        metrics: Declared ones.
         id: Of the stored evaluation behind them; None: nothing is stored, as they can be had again for nothing.
+
+    Raises:
+        TrainingError: One is no finite number.
     """
 
     metrics: Metrics
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.metrics.items():
+            if not (isinstance(value, int | float) and math.isfinite(value)):
+                raise TrainingError(f"A metric is a finite number, but {name} is {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,14 @@ class Stage:
     call: Callable[[Spec], Call]
     keep: Callable[[Spec, Any], Evidence]
     share: float | None = None
+
+    def evidence(self, spec: Spec) -> Evidence:
+        """What is known, or is found here and now."""
+        known = self.known(spec)
+        if known is not None:
+            return known
+        call = self.call(spec)
+        return self.keep(spec, call.function(*call.arguments))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""What workers are sent: the training of one network, and its measurement on one device; and what all jobs share."""
+"""What workers are sent: counting, looking at, measuring and training one network; and what all jobs share."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,17 @@ from paretonas.device.timing import Protocol
 from paretonas.errors import TrainingError
 from paretonas.evaluation.keys import Lesson
 from paretonas.export.checkpoint import save_checkpoint
+from paretonas.files import scratch_folder
 from paretonas.latency import Latency
 from paretonas.network import build
+from paretonas.network.cost import spec_cost
 from paretonas.space import Interface, spec_from_json
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
 from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
+from paretonas.training.zerocost import zero_cost
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,50 @@ def _checked(task: Task, scores: Mapping[str, float], prefix: str) -> dict[str, 
 
 
 @dataclass(frozen=True)
+class CountingJob:
+    """All that is needed to count what a network costs.
+
+    Args:
+        spec: As JSON data.
+        interface: What it is fed and gives.
+    """
+
+    spec: Mapping[str, Any]
+    interface: Interface
+
+
+def run_counting(job: CountingJob) -> dict[str, float]:
+    """Build one network and count; apart from the search, as a network of somebody's may crash."""
+    costs = spec_cost(spec_from_json(job.spec), job.interface).metrics()
+    return {name: float(value) for name, value in costs.items()}
+
+
+@dataclass(frozen=True)
+class LookingJob:
+    """All that is needed to look at an untrained network.
+
+    Args:
+        spec: As JSON data.
+        task: What it is shown.
+        recipe: Of its layout.
+        seed: Of weights and examples.
+    """
+
+    spec: Mapping[str, Any]
+    task: Task
+    recipe: Recipe
+    seed: int
+
+
+def run_looking(job: LookingJob) -> dict[str, float]:
+    """Metrics of one untrained network; see `zero_cost`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        model = job.task.network(spec_from_json(job.spec), job.recipe)
+    return zero_cost(model, job.task, job.seed)
+
+
+@dataclass(frozen=True)
 class MeasuringJob:
     """All that is needed to time an untrained network on a device.
 
@@ -141,7 +187,7 @@ class MeasuringJob:
         spec: As JSON data.
         interface: What it is fed and gives.
         device: As users write it.
-        folder: For the reference network's file.
+        folder: For the reference network's file, and for what is needed for a moment.
         calibrated: Seconds of the reference network on that device.
         protocol: How.
         seed: Of the weights.
@@ -164,10 +210,10 @@ def run_measuring(job: MeasuringJob) -> Latency:
         MeasureError: The file could not be timed.
     """
     spec, device = spec_from_json(job.spec), parse_device(job.device)
-    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
+    with torch.random.fork_rng(devices=[]), scratch_folder(job.folder) as passing:
         torch.manual_seed(job.seed)
         model = build(spec, job.interface)
-        file = device.export(model, spec, job.interface, Path(passing, "candidate"))
+        file = device.export(model, spec, job.interface, passing / "candidate")
         device.verify(model, file)
         return device.measure(file, job.folder, job.calibrated, job.protocol)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from paretonas.evaluation.job import MeasuringJob, device_text, run_measuring
 from paretonas.evaluation.keys import Cache
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds
 from paretonas.export import ModelFile, formats
+from paretonas.files import scratch_folder
 from paretonas.latency import Latency, latency_from_json
 from paretonas.network import build
 from paretonas.network.cost import Cost, spec_cost
@@ -156,10 +156,10 @@ def _latency_and_profile(
     known = key.get(cache)
     if known is not None:
         return latency_from_json(known.get("latency")), _profile_from_json(known.get("profile"))
-    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
+    with torch.random.fork_rng(devices=[]), scratch_folder(folder) as passing:
         torch.manual_seed(0)
         model = build(spec, interface)
-        file = device.export(model, spec, interface, Path(passing, "candidate"))
+        file = device.export(model, spec, interface, passing / "candidate")
         device.verify(model, file)
         latency = device.measure(file, folder, calibrated_seconds(device, interface, folder, cache), RECORD)
         taken = profile(device, file)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from paretonas.device.timing import Protocol
 from paretonas.errors import StoreError, TrainingError
 from paretonas.evaluation import keys
 from paretonas.evaluation.evaluator import (
-    INLINE,
     WORKERS,
     About,
     Call,
@@ -29,11 +28,15 @@ from paretonas.evaluation.evaluator import (
     device_lane,
 )
 from paretonas.evaluation.job import (
+    CountingJob,
     Folders,
+    LookingJob,
     MeasuringJob,
     Schooling,
     TrainingJob,
     device_text,
+    run_counting,
+    run_looking,
     run_measuring,
     run_training,
 )
@@ -45,7 +48,6 @@ from paretonas.objective.metric import metric, on_device
 from paretonas.space import Spec, spec_hash, spec_to_json
 from paretonas.task.task import Task
 from paretonas.training.autotune import SpeedJob, first_steps
-from paretonas.training.zerocost import zero_cost
 
 COSTS = ("params", "macs", "weight_bytes", "peak_memory_bytes")
 UNTRAINED = ("synflow", "jacobian_covariance", "gradient_norm")
@@ -82,7 +84,7 @@ class TrainedEvaluator(Evaluator):
             self._calibrated(device)
 
     def stages(self) -> tuple[Stage, ...]:
-        stages = [Stage("cost", INLINE, COSTS, _nothing, self._cost_call, lambda spec, found: Evidence(found))]
+        stages = [self._cost_stage()]
         if self._is_looking:
             stages.append(self._untrained_stage())
         stages += [self._latency_stage(device) for device in self.devices]
@@ -104,36 +106,38 @@ class TrainedEvaluator(Evaluator):
         """Of one example through the network."""
         return spec_cost(spec, self.task.interface)
 
-    def _cost_call(self, spec: Spec) -> Call:
-        return Call(lambda: {name: float(value) for name, value in self.cost(spec).metrics().items()}, ())
+    @property
+    def _first_lane(self) -> str:
+        """Where networks are built that are not trained as yet: not in the search's own process, as they may crash."""
+        return device_lane(self.devices[0].name) if self.devices else WORKERS
+
+    def _cost_stage(self) -> Stage:
+        def call(spec: Spec) -> Call:
+            return Call(run_counting, (CountingJob(spec_to_json(spec), self.task.interface),))
+
+        return Stage("cost", self._first_lane, COSTS, lambda spec: None, call, lambda spec, costs: Evidence(costs))
 
     def _untrained_stage(self) -> Stage:
-        def key(spec: Spec) -> Key:
-            return keys.untrained(spec, self.task.digest, self.schooling.seed)
+        schooling = self.schooling
 
-        def measure(spec: Spec) -> dict[str, float]:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.schooling.seed)
-                model = self.task.network(spec, self.schooling.recipe)
-            return zero_cost(model, self.task, self.schooling.seed)
+        def key(spec: Spec) -> Key:
+            return keys.untrained(spec, self.task.digest, schooling.seed)
+
+        def call(spec: Spec) -> Call:
+            return Call(run_looking, (LookingJob(spec_to_json(spec), self.task, schooling.recipe, schooling.seed),))
 
         return Stage(
             "untrained",
-            INLINE,
+            self._first_lane,
             UNTRAINED,
             lambda spec: self._stored(key(spec), spec, UNTRAINED),
-            lambda spec: Call(measure, (spec,)),
-            lambda spec, found: Evidence(found, key(spec).put(self._cache, found)),
+            call,
+            lambda spec, metrics: Evidence(metrics, key(spec).put(self._cache, metrics)),
         )
 
     def untrained(self, spec: Spec) -> Mapping[str, float]:
         """Metrics of the untrained network; see `zero_cost`."""
-        stage = self._untrained_stage()
-        known = stage.known(spec)
-        if known is None:
-            call = stage.call(spec)
-            known = stage.keep(spec, call.function(*call.arguments))
-        return known.metrics
+        return self._untrained_stage().evidence(spec).metrics
 
     def _latency_stage(self, device: Device) -> Stage:
         def key(spec: Spec) -> Key:
@@ -170,11 +174,10 @@ class TrainedEvaluator(Evaluator):
             return Call(run_training, (job,))
 
         def keep(spec: Spec, metrics: Mapping[str, float]) -> Evidence:
-            for name, value in metrics.items():
+            for name in metrics:
                 metric(name)
-                if not math.isfinite(value):
-                    raise TrainingError(f"A metric is a finite number, but the {name} of {spec_hash(spec)} is {value}.")
-            return Evidence(metrics, self.training_key(spec, share).put(self._cache, metrics))
+            evidence = Evidence(metrics)  # checked before anything is kept
+            return replace(evidence, id=self.training_key(spec, share).put(self._cache, metrics))
 
         name = "training" if share == 1 else f"training/{share:.4g}"
         gives = (self.quality, "train_loss", "train_seconds", "examples_per_second")
@@ -276,10 +279,6 @@ class TrainedEvaluator(Evaluator):
             torch.set_num_threads(threads)
         passes = schooling.recipe.epochs * examples["train"] + examples["val"] / 3  # scoring is the forward third
         return trained.seconds / trained.examples * passes
-
-
-def _nothing(spec: Spec) -> Evidence | None:
-    return None
 
 
 def _named(device: Device) -> dict[str, Any]:

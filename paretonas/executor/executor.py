@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar, final
 
-from paretonas.errors import ParetonasError, UsageError, WorkerError
+from paretonas.errors import CrashError, MachineError, ParetonasError, UsageError, WorkerError
+from paretonas.files import is_refusal
 
 T = TypeVar("T")
 
@@ -32,13 +33,18 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Errors of ours keep their class; any other becomes a `WorkerError` that names it."""
+        """Errors of ours keep their class; any other becomes a `WorkerError` that names it.
+
+        Where the machine refuses, whoever says so, it is a `MachineError`.
+        """
         if isinstance(error, MemoryError):
             traceback.clear_frames(error.__traceback__)  # the frames hold what filled the memory
         text = "".join(traceback.format_exception(error))
-        if isinstance(error, ParetonasError):
+        if isinstance(error, MachineError) or (isinstance(error, ParetonasError) and not is_refusal(error)):
             return cls(type(error), error.args, dict(vars(error)), text)
         message = "".join(traceback.format_exception_only(error)).strip()
+        if is_refusal(error):
+            return cls(MachineError, (f"The machine refuses ({message}). Mend that, then go on.",), {}, text)
         if isinstance(error, MemoryError):
             message = f"The job ran out of memory ({message}). Use smaller batches or fewer workers."
         return cls(WorkerError, (message,), {}, text)
@@ -69,8 +75,13 @@ class Outcome:
 
     @classmethod
     def failed(cls, message: str, traceback: str = "", seconds: float = 0.0) -> Outcome:
-        """The end of a job that is not the function's own doing, such as the death of its worker."""
+        """The end of a job that is not the function's own doing, such as its being out of time."""
         return cls(failure=Failure(WorkerError, (message,), traceback=traceback), seconds=seconds)
+
+    @classmethod
+    def crashed(cls, message: str, seconds: float) -> Outcome:
+        """The end of a job with which its worker died."""
+        return cls(failure=Failure(CrashError, (message,)), seconds=seconds)
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> Outcome:

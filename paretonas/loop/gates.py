@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Stage
@@ -39,10 +40,12 @@ class Objection:
     """Why a trial goes no further, and what strategies are told of it.
 
     Args:
+        gate: Its name.
         reason: In words.
         reward: None: nothing.
     """
 
+    gate: str
     reason: str
     reward: float | None
 
@@ -51,18 +54,24 @@ class Gate(ABC):
     """Judges trials; one gate serves one session of a search.
 
     Attributes:
+        name: Of its own; a trial that it stops keeps it.
         metrics: Those that it judges by, beside what the objective needs.
     """
 
+    name: ClassVar[str]
     metrics: tuple[str, ...] = ()
 
     @abstractmethod
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
-        """Take in what a trial has after a stage; why it goes no further, if so.
+        """Take in what a trial has after a stage; why it goes no further, if so."""
 
-        A trial that passed in an earlier session is shown again, so that those after it are judged as they would have
-        been; what is said of it then is not listened to.
-        """
+    def remembers(self, trial: Trial, stage: Stage) -> bool:
+        """Whether those after it are judged by what it has there, so that it is stored before they are."""
+        return False
+
+    def recall(self, trial: Trial, stage: Stage) -> None:
+        """Take in what was judged in an earlier session, so that those after it are judged as they would have been."""
+        return
 
 
 class Rung:
@@ -83,9 +92,13 @@ class Rung:
     def __len__(self) -> int:
         return len(self._values)
 
+    def add(self, value: float) -> None:
+        """Take in one more value."""
+        insort(self._values, value)
+
     def admits(self, value: float) -> bool:
         """Take in one more value; whether it is among the best, of which there is always one."""
-        insort(self._values, value)
+        self.add(value)
         best = max(1, math.floor(self._keep * len(self._values) + 1e-9))
         return value >= self._values[-best]
 
@@ -93,12 +106,14 @@ class Rung:
 class Limits(Gate):
     """Stops what is over a limit of the objective; its reward is 0, so that strategies learn to avoid it."""
 
+    name = "limits"
+
     def __init__(self, objective: Objective):
         self._objective = objective
 
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
         broken = self._objective.broken_limit(trial.metrics)
-        return None if broken is None else Objection(f"over the limit {broken}", 0.0)
+        return None if broken is None else Objection(self.name, f"over the limit {broken}", 0.0)
 
 
 @dataclass(frozen=True)
@@ -117,8 +132,8 @@ class ScreenOptions:
     first: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep < 1 or (self.first is not None and self.first < 1):
-            raise UsageError(f"`0 < keep < 1` and `first >= 1` must hold, but got {self}.")
+        if not 0 < self.keep < 1 or (self.first is not None and not 1 <= self.first <= 1_000_000):
+            raise UsageError(f"`0 < keep < 1` and `1 <= first <= 1000000` must hold, but got {self}.")
 
 
 class Screen(Gate):
@@ -129,20 +144,26 @@ class Screen(Gate):
         options: How strictly.
     """
 
+    name = "screen"
+
     def __init__(self, metric: str, options: ScreenOptions):
         self._metric, self._options = metric, options
         self._rung, self.metrics = Rung(options.keep), (metric,)
 
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
-        options, value = self._options, trial.metrics.get(self._metric)
-        if self._metric not in stage.gives or value is None:
+        if not self.remembers(trial, stage) or self._rung.admits(value := trial.metrics[self._metric]):
             return None
-        if options.first is not None and trial.number >= options.first:
-            return None
-        if self._rung.admits(value):
-            return None
-        worse = f"{self._metric} of {value:.4g} is not in the best {100 * options.keep:g} % of {len(self._rung)}"
-        return Objection(f"screened out: {worse}", None)
+        keep, number = 100 * self._options.keep, len(self._rung)
+        reason = f"screened out: {self._metric} of {value:.4g} is not in the best {keep:g} % of {number}"
+        return Objection(self.name, reason, None)
+
+    def remembers(self, trial: Trial, stage: Stage) -> bool:
+        is_screened = self._options.first is None or trial.number < self._options.first
+        return is_screened and self._metric in stage.gives and self._metric in trial.metrics
+
+    def recall(self, trial: Trial, stage: Stage) -> None:
+        if self.remembers(trial, stage):
+            self._rung.add(trial.metrics[self._metric])
 
 
 @dataclass(frozen=True)
@@ -213,15 +234,27 @@ class Halving(Gate):
         keep: Share of the trials at a stage that goes on.
     """
 
+    name = "halving"
+
     def __init__(self, objective: Objective, keep: float):
         self._objective, self._keep = objective, keep
         self._rungs: dict[str, Rung] = {}
 
     def objection(self, trial: Trial, stage: Stage) -> Objection | None:
-        if stage.share is None or stage.share == 1:
+        if not self.remembers(trial, stage):
             return None
         reward = self._objective.reward_of(trial.metrics)
-        if self._rungs.setdefault(stage.name, Rung(self._keep)).admits(reward):
+        if self._rung(stage).admits(reward):
             return None
-        reason = f"stopped after {100 * stage.share:.0f} % of its training: others were better by then"
-        return Objection(reason, reward)
+        reason = f"stopped after {100 * (stage.share or 0):.0f} % of its training: others were better by then"
+        return Objection(self.name, reason, reward)
+
+    def remembers(self, trial: Trial, stage: Stage) -> bool:
+        return stage.share is not None and stage.share < 1
+
+    def recall(self, trial: Trial, stage: Stage) -> None:
+        if self.remembers(trial, stage):
+            self._rung(stage).add(self._objective.reward_of(trial.metrics))
+
+    def _rung(self, stage: Stage) -> Rung:
+        return self._rungs.setdefault(stage.name, Rung(self._keep))

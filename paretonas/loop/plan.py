@@ -16,6 +16,7 @@ from paretonas.strategy import Strategy, StrategyOptions
 from paretonas.trial import State, Trial
 
 USUAL_TRIALS = 100
+MOST_TRIALS, MOST_SECONDS = 10_000_000, 1e9
 
 HERE = "here"
 """The machine that this process runs on."""
@@ -31,7 +32,7 @@ class Budget:
         trial_seconds: Longest training of one candidate; None: no limit.
 
     Raises:
-        UsageError: A number that is not positive.
+        UsageError: A number that is not positive, or more than anybody waits for.
     """
 
     trials: int | None = None
@@ -39,10 +40,10 @@ class Budget:
     trial_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("trials", "seconds", "trial_seconds"):
+        for name, most in (("trials", MOST_TRIALS), ("seconds", MOST_SECONDS), ("trial_seconds", MOST_SECONDS)):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"`{name} > 0` must hold, but got ({name}={value}).")
+            if value is not None and not 0 < value <= most:
+                raise UsageError(f"`0 < {name} <= {most:.0f}` must hold, but got ({name}={value}).")
 
     @property
     def most(self) -> int | None:

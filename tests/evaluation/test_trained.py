@@ -80,8 +80,8 @@ def test_stages_come_cheapest_first_and_say_where_they_run(make):
     evaluator = make(("phone=onnxruntime", "desk=torch"), replace(SCHOOLING, shares=(0.25, 1.0)), is_looking=True)
     stages = evaluator.stages()
     assert [(s.name, s.lane, s.share) for s in stages] == [
-        ("cost", INLINE, None),
-        ("untrained", INLINE, None),
+        ("cost", "device:phone", None),
+        ("untrained", "device:phone", None),
         ("latency_ms.phone", "device:phone", None),
         ("latency_ms.desk", "device:desk", None),
         ("training/0.25", WORKERS, 0.25),
@@ -94,7 +94,7 @@ def test_stages_come_cheapest_first_and_say_where_they_run(make):
 
 def test_a_stage_is_there_only_if_it_is_asked_for(make):
     assert [s.name for s in make().stages()] == ["cost", "latency_ms", "training"]
-    assert [s.name for s in make(devices=()).stages()] == ["cost", "training"]
+    assert [(s.name, s.lane) for s in make(devices=()).stages()] == [("cost", WORKERS), ("training", WORKERS)]
 
 
 def test_costs_are_counted_and_not_kept(make, store):
@@ -191,7 +191,7 @@ def test_settings_that_decide_nothing_do_not_keep_apart(make):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_is_no_finite_number_is_not_kept(make, store, value):
-    with pytest.raises(TrainingError, match="A metric is a finite number, but the accuracy of"):
+    with pytest.raises(TrainingError, match="A metric is a finite number, but accuracy is"):
         stage(make(), "training").keep(SPEC, {**TRAINED, "accuracy": value})
     assert store.evaluations("training") == []
 

@@ -79,8 +79,12 @@ def test_impossible_shares_are_refused(text):
 def test_the_first_broken_limit_is_objected_to_with_reward_0():
     gate = Limits(Objective(limits=(Limit("params", 10.0), Limit("macs", 5.0))))
     assert gate.objection(trial(params=10.0), stage("params")) is None
-    assert gate.objection(trial(params=11.0, macs=9.0), stage("params")) == Objection("over the limit params<=10", 0.0)
-    assert gate.objection(trial(params=1.0, macs=9.0), stage("macs")) == Objection("over the limit macs<=5", 0.0)
+    assert gate.objection(trial(params=11.0, macs=9.0), stage("params")) == Objection(
+        "limits", "over the limit params<=10", 0.0
+    )
+    assert gate.objection(trial(params=1.0, macs=9.0), stage("macs")) == Objection(
+        "limits", "over the limit macs<=5", 0.0
+    )
 
 
 def test_limits_of_devices_are_kept_apart():
@@ -97,7 +101,7 @@ def test_the_best_share_by_the_metric_is_trained():
     gate = Screen("synflow", ScreenOptions(keep=0.5))
     said = [gate.objection(trial(i, synflow=v), stage("synflow")) for i, v in enumerate((5.0, 1.0, 6.0, 5.5))]
     assert [objection is None for objection in said] == [True, False, True, True]
-    assert said[1] == Objection("screened out: synflow of 1 is not in the best 50 % of 2", None)
+    assert said[1] == Objection("screen", "screened out: synflow of 1 is not in the best 50 % of 2", None)
 
 
 def test_screening_goes_on_where_an_earlier_session_stopped():
@@ -108,9 +112,20 @@ def test_screening_goes_on_where_an_earlier_session_stopped():
 
     expected = said(Screen("params", ScreenOptions(keep=0.3)), range(40))
     reminded = Screen("params", ScreenOptions(keep=0.3))
-    order = [*range(1, 17), 0]  # in which the trials of the session ended
-    said(reminded, order)
+    for i in (*range(1, 17), 0):  # in the order in which the trials of the session ended
+        reminded.recall(trial(i, params=values[i]), stage("params"))
     assert said(reminded, range(17, 40)) == expected[17:]
+
+
+def test_a_gate_remembers_what_the_next_trials_are_judged_by():
+    screen, halving = Screen("params", ScreenOptions(first=5)), Halving(Objective(), 0.5)
+    assert screen.remembers(trial(4, params=1.0), stage("params"))
+    assert not screen.remembers(trial(5, params=1.0), stage("params"))
+    assert not screen.remembers(trial(4, params=1.0), stage("latency_ms"))
+    assert halving.remembers(trial(0, accuracy=0.5), stage("accuracy", share=0.5))
+    assert not halving.remembers(trial(0, accuracy=0.5), stage("accuracy", share=1.0))
+    assert not halving.remembers(trial(0, params=1.0), stage("params"))
+    assert not Limits(Objective()).remembers(trial(0, params=1.0), stage("params"))
 
 
 def test_a_warm_start_screens_the_first_proposals_only():
@@ -163,7 +178,7 @@ def test_shares_are_kept_apart_and_the_last_stops_nobody():
     low, middle, full = (stage("accuracy", share=share) for share in (1 / 9, 1 / 3, 1.0))
     said = [gate.objection(trial(accuracy=value), low) for value in (0.5, 0.4, 0.3)]
     assert [objection is None for objection in said] == [True, False, False]
-    assert said[1] == Objection("stopped after 11 % of its training: others were better by then", 0.4)
+    assert said[1] == Objection("halving", "stopped after 11 % of its training: others were better by then", 0.4)
     assert gate.objection(trial(accuracy=0.1), middle) is None  # the first at its share
     for value in (0.9, 0.1):
         assert gate.objection(trial(accuracy=value), full) is None

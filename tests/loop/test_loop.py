@@ -1,16 +1,18 @@
 """The loop with a real store, and numbers computed from the spec."""
 
+import errno
 from dataclasses import replace
 
 import pytest
 from computed import ANY, TWINS, Computed, facts, halved, lanes_of, number_of, plan_of, run
 
-import paretonas.loop.loop as module
-from paretonas.errors import ExportError, StoreError, TrainingError, WorkError
+import paretonas.loop.tally as module
+from paretonas.errors import CrashError, ExportError, MachineError, StoreError, TrainingError, WorkError
 from paretonas.evaluation.evaluator import WORKERS
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Budget
 from paretonas.objective import Goals, Objective, rewards
+from paretonas.store import Store
 from paretonas.strategy import strategies
 from paretonas.testing.strategy import TOY_SPACE
 from paretonas.trial import State
@@ -107,6 +109,31 @@ def test_a_failed_measurement_is_a_failed_trial(store):
     assert "ExportError: the file differs" in failed[0].error
 
 
+@pytest.mark.parametrize("stage", ["cost", "untrained", "latency_ms", "training"])
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write: No space left on device")]
+)
+def test_the_fault_of_the_machine_ends_the_session_and_no_trial(store, stage, fault):
+    memory = Store("sqlite://")
+    whole = facts(run(plan_of(Computed(memory, is_looking=True)), memory))
+    evaluator = Computed(store, is_looking=True, raises={(stage, 3): fault})
+    with pytest.raises(MachineError, match="No space left on device"):
+        run(plan_of(evaluator), store)
+    assert all(t.state is not State.FAILED for t in store.trials("s"))
+    assert facts(run(plan_of(Computed(store, is_looking=True)), store)) == whole
+
+
+@pytest.mark.parametrize("stage", ["latency_ms", "training"])
+def test_a_worker_that_dies_once_is_given_another_chance_and_twice_fails_the_trial(store, stage):
+    dead = CrashError("The worker was killed by SIGKILL before the job was done.")
+    trials = run(plan_of(Computed(store, raises={(stage, 3): dead})), store)
+    assert {t.state for t in trials} == {State.COMPLETE}
+    memory = Store("sqlite://")
+    evaluator = Computed(memory, raises={(stage, n): dead for n in range(3, 9)})
+    assert [t.state for t in run(plan_of(evaluator), memory)].count(State.FAILED) == 3
+    assert sum(name == stage for name, _ in evaluator.calls) == 9 + 6
+
+
 def test_a_network_that_cannot_be_built_is_a_failed_trial(store):
     evaluator = Computed(store, raises={("cost", 1): AssertionError("images of 224 pixels, please")})
     trials = run(plan_of(evaluator), store)
@@ -116,8 +143,16 @@ def test_a_network_that_cannot_be_built_is_a_failed_trial(store):
 
 
 @pytest.mark.parametrize("shares", [(1.0,), (0.5, 1.0)])
-@pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), -1.0])
-def test_a_quality_that_gives_no_reward_is_a_failed_trial(store, shares, accuracy):
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [
+        (float("nan"), "A metric is a finite number, but accuracy is nan"),
+        (float("inf"), "A metric is a finite number, but accuracy is inf"),
+        (None, "A metric is a finite number, but accuracy is None"),
+        (-1.0, "A reward is a finite number of 0 or more"),
+    ],
+)
+def test_a_quality_that_gives_no_reward_is_a_failed_trial(store, shares, accuracy, said):
     class Broken(Computed):
         def training(self, spec, share):
             return {"accuracy": accuracy if len(self.trained()) == 1 else share / 2}
@@ -125,7 +160,7 @@ def test_a_quality_that_gives_no_reward_is_a_failed_trial(store, shares, accurac
     trials = run(halved(plan_of(Broken(store, shares=shares))), store)
     (failed,) = (t for t in trials if t.state is State.FAILED)
     assert failed.reward is None
-    assert "A reward is a finite number of 0 or more" in failed.error
+    assert said in failed.error
     assert len({t.told for t in trials}) == 12
 
 

@@ -52,6 +52,23 @@ def test_a_search_killed_at_any_call_goes_on_as_it_would_have(kind):
         assert len(done) == len(set(done))  # nothing is paid for twice
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_screen_admits_after_a_kill_what_it_had_admitted(seed):
+    """What ended in a session and what was waiting in it are judged as they were, in whatever order they come back."""
+
+    def session(store, raises=None):
+        plan = plan_of(Computed(store, raises=raises or {}), seed=seed, budget=Budget(trials=16))
+        return screened(plan, "params", keep=0.5)
+
+    memory = Store("sqlite://")
+    whole = facts(run(session(memory), memory))
+    for n in range(sum(state is State.COMPLETE for _, _, state, *_ in whole)):
+        memory = Store("sqlite://")
+        with pytest.raises(KeyboardInterrupt):
+            run(session(memory, {("training", n): KeyboardInterrupt()}), memory)
+        assert facts(run(session(memory), memory)) == whole
+
+
 class Mortal(Store):
     """A store of which each write may be the last thing that its process does.
 

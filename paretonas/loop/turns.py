@@ -1,0 +1,95 @@
+"""Whose turn it is: the jobs that run in lanes, and which lane takes the next.
+
+Lanes of one machine exclude each other, so that what is timed on it is not disturbed by what is trained on it; the one
+of the earliest stage goes first, and a batch is measured before it is trained in parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from paretonas.evaluation.evaluator import INLINE, WORKERS, Call, Stage
+from paretonas.executor import Job
+from paretonas.loop.plan import Lanes
+from paretonas.trial import Trial
+
+PATIENCE = 0.05
+"""Seconds that one lane is waited for while another is busy too."""
+
+
+class Turns:
+    """The lanes of a search, and what runs in them.
+
+    Args:
+        stages: Of the evaluator.
+        lanes: By name.
+    """
+
+    def __init__(self, stages: tuple[Stage, ...], lanes: Lanes):
+        self._stages, self._lanes = stages, lanes
+        self._places = {stage.name: place for place, stage in enumerate(stages)}
+        self._rivals = {
+            name: [other for other in lanes if other != name and lanes[other].machine == lane.machine]
+            for name, lane in lanes.items()
+        }
+        self._running: dict[str, dict[str, tuple[Trial, Stage]]] = {name: {} for name in lanes}
+        self.workers = lanes[WORKERS].executor.workers if WORKERS in lanes else 1
+        self.is_exclusive = any(self._rivals.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything runs."""
+        return any(self._running.values())
+
+    @property
+    def is_first_lane_idle(self) -> bool:
+        """Whether the first lane on a trial's way takes a job at once."""
+        first = next((stage.lane for stage in self._stages if stage.lane != INLINE), None)
+        return first is None or self._lanes[first].executor.idle > 0
+
+    def next_stage(self, trial: Trial) -> Stage:
+        """The first that the trial has not passed."""
+        return next(stage for stage in self._stages if stage.name not in trial.evidence)
+
+    def next_job(self, trial: Trial) -> Stage | None:
+        """The first that the trial has not passed and that runs in a lane of its own."""
+        return next((s for s in self._stages if s.lane != INLINE and s.name not in trial.evidence), None)
+
+    def order(self, trials: Mapping[int, Trial]) -> list[Trial]:
+        """Who is furthest goes first."""
+        return sorted(trials.values(), key=lambda trial: (-self._places[self.next_stage(trial).name], trial.number))
+
+    def is_open(self, stage: Stage, trial: Trial, waiting: Iterable[Trial]) -> bool:
+        """Whether the lane of a stage takes the trial now.
+
+        Twins wait for each other, as the result of one serves both.
+
+        Args:
+            stage: The trial's next job.
+            trial: One of those that wait.
+            waiting: All that wait.
+        """
+        rivals = self._rivals[stage.lane]
+        if not self._lanes[stage.lane].executor.idle or any(self._running[name] for name in rivals):
+            return False
+        if any(trial.spec_hash == t.spec_hash for running in self._running.values() for t, _ in running.values()):
+            return False
+        if self._running[stage.lane] or not rivals:
+            return True
+        jobs = (job for other in waiting if (job := self.next_job(other)) is not None)
+        earliest = min((job for job in jobs if job.lane in (stage.lane, *rivals)), key=lambda j: self._places[j.name])
+        return earliest.lane == stage.lane
+
+    def begin(self, trial: Trial, stage: Stage, call: Call, seconds: float | None) -> None:
+        """Submit a job; it fails after so many seconds."""
+        executor = self._lanes[stage.lane].executor
+        job = executor.submit(f"{trial.number}", call.function, *call.arguments, timeout=seconds)
+        self._running[stage.lane][job.key] = trial, stage
+
+    def ended(self) -> Iterator[tuple[Trial, Stage, Job[Any]]]:
+        """Wait for what runs, at least until some of it has ended; nothing at once where nothing runs."""
+        busy = [name for name, running in self._running.items() if running]
+        for name in busy:
+            for job in self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE):
+                yield (*self._running[name].pop(job.key), job)
