@@ -23,8 +23,8 @@ from multiprocessing import connection
 from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
-from paretonas.errors import UsageError
-from paretonas.executor.executor import Executor, Job, Outcome, attempt
+from paretonas.errors import MachineError, UsageError
+from paretonas.executor.executor import Executor, Failure, Job, Outcome, attempt
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class ProcessOptions:
         memory_gb: Memory in GiB that each worker may allocate before its job fails; None: no limit. Held by Linux only.
 
     Raises:
-        UsageError: A number that is not positive.
+        UsageError: A number that is not positive, or larger than of any machine.
     """
 
     workers: int | None = None
@@ -64,10 +64,10 @@ class ProcessOptions:
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("workers", "threads", "memory_gb"):
+        for name, most in (("workers", 1024), ("threads", 1024), ("memory_gb", 1e6)):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"`{name} > 0` must hold, but got {name}={value}.")
+            if value is not None and not 0 < value <= most:
+                raise UsageError(f"`0 < {name} <= {most:g}` must hold, but got {name}={value}.")
 
     def start(self) -> ProcessExecutor:
         """The executor; its workers start when they are first needed."""
@@ -153,7 +153,9 @@ class ProcessExecutor(Executor):
             try:
                 worker = worker or _Worker(number, self._options, self._cores)
             except OSError as error:
-                self._finish(task.job, Outcome.failed(f"A worker could not be started: {error}."))
+                self._finish(
+                    task.job, Outcome(failure=Failure.of(MachineError(f"A worker cannot be started: {error}.")))
+                )
             else:
                 self._pool[number] = worker
                 worker.begin(task)
@@ -228,12 +230,12 @@ class _Worker:
         if is_alive and now < self.task.deadline:
             return None
         self.is_spent = True
+        seconds = now - self.task.start
         if is_alive:
-            message = f"The job exceeded its time limit of {self.task.timeout:g} s and was killed."
-        else:
-            self.process.join(5.0)  # its pipe closes a moment before its exit code is known
-            message = _epitaph(self.process.exitcode)
-        return Outcome.failed(message, seconds=now - self.task.start)
+            limit = f"its time limit of {self.task.timeout:g} s"
+            return Outcome.failed(f"The job exceeded {limit} and was killed.", seconds=seconds)
+        self.process.join(5.0)  # its pipe closes a moment before its exit code is known
+        return Outcome.crashed(_epitaph(self.process.exitcode), seconds)
 
     def kill(self) -> None:
         """End the worker and what its job started."""
