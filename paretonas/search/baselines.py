@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from paretonas.errors import UsageError
 from paretonas.loop.listener import SILENT, Listener
-from paretonas.search.companions import ZOO, companions
+from paretonas.search.companions import ZOO, check_names, companions
 from paretonas.search.search import Search, new_search, open_search
-from paretonas.search.sections import config_from_json
+from paretonas.search.sections import read_config
 
 
 def baselines(search: Search, listener: Listener = SILENT) -> Iterator[Search]:
@@ -21,6 +20,7 @@ def baselines(search: Search, listener: Listener = SILENT) -> Iterator[Search]:
     Raises:
         UsageError: A search of the name is there that is no baseline of this one.
     """
+    check_names(search.config, search.store)
     known = {summary.name for summary in search.store.searches()}
     for companion in companions(search.config):
         if companion.space.name == ZOO and search.trained_evaluator().task.interface.image_shape is None:
@@ -29,11 +29,6 @@ def baselines(search: Search, listener: Listener = SILENT) -> Iterator[Search]:
         if companion.name not in known:
             yield new_search(companion, search.store, search.home, listener)
             continue
-        recorded = config_from_json(search.store.config(companion.name))
-        if recorded.recorded.baseline_of != search.config.name:
-            raise UsageError(
-                f"The baselines of {search.config.name!r} have the name {companion.name!r}, but a search of that name "
-                "is there which is none of them. Choose another name for one of the two."
-            )
-        change = replace(recorded, budget=companion.budget)
+        recorded = read_config(companion.name, search.store)
+        change = replace(recorded, budget=companion.budget, task=companion.task, table=companion.table)
         yield open_search(companion.name, search.store, search.home, listener, change=change)

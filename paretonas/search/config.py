@@ -24,9 +24,9 @@ from paretonas.evaluation.table import TableSource
 from paretonas.loop.plan import Budget
 from paretonas.objective import Limit
 from paretonas.registry import Selection
+from paretonas.store import LONGEST_NAME, check_name
 
-SOME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-LONGEST = 100 - len(".random")
+LONGEST = LONGEST_NAME - len(".random")
 """Of the name of a search with baselines, whose own names are longer."""
 
 
@@ -74,6 +74,7 @@ class Recorded:
         measured_on: Engines and machines; another one is pointed out.
         validation: Examples that candidates are scored on.
         baseline_of: Name of the search whose baseline this is; empty: of none.
+        home: Folder of its files, from that of an SQLite store; empty: nobody wrote it down.
     """
 
     quality: str = ""
@@ -81,6 +82,7 @@ class Recorded:
     measured_on: str = ""
     validation: int = 0
     baseline_of: str = ""
+    home: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,7 @@ class SearchConfig:
     recorded: Recorded = Recorded()
 
     def __post_init__(self) -> None:
-        if not SOME_NAME.fullmatch(self.name):
-            raise UsageError(f"A search's name is letters, digits, '.', '_' and '-', but got {self.name!r}.")
-        if self.name == "cache" or self.name.startswith("store.db"):
-            raise UsageError(f"A search's name is not one of the home's own files, but got {self.name!r}.")
+        check_name(self.name)
         if self.baselines and len(self.name) > LONGEST:
             raise UsageError(
                 f"With baselines, a search's name has {LONGEST} letters at most, but got {len(self.name)}."
@@ -165,21 +164,18 @@ class SearchConfig:
 
     def _check_table(self) -> None:
         """What a table has was built, trained and timed by others: settings of that would have no effect."""
-        usual = SearchConfig("x", task=Selection("x"))
-        fixed = {"space": "The space of a table is its own", "recipe": "What a table has was trained by others"}
-        fixed |= {"fidelity": "What a table has was trained to the end", "devices": "Devices of a table are columns"}
-        for name, rule in fixed.items():
-            value, default = getattr(self, name), getattr(usual, name)
-            is_usual = (
-                value == default
-                if isinstance(value, Selection)
-                else all(one.device in ("onnxruntime", "table") for one in value)
-            )
-            if not is_usual:
-                got = value if isinstance(value, Selection) else value[0].device
+        usual, by_others = SearchConfig("x", task=Selection("x")), "What a table has was trained by others"
+        settings = {
+            name: (by_others, getattr(self, name), getattr(usual, name))
+            for name in ("recipe", "executor", "torch_device")
+        }
+        devices = (one.device for one in self.devices if one.device not in ("onnxruntime", "table"))
+        settings |= {
+            "trial_seconds": (by_others, self.budget.trial_seconds, None),
+            "space": ("The space of a table is its own", self.space, usual.space),
+            "fidelity": ("What a table has was trained to the end", self.fidelity, usual.fidelity),
+            "devices": ("Devices of a table are columns", next(devices, None), None),
+        }
+        for name, (rule, got, expected) in settings.items():
+            if got != expected:
                 raise UsageError(f"{rule}, but got ({name}={got}).")
-
-    @property
-    def width(self) -> float:
-        """Multiplier of the space's filters."""
-        return float(self.space.options.get("width", 1.0))

@@ -16,6 +16,7 @@ from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
+from paretonas.files import refusals
 from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.search import Search
 from paretonas.space import spec_to_json
@@ -75,10 +76,11 @@ def train_trials(
         layout=searched.layout if recipe.layout == "auto" else recipe.layout,
         precision=searched.precision if recipe.precision == "auto" else recipe.precision,
     )
-    finishing = replace(finishing, recipe=recipe)
-    (search.home / search.config.name).mkdir(parents=True, exist_ok=True)
-    task = _task(search, finishing.transform)
+    finishing, folder = replace(finishing, recipe=recipe), search.home / search.config.name
     with search.store.hold(search.config.name):
+        with refusals(f"{folder} cannot be made"):
+            folder.mkdir(parents=True, exist_ok=True)
+        task = _task(search, finishing.transform)
         jobs = {trial.number: _job(search, task, trial, finishing) for trial in trials}
         scores, failed = _train(search, jobs, on_progress)
         finalists = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
+from paretonas.files import refusals
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
@@ -21,12 +23,12 @@ from paretonas.loop.plan import Plan, check_wishes, default_goals
 from paretonas.network import build
 from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
 from paretonas.registry import Selection
-from paretonas.search.circumstances import check_circumstances
+from paretonas.search.circumstances import check_circumstances, check_home, home_of
 from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
 from paretonas.search.prior import prior_trials, resolved
-from paretonas.search.sections import config_from_json, config_to_json
+from paretonas.search.sections import config_to_json, read_config, written_out
 from paretonas.search.targets import aimed_devices, targets
 from paretonas.search.tune import tune
 from paretonas.space import ForeignSpec, SearchSpace, spaces, spec_to_json
@@ -127,9 +129,11 @@ class Search:
         self.objective = Objective(self._quality, self._reward, self._targets(), tuple(map(Limit.parse, config.limits)))
         goals = config.goals or default_goals(self._strategy, self._quality, self.evaluator.stages())
         validation = 0 if self._task is None else self._task.examples["val"]
-        recorded = Recorded(self._quality, about.digest, about.measured_on, validation, config.recorded.baseline_of)
+        facts = (self._quality, about.digest, about.measured_on, validation)
+        recorded = Recorded(*facts, config.recorded.baseline_of, home_of(self.store, self.home))
         self.config = replace(
-            self._written_out(),
+            written_out(config, self._task, self._recipe, None if self._task is None else self._space_options()),
+            reward=rewards.record(self._reward_selection),
             goals=tuple(goals),
             prior=prior,
             devices=aimed_devices(config, self.objective.targets),
@@ -137,41 +141,25 @@ class Search:
         )
         self.plan().check()
 
-    def _written_out(self) -> SearchConfig:
-        """The configuration with the options of its plugins written out."""
-        config = self.config
-        recipe = recipes.record(config.recipe, self._recipe)
-        options = {key: value for key, value in recipe.options.items() if key != "about"}
-        is_table = self._task is None
-        return replace(
-            config,
-            task=config.task if config.task is None else tasks.record(config.task, self._task),
-            space=config.space if is_table else spaces.record(config.space, self._space_options()),
-            strategy=strategies.record(config.strategy),
-            reward=rewards.record(self._reward_selection),
-            fidelity=schedulers.record(config.fidelity),
-            recipe=config.recipe if is_table else Selection(recipe.name, options),
-        )
-
     def _trained_evaluator(self) -> TrainedEvaluator:
         config, task = self.config, self._task
         assert task is not None
         cache, limits = self.home / "cache", tuple(map(Limit.parse, config.limits))
         wished = Objective(self._quality, self._reward, {}, limits).metrics
-        check_wishes(self._strategy, config.goals, wished, self._evaluator(task).stages(), bool(config.prior))
+        check_wishes(self._strategy, config.goals, wished, self._evaluator(task, 1.0).stages(), bool(config.prior))
         task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
         for model in config.models:
             build(ForeignSpec(model), task.interface)  # what cannot be is found now
         self.space = self._space_options().build()
-        typical = spec_to_json(task.typical.scaled(config.width))
+        typical = spec_to_json(task.typical.scaled(self.space.width))
         job = SpeedJob(typical, task, self._recipe, config.torch_device)
         self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)
         self.config = replace(config, executor=executor)
-        return self._evaluator(task)
+        return self._evaluator(task, self.space.width)
 
-    def _evaluator(self, task: Task) -> TrainedEvaluator:
+    def _evaluator(self, task: Task, width: float) -> TrainedEvaluator:
         config = self.config
-        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, config.width)
+        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, width)
         folders = Folders(self.home / "cache", self.home / config.name)
         is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
         return TrainedEvaluator(task, self.devices, schooling, self.store, folders, is_looking)
@@ -249,14 +237,15 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
 
     Raises:
         UsageError: It cannot be, or the name is taken; nothing is stored then.
+        StoreError: Another process is making it.
     """
-    known = {summary.name for summary in store.searches()}
-    if config.name in known:
-        store.create_search(config.name, {})  # says how to go on
-    check_names(config, known)
     search = Search(config, store, home, listener)
-    search.prepare()
-    store.create_search(config.name, config_to_json(search.config))
+    with store.hold(config.name):
+        if config.name in {summary.name for summary in store.searches()}:
+            store.create_search(config.name, {})  # says how to go on
+        check_names(config, store)
+        search.prepare()
+        store.create_search(config.name, config_to_json(search.config))
     return search
 
 
@@ -274,15 +263,15 @@ def open_search(
 
     Raises:
         StoreError: No such search, a damaged configuration, or, with a change, another process holds it.
-        UsageError: Its data or device are no longer there.
+        UsageError: Its data or device are no longer there, its files are in another home, or baselines cannot be.
     """
-    before = config_from_json(store.config(name))
-    if change is not None and not before.baselines:
-        check_names(change, {summary.name for summary in store.searches()})
-    search = Search(change or before, store, home, listener)
-    search.prepare()
-    if change is not None and change != before:
-        with store.hold(name):
+    check_home(name, store, home)
+    with nullcontext() if change is None else store.hold(name):
+        before = read_config(name, store)
+        check_names(change or before, store)
+        search = Search(change or before, store, home, listener)
+        search.prepare()
+        if change is not None and (change != before or search.config.recorded.home != before.recorded.home):
             store.set_config(name, config_to_json(search.config))
     return search
 
@@ -292,8 +281,11 @@ def delete_search(name: str, store: Store, home: Path) -> None:
 
     Raises:
         StoreError: No such search, or a process holds it.
+        UsageError: Its files are in another home.
+        MachineError: The system refuses to remove them; the search is still there then.
     """
-    store.config(name)
-    with store.hold(name):
+    check_home(name, store, home)
+    with store.hold(name), refusals(f"The files in {home / name} cannot be removed"):
+        if (home / name).exists():
+            shutil.rmtree(home / name)
         store.delete_search(name)
-        shutil.rmtree(home / name, ignore_errors=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
-from paretonas.errors import ParetonasError, SpecError
+from paretonas.errors import ParetonasError, SpecError, StoreError
 from paretonas.evaluation.table import TableSource
 from paretonas.executor import executors
 from paretonas.loop.gates import schedulers, screens
@@ -15,8 +15,13 @@ from paretonas.objective import rewards
 from paretonas.registry import Registry, Selection, short
 from paretonas.search.config import DeviceConfig, Recorded, SearchConfig
 from paretonas.space import read_json, spaces
+from paretonas.store import Store
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
+
+if TYPE_CHECKING:
+    from paretonas.task.recipe import Recipe
+    from paretonas.task.task import Task
 
 SECTIONS: Mapping[str, Registry] = {
     "space": spaces, "strategy": strategies, "recipe": recipes, "executor": executors, "fidelity": schedulers,
@@ -27,12 +32,16 @@ SECTIONS: Mapping[str, Registry] = {
 WITHIN = {"strategy": ("goals", "prior"), "objective": ("reward", "limits"), "budget": ("fidelity", "screen")}
 """Section of the file -> fields of the configuration that stand in it, beside the section's own."""
 
+NOT_OF_TABLES = ("torch_device", "space", "recipe", "executor", "fidelity")
+"""What is said of building and training means nothing where others have done it."""
+
 
 def config_to_json(config: SearchConfig) -> dict[str, Any]:
     """Plain data, in the sections of a file.
 
     What is at its default is written too, so that a later version with other defaults reads the same.
     """
+    means_nothing = () if config.table is None else NOT_OF_TABLES
     plain: dict[str, Any] = {"name": config.name}
     for name in ("seed", "torch_device", "baselines", "models"):
         plain[name] = _plain(getattr(config, name))
@@ -46,14 +55,41 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     plain["device"] = _plain(config.devices)
     plain["recipe"] = config.recipe.to_json()
     plain["executor"] = config.executor.to_json()
-    plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, WITHIN["budget"])}
-    plain["recorded"] = _plain(vars_of(config.recorded))
-    return {name: section for name, section in plain.items() if section not in ({}, [])}
+    within = tuple(name for name in WITHIN["budget"] if name not in means_nothing)
+    plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, within)}
+    plain["recorded"] = _filled(config.recorded)
+    return {name: part for name, part in plain.items() if part not in ({}, []) and name not in means_nothing}
+
+
+def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: Any) -> SearchConfig:
+    """A configuration with all options of its plugins, as they are now.
+
+    Args:
+        config: Some of them.
+        task: None for a table, of which there is neither recipe nor space to record.
+        recipe: Of the trainings.
+        space: Its options.
+    """
+    plain = replace(config, strategy=strategies.record(config.strategy), fidelity=schedulers.record(config.fidelity))
+    if task is None:
+        return plain
+    recorded = recipes.record(config.recipe, recipe)
+    return replace(
+        plain,
+        task=tasks.record(config.task, task),
+        space=spaces.record(config.space, space),
+        recipe=Selection(recorded.name, {key: value for key, value in recorded.options.items() if key != "about"}),
+    )
 
 
 def vars_of(record: Any) -> dict[str, Any]:
     """The fields of a dataclass, and nothing that it has computed."""
     return {f.name: getattr(record, f.name) for f in fields(record)}
+
+
+def _filled(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass of which something is known."""
+    return {name: value for name, value in vars_of(record).items() if value not in (None, "", 0)}
 
 
 def _some(config: SearchConfig, names: tuple[str, ...]) -> dict[str, Any]:
@@ -66,7 +102,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, DeviceConfig):
-        return _plain(vars_of(value))
+        return _filled(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -84,6 +120,21 @@ def config_from_json(data: object) -> SearchConfig:
         raise
     except ParetonasError as error:
         raise SpecError(f"In the configuration: {error}") from None
+
+
+def read_config(name: str, store: Store) -> SearchConfig:
+    """The configuration of a recorded search, checked.
+
+    Raises:
+        StoreError: No such search, or a configuration that does not check.
+    """
+    try:
+        config = config_from_json(store.config(name))
+    except SpecError as error:
+        raise StoreError(f"A recorded configuration is one that could be given, but of {name!r}: {error}") from None
+    if config.name != name:
+        raise StoreError(f"A recorded configuration has its search's name, but that of {name!r} has {config.name!r}.")
+    return config
 
 
 def _read(data: dict[str, Any]) -> SearchConfig:

@@ -278,7 +278,7 @@ class MnasNetSpace:
             spec = MnasNetSpec(blocks, stem_stride=stem_stride, head_filters=self.head_filters)
             return spec.scaled(self.width).canonical()
 
-        return SearchSpace(self._name(), tuple(decisions), decode)
+        return SearchSpace(self._name(), tuple(decisions), decode, width=self.width)
 
     def _name(self) -> str:
         given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(MnasNetSpace(), k)]

@@ -71,6 +71,7 @@ class SearchSpace:
         lengths: Numbers of decisions after which there is an architecture already, rising; the last is all of them.
             Empty: only that. What is drawn, mutated and counted has full length.
         accepts: What the space is restricted to; None: everything. See `restricted`.
+        width: Multiplier of filters that its networks share; what a task's typical network is scaled by beside them.
 
     Raises:
         SpecError: Two decisions of one name, none at all, or lengths that do not rise to their number.
@@ -88,6 +89,7 @@ class SearchSpace:
     representative: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
     lengths: tuple[int, ...] = ()
     accepts: Callable[[Spec], bool] | None = None
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         names = [d.name for d in self.decisions]

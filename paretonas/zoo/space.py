@@ -56,7 +56,7 @@ class ZooSpace:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return specs[str(values["network"])]
 
-        return SearchSpace(self._name(), (Decision("network", tuple(specs)),), decode)
+        return SearchSpace(self._name(), (Decision("network", tuple(specs)),), decode, width=self.width)
 
     def _specs(self) -> dict[str, Spec]:
         specs = {f"{name} x{width:g}": zoo_spec(name, width, self.resolution) for name, width in self._chosen()}

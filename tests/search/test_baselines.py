@@ -11,8 +11,9 @@ from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
 from paretonas.search.baselines import baselines
 from paretonas.search.companions import check_names, companions
-from paretonas.search.config import Recorded
+from paretonas.search.config import DeviceConfig, Recorded
 from paretonas.search.search import new_search, open_search
+from paretonas.search.sections import config_to_json
 from paretonas.trial import State
 
 EVOLUTION = Selection("regularized-evolution", {"population": 4, "tournament": 2})
@@ -126,14 +127,14 @@ def test_a_search_of_the_users_own_is_never_taken_for_a_baseline(table, store, t
     config = toy_table.config(table, "local-search", baselines=True)
     search = new_search(config, store, tmp_path)
     new_search(toy_table.config(table, name="toy.random", recorded=recorded), store, tmp_path)
-    with pytest.raises(UsageError, match="of that name is there which is none of them"):
+    with pytest.raises(UsageError, match="of that name, which is none of them"):
         list(baselines(search))
     assert store.trials("toy.random") == []
     assert store.config("toy.random")["strategy"]["name"] == "random"
 
 
 def test_a_name_that_is_taken_is_found_before_anything_runs(table, store, tmp_path):
-    taken = r"baselines of 'toy' would have the name 'toy\.random', but there is such a"
+    taken = r"baselines of 'toy' would have the name 'toy\.random', but there is a search of that name, which is none"
     new_search(toy_table.config(table, name="toy.random"), store, tmp_path)
     with pytest.raises(UsageError, match=taken):
         new_search(toy_table.config(table, "local-search", baselines=True), store, tmp_path)
@@ -143,6 +144,39 @@ def test_a_name_that_is_taken_is_found_before_anything_runs(table, store, tmp_pa
     assert not store.config("toy")["baselines"]
 
 
-def test_free_names_are_no_problem(table):
-    check_names(toy_table.config(table, "local-search", baselines=True), {"toy", "toy.zoo", "random"})
-    check_names(toy_table.config(table), {"toy.random"})
+def test_free_names_are_no_problem(table, store):
+    for name in ("toy", "toy.zoo", "random"):
+        store.create_search(name, {"name": name})
+    check_names(toy_table.config(table, "local-search", baselines=True), store)
+    store.create_search("toy.random", {"name": "toy.random"})
+    check_names(toy_table.config(table), store)
+
+
+def test_a_search_that_took_the_name_meanwhile_is_found_before_the_main_search_goes_on(table, store, tmp_path):
+    new_search(toy_table.config(table, "local-search", baselines=True), store, tmp_path)
+    new_search(toy_table.config(table, name="toy.random"), store, tmp_path)
+    with pytest.raises(UsageError, match="which is none of them"):
+        open_search("toy", store, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"seed": 1}, "was made with another seed"),
+        ({"devices": (DeviceConfig("table", target_ms=3.0),)}, "was made with another devices"),
+        ({"recorded": Recorded(digest="0", baseline_of="toy")}, "was made with another digest of its data"),
+    ],
+)
+def test_a_baseline_of_other_settings_is_none(table, store, tmp_path, change, problem):
+    search = new_search(toy_table.config(table, "local-search", baselines=True), store, tmp_path)
+    (random,) = baselines(search)
+    check_names(search.config, store)
+    store.set_config("toy.random", config_to_json(replace(random.config, **change)))
+    with pytest.raises(UsageError, match=problem):
+        check_names(search.config, store)
+
+
+def test_names_that_share_a_folder_on_some_systems_are_refused(table, store, tmp_path):
+    new_search(toy_table.config(table), store, tmp_path)
+    with pytest.raises(UsageError, match="differ in more than case, but got 'Toy' beside 'toy'"):
+        new_search(toy_table.config(table, name="Toy"), store, tmp_path)

@@ -6,6 +6,7 @@ import pytest
 
 from paretonas.errors import UnknownNameError, UsageError
 from paretonas.evaluation.table import TableSource
+from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
 from paretonas.search.config import LONGEST, DeviceConfig, SearchConfig
 
@@ -13,14 +14,18 @@ DIGITS = SearchConfig("s", task=Selection("classification", {"data": "digits"}))
 TABLE = SearchConfig("s", table=TableSource("toy.parquet", "acc"))
 
 
-@pytest.mark.parametrize("name", ["cats", "a", "Cats-2_b.c", "9", "x" * 100, "caches", "store"])
+@pytest.mark.parametrize(
+    "name", ["cats", "a", "Cats-2_b.c", "9", "x" * 100, "caches", "store", "console", "com", "nul2"]
+)
 def test_a_name_is_letters_digits_and_three_signs(name):
     assert replace(DIGITS, name=name).name == name
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../x", "a b", "ä", ".x", "-x", "x" * 101, "a/b", "cache", "store.db", "store.db-wal"]
-)
+    "name",
+    ["", "../x", "a b", "ä", ".x", "-x", "x.", "x\n", "x" * 101, "a/b", "cache", "Cache", "scratch", "store.db",
+     "store.db-wal", "con", "NUL", "aux.zoo", "com1", "LPT9.x"],
+)  # fmt: skip
 def test_a_name_that_cannot_be_a_folder_of_its_own_is_refused(name):
     with pytest.raises(UsageError, match="A search's name is"):
         replace(DIGITS, name=name)
@@ -104,6 +109,9 @@ def test_several_devices_have_names_of_their_own(names):
         ({"recipe": Selection("mnasnet")}, "What a table has was trained by others"),
         ({"recipe": Selection("search", {"epochs": 3.0})}, "What a table has was trained by others.*epochs=3"),
         ({"fidelity": Selection("asha")}, "What a table has was trained to the end"),
+        ({"budget": Budget(trial_seconds=60.0)}, r"was trained by others, but got \(trial_seconds=60"),
+        ({"executor": Selection("serial")}, r"was trained by others, but got \(executor=serial"),
+        ({"torch_device": "cpu"}, r"was trained by others, but got \(torch_device=cpu"),
         ({"devices": (DeviceConfig("torch"),)}, r"Devices of a table are columns, but got \(devices=torch\)"),
     ],
 )
@@ -116,8 +124,3 @@ def test_models_of_ones_own_are_of_use_as_baselines_only():
     with pytest.raises(UsageError, match="ask for `baselines` too"):
         replace(DIGITS, models=("timm:resnet18",))
     assert replace(DIGITS, models=("timm:resnet18",), baselines=True).models == ("timm:resnet18",)
-
-
-def test_width_is_the_spaces():
-    assert DIGITS.width == 1.0
-    assert replace(DIGITS, space=Selection("mnasnet", {"width": 0.25})).width == 0.25

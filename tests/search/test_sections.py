@@ -8,13 +8,14 @@ import pytest
 import tomli_w
 from abacus import CONFIG
 
-from paretonas.errors import SpecError
+from paretonas.errors import SpecError, StoreError
 from paretonas.evaluation.table import TableSource
 from paretonas.loop.plan import Budget
 from paretonas.objective import rewards
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig, Recorded, SearchConfig
-from paretonas.search.sections import config_from_json, config_to_json
+from paretonas.search.sections import config_from_json, config_to_json, read_config
+from paretonas.store import Store
 
 DIGITS = SearchConfig("s", task=Selection("classification", {"data": "digits"}))
 FULL = SearchConfig(
@@ -66,7 +67,36 @@ def test_defaults_are_written_as_a_later_version_may_have_others():
     assert (plain["seed"], plain["torch_device"], plain["baselines"]) == (0, "auto", False)
     assert plain["strategy"] == {"name": "surrogate"}
     assert plain["budget"] == {"fidelity": {"name": "full"}}
-    assert plain["device"] == [{"device": "onnxruntime", "name": ""}]
+    assert plain["device"] == [{"device": "onnxruntime"}]
+
+
+def test_a_table_has_no_settings_of_what_others_have_done():
+    plain = config_to_json(TABLE)
+    assert plain.keys() == {"name", "seed", "baselines", "table", "strategy", "device", "recorded"} - {"recorded"}
+    assert "fidelity" not in plain.get("budget", {})
+
+
+def test_what_nobody_knows_is_not_written():
+    assert "recorded" not in config_to_json(DIGITS)
+    assert config_to_json(replace(DIGITS, recorded=Recorded("accuracy")))["recorded"] == {"quality": "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"trails": 3}, "of 's': A configuration has the fields .*, but got 'trails'"),
+        ({"seed": -1}, "of 's': .*`0 <= seed"),
+        ({"budget": {"trials": "many"}}, "of 's': budget.trials is of type int, but got 'many'"),
+        ({"device": [{"target_ms": -3.0}]}, "of 's': .*A target latency is a positive number"),
+        ({"name": "t"}, "has its search's name, but that of 's' has 't'"),
+        ({"name": "../s"}, "of 's': .*A search's name is"),
+    ],
+)
+def test_a_recorded_configuration_is_checked_when_it_is_read(tmp_path, change, problem):
+    store = Store(tmp_path / "store.db")
+    store.create_search("s", {"name": "s", "task": {"data": "digits"}, **change})
+    with pytest.raises(StoreError, match=problem):
+        read_config("s", store)
 
 
 def test_sections_mirror_the_plan():
@@ -190,9 +220,9 @@ def test_one_device_needs_no_list():
         ({"budget": {"screen": "sinflow"}}, "'synflow'"),
         ({"objective": {"reward": "softish"}}, "No reward is called 'softish'. Did you mean 'soft'"),
         ({"objective": {"reward": "mnasnet:alpha=x"}}, "option 'alpha' of reward 'mnasnet' is of type float"),
-        ({"budget": {"trials": 0}}, "`trials > 0` must hold"),
+        ({"budget": {"trials": 0}}, "must hold, but got .trials=0"),
         ({"budget": {"trials": "many"}}, "budget.trials is of type int, but got 'many'"),
-        ({"budget": {"seconds": 0.0}}, "`seconds > 0` must hold"),
+        ({"budget": {"seconds": 0.0}}, "must hold, but got .seconds=0"),
         ({"seed": "x"}, "seed is of type int, but got 'x'"),
         ({"seed": -1}, "`0 <= seed"),
         ({"baselines": 1}, "baselines is of type bool, but got 1"),
