@@ -1,38 +1,32 @@
-"""The images of a data set as they are listed, and how an encoded one becomes uint8 pixels.
+"""The images of a data set as they are listed, and passes over all of them.
 
-    survey         Listing -> sizes and modes of a sample, from the images' headers
-    visit_images   Listing -> what a function makes of each image, in threads (Pillow releases the interpreter's lock)
-    decode_images  Listing -> pixels
-
-Nothing is ever unpickled.
+survey         Listing -> sizes and modes of a sample, from the images' headers
+visit_images   Listing -> what a function makes of each image, in threads (Pillow releases the interpreter's lock)
+write_decoded  Listing -> a file of pixels
 """
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from paretonas.errors import DataError
+from paretonas.data.pixels import GREY_MODES, Encoded, opened, reason, to_pixels
+from paretonas.errors import DataError, MachineError
+from paretonas.files import is_refusal, refusal
 
 T = TypeVar("T")
 
-Encoded = Path | bytes | Image.Image | None
-"""An image before decoding; None where a Parquet row holds no bytes."""
-
-GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
-BATCH = 512
+BATCH = 64
+"""Images held in memory at once."""
 SURVEYED = 500
+SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +41,7 @@ class Listing:
         content: Hash that changes when the images, labels, classes or named splits do.
         encoded: Starts a pass over the n images.
         flip: Whether a mirrored image still shows its class.
+        notes: Lines on what was found and is not used.
     """
 
     names: Sequence[str]
@@ -56,47 +51,75 @@ class Listing:
     content: str
     encoded: Callable[[], Iterator[Encoded]]
     flip: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a pass over n images found, by the index of an image.
+
+    Args:
+        rows: (n,) int64: which of the images that were written it is.
+        is_grey: (n,) bool: whether the source image is greyscale.
+        levels: (n, 2) uint8: the lowest and the highest value of its pixels.
+        corrupt: Why an image is corrupt; it has no row.
+    """
+
+    rows: np.ndarray
+    is_grey: np.ndarray
+    levels: np.ndarray
+    corrupt: dict[int, str]
+
+    @classmethod
+    def nothing(cls, n: int) -> Decoded:
+        """Before the pass."""
+        return cls(np.zeros(n, np.int64), np.ones(n, dtype=bool), np.zeros((n, 2), np.uint8), {})
 
 
 def survey(listing: Listing) -> tuple[list[int], bool]:
     """Shorter sides in pixels of up to 500 evenly spaced images, and whether all of these are greyscale.
 
-    Images that cannot be opened are passed over; `decode_images` reports them.
+    Images that cannot be opened are passed over; `visit_images` reports them.
     """
     sides, all_grey = [], True
-    with pillow_warnings():
-        for encoded in islice(listing.encoded(), 0, None, -(-len(listing.labels) // SURVEYED)):
-            try:
-                with _open(encoded) as image:
-                    sides.append(min(image.size))
-                    all_grey &= image.mode in GREY_MODES
-            except Exception:  # as in `decode_images`
-                continue
+    for encoded in islice(listing.encoded(), 0, None, -(-len(listing.labels) // SURVEYED)):
+        try:
+            with opened(encoded) as image:
+                sides.append(min(image.size))
+                all_grey &= image.mode in GREY_MODES
+        except Exception:  # as in `visit_images`
+            continue
     return sides, all_grey
 
 
-def decode_images(
-    listing: Listing, out: np.ndarray, progress: Callable[[int, int], None] | None = None
-) -> tuple[np.ndarray, dict[int, str]]:
-    """Decode every image into its row of `out`.
+def write_decoded(
+    listing: Listing, file: Path, resolution: int, progress: Callable[[int, int], None] | None = None
+) -> Decoded:
+    """Write the pixels of the images that can be decoded to `file`, in the order of the listing.
 
     Args:
         listing: n images.
-        out: (n, 3, R, R) uint8, filled in place; rows of corrupt images are left as they are.
+        file: Is made: (3, R, R) uint8 of each image, one after the other.
+        resolution: R, in pixels.
         progress: Called with the numbers of images done and of all images.
 
-    Returns:
-        (n,) bool, true where the source image is greyscale; and by index, why an image is corrupt.
+    Raises:
+        OSError: `file` cannot be written.
+        MachineError: See `visit_images`.
     """
-    is_grey = np.ones(len(out), dtype=bool)
-    corrupt: dict[int, str] = {}
+    found = Decoded.nothing(len(listing.labels))
+    written = 0
 
-    def decode(index: int, encoded: Encoded) -> None:
-        out[index], is_grey[index] = to_pixels(encoded, out.shape[-1])
+    def decode(_: int, encoded: Encoded) -> tuple[np.ndarray, bool]:
+        return to_pixels(encoded, resolution)
 
-    for _ in visit_images(listing, decode, corrupt, progress):
-        pass
-    return is_grey, corrupt
+    with file.open("wb") as out:
+        for index, (pixels, is_grey) in visit_images(listing, decode, found.corrupt, progress):
+            found.rows[index], found.is_grey[index] = written, is_grey
+            found.levels[index] = pixels.min(), pixels.max()
+            out.write(np.ascontiguousarray(pixels).data)
+            written += 1
+    return found
 
 
 def visit_images(
@@ -104,7 +127,6 @@ def visit_images(
     work: Callable[[int, Encoded], T],
     corrupt: dict[int, str],
     progress: Callable[[int, int], None] | None = None,
-    batch_size: int = BATCH,
 ) -> Iterator[tuple[int, T]]:
     """Give every image with its index to `work`, in threads.
 
@@ -113,22 +135,26 @@ def visit_images(
         work: Raises what it likes for an image that is corrupt.
         corrupt: Gets, by index, why an image is corrupt.
         progress: Called with the numbers of images done and of all images.
-        batch_size: How many results are held at once.
 
     Returns:
         Index and result of each image that is not corrupt, in the order of the listing.
+
+    Raises:
+        MachineError: The machine refuses to read an image, for which the image cannot help.
     """
 
     def attempt(index: int, encoded: Encoded) -> tuple[int, T] | None:
         try:
             return index, work(index, encoded)
         except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
+            if is_refusal(error) or isinstance(error, MemoryError):
+                raise _machine_fault(listing.names[index], error) from error
             corrupt[index] = reason(error)
             return None
 
     encoded, done = listing.encoded(), 0
-    with pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        while batch := list(islice(encoded, batch_size)):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(encoded, BATCH)):
             found = list(pool.map(attempt, range(done, done + len(batch)), batch))
             yield from (result for result in found if result is not None)
             done += len(batch)
@@ -139,91 +165,6 @@ def visit_images(
     corrupt.update(ordered)
 
 
-def reason(error: Exception) -> str:
-    """Why an image is corrupt, in words."""
-    if isinstance(error, UnidentifiedImageError):  # its own message shows a memory address
-        return "not an image of a known format"
-    return f"{type(error).__name__}: {error}"
-
-
-def to_pixels(encoded: Encoded, resolution: int) -> tuple[np.ndarray, bool]:
-    """The image upright, over white, its shorter side scaled to `resolution`, and its centre cut out.
-
-    Returns:
-        (3, R, R) uint8, and whether the source image is greyscale (then the three channels are equal).
-
-    Raises:
-        Exception: Whatever Pillow raises for an image that it cannot read whole.
-    """
-    rgb, is_grey = to_upright(encoded)
-    return np.asarray(to_square(rgb, resolution)).transpose(2, 0, 1), is_grey
-
-
-def to_upright(encoded: Encoded) -> tuple[Image.Image, bool]:
-    """The whole image upright, over white, as RGB; and whether the source image is greyscale.
-
-    Raises:
-        Exception: Whatever Pillow raises for an image that it cannot read whole.
-    """
-    with _open(encoded) as image:
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
-        is_grey = image.mode in GREY_MODES
-    return rgb, is_grey
-
-
-def to_square(image: Image.Image, resolution: int) -> Image.Image:
-    """The image with its shorter side scaled to `resolution`, and its centre cut out."""
-    return ImageOps.fit(image, (resolution, resolution), Image.Resampling.BILINEAR)
-
-
-def to_bytes(encoded: Encoded) -> bytes:
-    """The image as the bytes of a file: its own, or those of a PNG file where it was never encoded.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: There is no image.
-    """
-    if encoded is None:
-        raise ValueError("no bytes")
-    if isinstance(encoded, Path):
-        return encoded.read_bytes()
-    if isinstance(encoded, bytes):
-        return encoded
-    buffer = BytesIO()
-    encoded.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point pixels (mode F) have no known range")
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError(f"integer pixels must lie in 0..65535, but reach from {values.min()} to {values.max()}")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-def _open(encoded: Encoded) -> Image.Image:
-    if encoded is None:
-        raise ValueError("no bytes")
-    if isinstance(encoded, Image.Image):
-        return encoded
-    return Image.open(BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
-
-
-@contextmanager
-def pillow_warnings() -> Iterator[None]:
-    """An image too large to be honest is an error; remarks on odd metadata stay silent."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
 def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
     """What is said of images that are corrupt and may not be left out.
 
@@ -231,8 +172,16 @@ def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
         skipped: Names with reasons.
         total: Number of all images.
     """
-    shown = "".join(f"\n  {line}" for line in skipped[:20]) + ("\n  …" if len(skipped) > 20 else "")
+    lines = [*skipped[:SHOWN], *([f"… and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else [])]
+    shown = "".join(f"\n  {line}" for line in lines)
     return DataError(
         f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
         "Repair them, or leave them out with --skip-corrupt."
     )
+
+
+def _machine_fault(name: str, error: Exception) -> MachineError:
+    what = f"The image {name} cannot be read"
+    if isinstance(error, OSError):
+        return MachineError(refusal(what, error))
+    return MachineError(f"{what}: {reason(error)}. Free some memory or space, then go on.")

@@ -14,20 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from paretonas.data.decode import (
-    Encoded,
-    Listing,
-    pillow_warnings,
-    reason,
-    to_bytes,
-    to_square,
-    to_upright,
-    visit_images,
-)
+from paretonas.data.decode import Decoded, Listing, visit_images
+from paretonas.data.pixels import Encoded, guarded, reason, to_bytes, to_square, to_upright
 from paretonas.errors import DataError
-
-BATCH = 64
-"""Encoded images held in memory at once while they are checked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +28,14 @@ class EncodedImages:
         places: (n, 2) int64: where the bytes of an image begin, and how many they are.
         channels: 1 or 3 (RGB).
         resolution: Side of the pixels in pixels.
+        max_pixels: See `DataSource`.
     """
 
     file: Path
     places: np.ndarray
     channels: int
     resolution: int
+    max_pixels: int | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -60,7 +51,7 @@ class EncodedImages:
         """
         begin, size = map(int, self.places[index])
         try:
-            with self.file.open("rb") as file, pillow_warnings():
+            with self.file.open("rb") as file, guarded(self.max_pixels):
                 file.seek(begin)
                 return to_upright(file.read(size))[0]
         except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
@@ -86,14 +77,12 @@ class Written:
     Args:
         places: (n, 2) int64: begin and size; zeros where corrupt.
         hashes: (n, 32) uint8: SHA-256 of the bytes.
-        is_grey: (n,) bool.
-        corrupt: Why an image is corrupt.
+        decoded: What they are once decoded.
     """
 
     places: np.ndarray
     hashes: np.ndarray
-    is_grey: np.ndarray
-    corrupt: dict[int, str]
+    decoded: Decoded
 
 
 def write_encoded(
@@ -109,20 +98,21 @@ def write_encoded(
 
     Raises:
         OSError: `file` cannot be written.
+        MachineError: See `visit_images`.
     """
     n = len(listing.labels)
-    found = Written(np.zeros((n, 2), np.int64), np.zeros((n, 32), np.uint8), np.ones(n, dtype=bool), {})
+    found = Written(np.zeros((n, 2), np.int64), np.zeros((n, 32), np.uint8), Decoded.nothing(n))
 
-    def check(_: int, encoded: Encoded) -> tuple[bytes, bool]:
+    def check(_: int, encoded: Encoded) -> tuple[bytes, bool, np.ndarray]:
         content = to_bytes(encoded)
         rgb, is_grey = to_upright(content)
-        to_square(rgb, resolution)
-        return content, is_grey
+        return content, is_grey, np.asarray(to_square(rgb, resolution))
 
     with file.open("wb") as out:
-        for index, (content, is_grey) in visit_images(listing, check, found.corrupt, progress, BATCH):
+        for index, (content, is_grey, pixels) in visit_images(listing, check, found.decoded.corrupt, progress):
             found.places[index] = out.tell(), len(content)
             found.hashes[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
-            found.is_grey[index] = is_grey
+            found.decoded.is_grey[index] = is_grey
+            found.decoded.levels[index] = pixels.min(), pixels.max()
             out.write(content)
     return found

