@@ -15,6 +15,7 @@ from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.interface import Port
+from paretonas.space.spec import SMALLEST_SIDE
 from paretonas.zoo import zoo_spec
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 REFERENCE_NAME, REFERENCE_WIDTH, REFERENCE_CLASSES = "mobilenet-v2", 0.5, 10
 """The reference network of every device: MobileNetV2 at half width, for images as the candidate takes them."""
 REFERENCE_SHAPE = (3, 32, 32)
-"""Of its images where the candidate takes anything else."""
+"""Of its images where the candidate takes anything else, or smaller ones than it can."""
 
 CALIBRATIONS = 3
 
@@ -37,6 +38,10 @@ def reference_interface(interface: Interface) -> Interface:
     (1, 28, 28)
     """
     shape = interface.image_shape or REFERENCE_SHAPE
+    if shape[2] in (1, 3) and min(shape[:2]) > shape[2]:  # channels last, as files from elsewhere have them
+        shape = shape[2], *shape[:2]
+    if min(shape[1:]) < SMALLEST_SIDE:
+        shape = REFERENCE_SHAPE
     return Interface((Port("images", (1, *shape)),), (Port("logits", (1, REFERENCE_CLASSES)),))
 
 

@@ -17,6 +17,7 @@ from paretonas.device.calibration import reference
 from paretonas.device.timing import Clock, Protocol, Samples, headline_flags
 from paretonas.errors import DeviceError, ParetonasError
 from paretonas.export import Format, LoadedModel, ModelFile, formats, verify
+from paretonas.files import refusals
 from paretonas.latency import Latency
 from paretonas.registry import Registry
 from paretonas.space import Interface, Spec
@@ -154,10 +155,12 @@ class Device:
         """Write `model` in the format of the runtime, at `stem` plus the format's suffix.
 
         Raises:
-            ExportError: It could not be written.
+            ExportError: It cannot be put into that format.
+            MachineError: The system refuses to write.
         """
         path = stem.with_name(f"{stem.name}{self._format.suffix}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with refusals(f"{path.parent} cannot be made"):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self._format.write(model, spec, interface, path)
         return ModelFile(path, interface)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from paretonas.errors import MeasureError
+from paretonas.files import refusals
 
 SILENT = 2.0
 """Seconds that a process waits before it says so."""
@@ -28,14 +28,12 @@ def measuring_lock(machine: str) -> Iterator[None]:
         machine: As a transport names it.
 
     Raises:
-        MeasureError: The file cannot be locked.
+        MachineError: The system refuses the file.
     """
     path, note = lock_files(machine)
     lock = FileLock(path)
-    try:
+    with refusals(f"A measurement holds the lock {path}, but it cannot be had"):
         _acquire(lock, note, machine)
-    except OSError as error:
-        raise MeasureError(f"A measurement holds the lock {path}, but it cannot be had: {error}") from error
     try:
         with suppress(OSError):  # the note serves others only
             note.write_text(_own_name(), encoding="utf-8")

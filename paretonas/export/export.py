@@ -106,11 +106,13 @@ def example_inputs(interface: Interface, seed: int = 0) -> Arrays:
         seed: Of the noise.
 
     Returns:
-        Standard normal noise where numbers go in, and zeros where indices do: an index that every table has.
+        Standard normal noise where fractions go in, and zeros where whole numbers do: an index that every table has.
     """
     rng = np.random.default_rng(seed)
     return tuple(
-        rng.standard_normal(port.shape, np.float32) if port.dtype == "float32" else np.zeros(port.shape, port.dtype)
+        rng.standard_normal(port.shape, np.float32).astype(port.dtype, copy=False)
+        if port.dtype.startswith("float")
+        else np.zeros(port.shape, port.dtype)
         for port in interface.inputs
     )
 

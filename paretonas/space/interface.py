@@ -7,7 +7,8 @@ from typing import Literal, get_args
 
 from paretonas.errors import SpecError
 
-DType = Literal["float32", "int64"]
+DType = Literal["float32", "int64", "float16", "float64", "uint8", "int8", "int32", "bool"]
+"""Networks of ours have the first two; files from elsewhere have any."""
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class TaskContract:
         interface = task.interface
         for batch in (1, 3):
             inputs = tuple(
-                np.zeros((batch, *port.shape[1:]), np.int64 if port.dtype == "int64" else np.float32)
+                np.zeros((batch, *port.shape[1:]), port.dtype)
                 for port in interface.inputs
             )
             outputs = as_run(model)(inputs)

@@ -48,6 +48,23 @@ def test_calibration_is_that_of_the_fastest_of_three_with_the_fewest_flags(folde
     assert calibrate(device, folder, IMAGES, Protocol(attempts=1)).calibrated == 0.75
 
 
+@pytest.mark.parametrize(
+    ("shape", "images"),
+    [
+        ((1, 3, 32, 64), (3, 32, 64)),
+        ((1, 224, 160, 3), (3, 224, 160)),  # channels last
+        ((1, 28, 28, 1), (1, 28, 28)),
+        ((1, 12, 32, 32), (12, 32, 32)),
+        ((1, 64, 3, 3), (3, 32, 32)),  # no images, or smaller ones than the reference network takes
+        ((1, 3, 1, 500), (3, 32, 32)),
+        ((1, 128), (3, 32, 32)),
+    ],
+)
+def test_reference_takes_images_as_large_as_the_candidates(shape, images):
+    found = reference_interface(Interface((Port("x", shape),), (Port("y", (1, 2)),)))
+    assert found.image_shape == images
+
+
 def test_reference_is_written_once_and_always_alike(tmp_path):
     device = Device("", "fake", OnnxRuntime(), FakeTransport())
     interface = Interface.of_images(3, 224, 1000)

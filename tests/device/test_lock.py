@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from paretonas.device import lock
 from paretonas.device.lock import lock_files, measuring_lock
-from paretonas.errors import MeasureError
+from paretonas.errors import MachineError
 
 HOLD = """
 import sys, tempfile
@@ -108,10 +108,10 @@ def test_nothing_is_said_where_nobody_is_waited_for(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_lock_that_cannot_be_had_is_a_measure_error(own_folder, monkeypatch):
+def test_a_lock_that_cannot_be_had_is_the_machines_fault(own_folder, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(own_folder / "nothing" / "file"))
     (own_folder / "nothing").touch()
-    with pytest.raises(MeasureError, match=r"holds the lock .*paretonas-measuring-here"), measuring_lock("here"):
+    with pytest.raises(MachineError, match=r"holds the lock .*paretonas-measuring-here"), measuring_lock("here"):
         pass
 
 

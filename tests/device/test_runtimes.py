@@ -1,5 +1,7 @@
 """What the contract cannot ask of every runtime: several inputs and outputs, strange files, errors while running."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from onnx import TensorProto, helper
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.runtime.torch import TorchRuntime, _channels_last
 from paretonas.errors import MeasureError
-from paretonas.export import formats
+from paretonas.export import example_inputs, formats
 from paretonas.export.onnx import export_directly
 from paretonas.network import build
 from paretonas.space import Interface
@@ -63,14 +65,74 @@ def test_the_batch_is_open_or_one(tmp_path, batch):
 
 
 @pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        (TensorProto.FLOAT16, "float16"),
+        (TensorProto.DOUBLE, "float64"),
+        (TensorProto.UINT8, "uint8"),
+        (TensorProto.INT8, "int8"),
+        (TensorProto.INT32, "int32"),
+        (TensorProto.BOOL, "bool"),
+    ],
+)
+def test_a_file_from_elsewhere_is_fed_its_own_types_and_layout(tmp_path, kind, dtype):
+    """Here two images, channels last, and so are the outputs."""
+    ports = [(name, kind, ["N", 8, 8, 3]) for name in "abyz"]
+    nodes = [helper.make_node("Identity", ["a"], ["y"]), helper.make_node("Identity", ["b"], ["z"])]
+    path = written(tmp_path / "a.onnx", nodes, ports[:2], ports[2:])
+    found = OnnxRuntime().interface(path)
+    a, b, y, z = (Port(name, (1, 8, 8, 3), dtype) for name in "abyz")
+    assert found == Interface((a, b), (y, z))
+    inputs = example_inputs(found)
+    assert [x.dtype for x in inputs] == [dtype] * 2
+    for given, got in zip(inputs, OnnxRuntime().load(path)(inputs), strict=True):
+        np.testing.assert_array_equal(given, got)
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    for runtime in (OnnxRuntime(), TorchRuntime()):
+        os.mkfifo(path := tmp_path / f"model.{runtime.format}")
+        for read in (runtime.load, runtime.interface):
+            with pytest.raises(MeasureError, match=f"{path}.* no regular file"):
+                read(path)
+
+
+def with_weights_at(path, location):
+    """A file that adds four numbers which lie in another file."""
+    weight = TensorProto(name="w", data_type=FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value=str(location))
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"])]
+    return written(path, nodes, [("x", FLOAT, [1, 4])], [("y", FLOAT, [1, 4])], [weight])
+
+
+def test_weights_in_a_file_beside_are_read(tmp_path):
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "a.onnx.data")
+    path = with_weights_at(tmp_path / "a.onnx", "a.onnx.data")
+    assert OnnxRuntime().interface(path) == Interface((Port("x", (1, 4)),), (Port("y", (1, 4)),))
+    (found,) = OnnxRuntime().load(path)((np.ones((1, 4), np.float32),))
+    np.testing.assert_array_equal(found, [[1, 2, 3, 4]])
+
+
+@pytest.mark.parametrize("place", ["../w.data", "{}/w.data", "link.data", "missing.data"])
+def test_weights_outside_the_folder_of_a_file_are_not_read(tmp_path, place):
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "w.data")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link.data").symlink_to(tmp_path / "w.data")
+    path = with_weights_at(folder / "a.onnx", place.format(tmp_path))
+    with pytest.raises(MeasureError, match=r"cannot load .*a\.onnx"):
+        OnnxRuntime().interface(path)
+
+
+@pytest.mark.parametrize(
     ("kind", "shape", "found"),
     [
         (FLOAT, [4, 3, 8, 8], r"'x' is tensor\(float\) \[4, 3, 8, 8\]"),
         (FLOAT, ["batch", 3, "height", "width"], r"'x' is tensor\(float\) \['batch', 3, 'height', 'width'\]"),
         (FLOAT, [1, 3, None, 8], r"'x' is tensor\(float\) \[1, 3, None, 8\]"),
         (FLOAT, [], r"'x' is tensor\(float\) \[\]"),
-        (TensorProto.DOUBLE, [1, 3], r"'x' is tensor\(double\) \[1, 3\]"),
-        (TensorProto.FLOAT16, [1, 3], r"'x' is tensor\(float16\) \[1, 3\]"),
+        (TensorProto.STRING, [1, 3], r"'x' is tensor\(string\) \[1, 3\]"),
+        (TensorProto.BFLOAT16, [1, 3], r"'x' is tensor\(bfloat16\) \[1, 3\]"),
     ],
 )
 def test_a_file_that_is_not_fed_one_example_is_refused(tmp_path, kind, shape, found):
@@ -88,7 +150,7 @@ def test_a_file_that_is_not_fed_one_example_is_refused(tmp_path, kind, shape, fo
 @pytest.mark.parametrize(
     ("op", "options", "kind", "found"),
     [
-        ("Cast", {"to": TensorProto.DOUBLE}, TensorProto.DOUBLE, r"'y' is tensor\(double\) \[1, 3\]"),
+        ("Cast", {"to": TensorProto.STRING}, TensorProto.STRING, r"'y' is tensor\(string\) \[1, 3\]"),
         ("ReduceSum", {"keepdims": 0}, FLOAT, r"'y' is tensor\(float\) \[\]"),
         ("Transpose", {}, FLOAT, r"'y' is tensor\(float\) \[3, 1\]"),
     ],

@@ -179,7 +179,7 @@ def test_checkpoint_of_others_is_an_export_error(path, model, metadata):
         header(interface=interface(1, 3, 16, 16)),
         header(interface=interface(1)),
         header(interface=interface("N", "C")),
-        header(interface=interface(1, 1, 16, 16, dtype="float16")),
+        header(interface=interface(1, 1, 16, 16, dtype="bfloat16")),
         header(interface=interface(1, 1, 16, 16, name="")),
         header(interface=interface(1, 1, 16, 16, more=1)),
         header(interface=interface(1, 1, 16, 16) | {"outputs": []}),

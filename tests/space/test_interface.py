@@ -55,8 +55,8 @@ def test_image_need_not_be_square():
         ("x", (2, 4), "float32", r"positive, but got 'x' \(2, 4\)"),
         ("x", (1, 0), "float32", r"but got 'x' \(1, 0\)"),
         ("x", (1, -3), "float32", r"but got 'x' \(1, -3\)"),
-        ("x", (1, 4), "float16", "one of float32, int64, but got 'float16'"),
-        ("x", (1, 4), "", "one of float32, int64, but got ''"),
+        ("x", (1, 4), "bfloat16", "one of float32, int64, .*, but got 'bfloat16'"),
+        ("x", (1, 4), "", "one of float32, int64, .*, but got ''"),
     ],
 )
 def test_port_that_is_no_tensor_is_refused(name, shape, dtype, message):
@@ -112,7 +112,7 @@ def test_interface_travels_as_json_and_pickled(interface):
         ({"inputs": [], "outputs": []}, "interface: A network has inputs"),
         ({"inputs": [{"name": "x"}], "outputs": []}, r"interface\.inputs\[0\] lacks 'shape'"),
         ({"inputs": [{"name": "x", "shape": [1, 2.5]}], "outputs": []}, r"shape\[1\] is of type int"),
-        ({"inputs": [{"name": "x", "shape": [1], "dtype": "int8"}], "outputs": []}, r"dtype is one of 'float32'"),
+        ({"inputs": [{"name": "x", "shape": [1], "dtype": "int4"}], "outputs": []}, r"dtype is one of 'float32'"),
     ],
 )
 def test_what_is_no_interface_is_refused(data, message):

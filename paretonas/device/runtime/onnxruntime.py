@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +19,20 @@ from paretonas.errors import DeviceError, MeasureError, SpecError
 from paretonas.export import Arrays, LoadedModel, example_inputs
 from paretonas.export.onnx import modules_of_nodes, stamped
 from paretonas.export.onnx.graph import output_names
+from paretonas.files import open_regular, scratch_folder
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
 
-DTYPES: dict[str, DType] = {"tensor(float)": "float32", "tensor(int64)": "int64"}
+DTYPES: dict[str, DType] = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
 
 
 @dataclass(frozen=True)
@@ -34,15 +43,15 @@ class OnnxRuntime(Runtime):
         threads: Of one operator. With 1, the model runs in the calling thread.
 
     Raises:
-        DeviceError: `threads` is not positive.
+        DeviceError: `threads` is out of its range.
     """
 
     format: ClassVar[str] = "onnx"
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise DeviceError(f"`threads >= 1` must hold, but got (threads={self.threads}).")
+        if not 1 <= self.threads <= 1024:
+            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
 
     def version(self) -> str:
         import onnxruntime
@@ -78,6 +87,7 @@ class OnnxRuntime(Runtime):
             options.enable_profiling = True
             options.profile_file_prefix = str(trace)
         try:
+            open_regular(path).close()  # a pipe would block for ever
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no public base class
             raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error
@@ -110,7 +120,8 @@ def _port(value: Any, shape: Sequence[object]) -> Port:
     if not is_one or len(sides) < len(shape) - 1 or value.type not in DTYPES:
         raise SpecError(
             f"A model takes and gives tensors of {' or '.join(DTYPES.values())} of one example (a batch that is 1 or "
-            f"open, every other side fixed), but {value.name!r} is {value.type} {list(shape)}."
+            f"open, every other side fixed), but {value.name!r} is {value.type} {list(shape)}. Export it so; sides "
+            "that are open are fixed by `python -m onnxruntime.tools.make_dynamic_shape_fixed`."
         )
     return Port(value.name, (1, *sides), DTYPES[value.type])
 
@@ -125,16 +136,17 @@ def profile_onnxruntime(runtime: OnnxRuntime, path: Path, inputs: Arrays, runs: 
     """What ONNX Runtime's own profiler says of every kernel, on the wall clock.
 
     It cuts times to whole microseconds; half of one is added back. A file of operations on a single number, run in turn
-    with the network, tells what the profiler takes itself.
+    with the network, tells what the profiler takes itself. Both traces lie beside the network's file meanwhile.
 
     Raises:
+        MachineError: The system refuses to write there.
         MeasureError: ONNX Runtime does not take the file, or the runs differ in the nodes that they execute.
     """
-    with tempfile.TemporaryDirectory(prefix="paretonas-") as passing:
-        idle = Path(passing, "idle.onnx")
+    with scratch_folder(path.parent) as passing:
+        idle = passing / "idle.onnx"
         _write_idle(idle)
-        session = runtime._session(path, Path(passing, "network"))
-        idle_session = runtime._session(idle, Path(passing, "idle"))
+        session = runtime._session(path, passing / "network")
+        idle_session = runtime._session(idle, passing / "idle")
         run_network, run_idle = _runner(session, path), _runner(idle_session, idle)
         number = np.zeros((1, 1, 1, 1), np.float32)
         for _ in range(runs):
