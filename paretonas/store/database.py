@@ -62,8 +62,18 @@ class Database:
             raise StoreError(f"A store is an SQLite file or a database URL, but {location} is none: {error}") from error
         self.leases = Leases(_lock_folder(self.address))
         self._is_there = self._is_made = False
+        try:
+            with self._translated():
+                self._look()
+        except ParetonasError:
+            self.close()
+            raise
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been made."""
         with self._translated():
-            self._look()
+            return self._look()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -110,6 +120,7 @@ class Database:
             except OperationalError as error:
                 if file is None or _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                     raise
+                self.close()
                 self._engine = _engine(_unchanging(self.address, file))
                 self._is_there = self._inspect()
         return self._is_there

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from paretonas.errors import StoreError
+from paretonas.errors import StoreError, UsageError
 from paretonas.space import Architecture
 from paretonas.store import Store
 from paretonas.trial import State, Trial
@@ -132,6 +132,33 @@ class StoreContract:
             raise KeyError
         with second.hold("s"):
             pass
+
+    def test_whoever_holds_a_search_may_hold_it_again(self, open_store: OpenStore) -> None:
+        first, second = open_store(), open_store()
+        with first.hold("s"):
+            with first.hold("s"):
+                pass
+            with pytest.raises(StoreError, match="one process at a time"):
+                second.hold("s").__enter__()  # the outer one has not ended
+        with second.hold("s"):
+            pass
+
+    @pytest.mark.parametrize("name", ["../s", "a/b", "", ".", "nul", "store.db", "x" * 101])
+    def test_what_is_no_name_is_not_held(self, open_store: OpenStore, name: str) -> None:
+        with pytest.raises(UsageError, match="A search's name is"):
+            open_store().hold(name).__enter__()
+
+    def test_what_is_not_there_is_empty(self, open_store: OpenStore) -> None:
+        store = open_store()
+        assert not store.searches()
+        assert not store.evaluations("latency")
+        with pytest.raises(StoreError, match="Known: none"):
+            store.config("s")
+
+    def test_many_may_make_a_store_at_once(self, open_store: OpenStore) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: open_store().create_search(f"s{i}", {}), range(8)))
+        assert len(open_store().searches()) == 8
 
     def test_writers_beside_each_other_lose_nothing(self, open_store: OpenStore) -> None:
         open_store().create_search("s", {})

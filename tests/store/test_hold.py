@@ -1,12 +1,16 @@
 """A search is written by one process at a time, however that process names the store."""
 
+import errno
+import fcntl
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from paretonas.errors import StoreError
+from paretonas.errors import MachineError, StoreError
 from paretonas.store import Store
 
 HOLDER = """
@@ -62,6 +66,8 @@ def names(path, tmp_path, monkeypatch):
     return {
         "path": path,
         "url": f"sqlite:///{path}",
+        "url with an option": f"sqlite:///{path}?timeout=5",
+        "uri": f"sqlite:///file:{path}?uri=true",
         "relative": "store.db",
         "relative url": "sqlite:///store.db",
         "link": tmp_path / "link.db",
@@ -86,7 +92,7 @@ def test_the_message_names_the_process_and_its_command(held, path):
     message = str(caught.value)
     assert f"process {process.pid} (" in message
     assert f"holder.py {path} cats" in message
-    assert "for 0 min" in message
+    assert f"cats) on {socket.gethostname()}, for 0 min" in message
     process.communicate()
     assert not list(path.parent.glob("store.db.locks/*.holder"))  # who ends leaves no word of itself
 
@@ -99,6 +105,29 @@ def test_a_killed_holder_frees_the_search_for_another_which_is_named_in_its_plac
     second = held(f"sqlite:///{path}")
     with pytest.raises(StoreError, match=f"process {second.pid} "), Store(path).hold("cats"):
         pass
+
+
+def test_the_note_of_a_killed_holder_is_not_taken_for_anothers(held, path, monkeypatch):
+    first = held(path)
+    first.kill()
+    first.wait()
+    monkeypatch.setattr(Path, "write_text", no_space)  # the next one cannot leave a note
+    with Store(path).hold("cats"), pytest.raises(StoreError, match=r"another one holds 'cats'\.$"):
+        Store(path).hold("cats").__enter__()
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said(path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(MachineError, match=f"{os.strerror(number)}.* Network file systems may have no locks"):
+        Store(path).hold("cats").__enter__()
 
 
 def test_holder_that_nobody_can_read_is_not_named(path):
