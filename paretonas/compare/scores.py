@@ -25,14 +25,14 @@ def best_so_far(contest: Contest, runs: Sequence[Run]) -> Floats:
         last value.
     """
     metric, judge = (np.array(contest.table.column(c)) for c in (contest.metric, contest.judged_by))
-    found = np.full((len(runs), contest.trials), np.nan)
+    values = np.full((len(runs), contest.trials), np.nan)
     for i, one in enumerate(runs):
         best = math.nan
         for j in range(contest.trials):
             row = one.rows[j] if j < len(one.rows) else -1
             if row >= 0 and not metric[row] <= best and not math.isnan(metric[row]):
-                best, found[i, j:] = metric[row], judge[row]
-    return found
+                best, values[i, j:] = metric[row], judge[row]
+    return values
 
 
 def hypervolume_share(contest: Contest, runs: Sequence[Run]) -> Floats:
@@ -59,7 +59,7 @@ def hypervolume_share(contest: Contest, runs: Sequence[Run]) -> Floats:
 
 def _shares(one: Run, points: Floats, reference: tuple[float, float], trials: int) -> list[float]:
     held: list[tuple[float, ...]] = []
-    volume, found = 0.0, []
+    volume, volumes = 0.0, []
     for j in range(trials):
         row = one.rows[j] if j < len(one.rows) else -1
         point = tuple(map(float, points[row])) if row >= 0 else (math.nan, math.nan)
@@ -69,8 +69,8 @@ def _shares(one: Run, points: Floats, reference: tuple[float, float], trials: in
             held.append(point)
             held = [held[k] for k in front(held)]
             volume = hypervolume(held, reference)
-        found.append(volume)
-    return found
+        volumes.append(volume)
+    return volumes
 
 
 def repeated_share(one: Run) -> float:
@@ -88,7 +88,7 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
         `repeated` (share of evaluations that were made before), `ask_seconds` (mean and largest).
     """
     best = float(np.nanmax(contest.table.column(contest.judged_by)))
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "table": contest.table.name,
         "metric": contest.metric,
         "judge": contest.judged_by,
@@ -105,7 +105,7 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
         is_own = np.array([one.strategy == name for one in runs])
         own, values = [one for one in runs if one.strategy == name], bests[is_own]
         seconds = [s for one in own for s in one.ask_seconds]
-        found["strategies"][name] = {
+        summary["strategies"][name] = {
             "seeds": len(own),
             **_spread(values),
             "regret": _plain(best - values.mean(0)),
@@ -113,8 +113,8 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
             "ask_seconds": {"mean": statistics.fmean(seconds), "largest": max(seconds)},
         }
         if shares is not None:
-            found["strategies"][name]["hypervolume"] = _spread(shares[is_own])
-    return found
+            summary["strategies"][name]["hypervolume"] = _spread(shares[is_own])
+    return summary
 
 
 def _spread(values: Floats) -> dict[str, Any]:

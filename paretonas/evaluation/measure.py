@@ -170,10 +170,10 @@ def _latency_and_profile(
 
 def _profile_from_json(data: object) -> Profile:
     try:
-        found: Profile = read_json(Profile, data, "profile")
+        profile: Profile = read_json(Profile, data, "profile")
     except SpecError as error:
         raise StoreError(f"A stored profile holds the times of every run, but: {error}") from None
-    return found
+    return profile
 
 
 def _blocks(spec: Spec, cost: Cost, latency: Latency, taken: Profile) -> list[dict[str, Any]]:

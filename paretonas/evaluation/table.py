@@ -194,7 +194,7 @@ def _values(spec: Spec) -> str:
 
 
 def _stage(name: str, gives: tuple[str, ...], look_up: Lookup) -> Stage:
-    def keep(spec: Spec, found: Metrics) -> Evidence:
-        return Evidence({key: float(value) for key, value in found.items() if math.isfinite(value)})
+    def keep(spec: Spec, metrics: Metrics) -> Evidence:
+        return Evidence({key: float(value) for key, value in metrics.items() if math.isfinite(value)})
 
     return Stage(name, INLINE, gives, lambda spec: None, lambda spec: Call(look_up, (spec,)), keep)

@@ -145,10 +145,10 @@ class TrainedEvaluator(Evaluator):
 
         def known(spec: Spec) -> Evidence | None:
             kept = key(spec)
-            found = kept.get(self._cache)
-            if found is None:
+            latency = kept.get(self._cache)
+            if latency is None:
                 return None
-            return Evidence(latency_metrics(latency_from_json(found), device.name), kept.id(self._cache))
+            return Evidence(latency_metrics(latency_from_json(latency), device.name), kept.id(self._cache))
 
         def keep(spec: Spec, latency: Latency) -> Evidence:
             return Evidence(latency_metrics(latency, device.name), key(spec).put(self._cache, asdict(latency)))

@@ -155,12 +155,12 @@ def default_goals(strategy: StrategyOptions, quality: str, stages: Sequence[Stag
 
 def rewarded(trials: Sequence[Trial], space: SearchSpace, objective: Objective) -> tuple[Trial, ...]:
     """Complete trials of the space, with the rewards of another objective; those that it cannot score are left out."""
-    found = []
+    scored = []
     for trial in trials:
         is_complete = trial.state is State.COMPLETE and set(objective.metrics) <= trial.metrics.keys()
         if is_complete and trial.architecture.space == space.name:
             try:
-                found.append(replace(trial, reward=objective.reward_of(trial.metrics)))
+                scored.append(replace(trial, reward=objective.reward_of(trial.metrics)))
             except TrainingError:
                 continue
-    return tuple(found)
+    return tuple(scored)

@@ -49,12 +49,12 @@ class Limit:
         Raises:
             UsageError: Not of that form.
         """
-        name, found, bound = text.partition("<=")
+        name, sign, bound = text.partition("<=")
         try:
             value = float(bound)
         except ValueError:
             value = math.nan
-        if not found or not name.strip() or not value > 0:
+        if not sign or not name.strip() or not value > 0:
             raise UsageError(
                 f"A limit is written metric<=bound with a positive bound ('params<=2e6'), but got {text!r}."
             )
@@ -111,13 +111,13 @@ class Objective:
             TrainingError: It is no finite number of 0 or more.
         """
         quality = metrics[self.quality]
-        found = self.reward.value(quality, [metrics[name] / target for name, target in self.targets.items()])
-        if not 0 <= found < math.inf:
+        reward = self.reward.value(quality, [metrics[name] / target for name, target in self.targets.items()])
+        if not 0 <= reward < math.inf:
             raise TrainingError(
-                f"A reward is a finite number of 0 or more, but {self.reward} gives {found} for the {self.quality} "
+                f"A reward is a finite number of 0 or more, but {self.reward} gives {reward} for the {self.quality} "
                 f"{quality}."
             )
-        return found
+        return reward
 
     def broken_limit(self, metrics: Metrics) -> Limit | None:
         """The first limit that `metrics` exceed."""

@@ -62,13 +62,13 @@ class Table:
 
         def decode(values: Mapping[str, Choice]) -> Spec:
             choices = tuple(index[value] for index, value in zip(indices, values.values(), strict=True))
-            found = self.nearest(choices)
-            row = (d.choices[c] for d, c in zip(self.decisions, found, strict=True))
+            nearest = self.nearest(choices)
+            row = (d.choices[c] for d, c in zip(self.decisions, nearest, strict=True))
             return TabularSpec(self.name, tuple(map(str, row)))
 
         def representative(choices: tuple[int, ...]) -> tuple[int, ...]:
-            found = self.nearest(choices)
-            return found if self.canonical is None else self.canonical.get(found, found)
+            nearest = self.nearest(choices)
+            return nearest if self.canonical is None else self.canonical.get(nearest, nearest)
 
         indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in self.decisions]
         is_plain = self.canonical is None and self.is_whole
@@ -136,8 +136,8 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
     if missing:
         raise DataError(f"{path.name} has the columns {_list(columns)}, but not {missing[0]!r}.")
     symbols = [symbol for name in names for symbol in _symbols(name, columns[name], len(names) == 1, path.name)]
-    found = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
-    indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in found]
+    decisions = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
+    indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in decisions]
     columns_of_indices = [[index[v] for v in values] for index, (_, values) in zip(indices, symbols, strict=True)]
     keys = list(zip(*columns_of_indices, strict=True))
     rows = {key: i for i, key in enumerate(keys)}
@@ -147,7 +147,7 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
         )
     numbers = {name: values for name, values in columns.items() if name not in names and _are_numbers(values)}
     kept = {name: [_number(v) for v in values] for name, values in numbers.items()}
-    return Table(path.stem, found, rows, kept, _canonical(columns, keys))
+    return Table(path.stem, decisions, rows, kept, _canonical(columns, keys))
 
 
 def _canonical(

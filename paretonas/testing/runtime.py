@@ -83,11 +83,11 @@ class RuntimeContract:
             x = images(1, channels, side, side, seed=seed)
             with torch.inference_mode():
                 expected = model(torch.from_numpy(x)).numpy()
-            (found,) = run((x,))
-            assert isinstance(found, np.ndarray)
-            assert found.dtype == np.float32
-            assert found.shape == (1, classes)
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+            (outputs,) = run((x,))
+            assert isinstance(outputs, np.ndarray)
+            assert outputs.dtype == np.float32
+            assert outputs.shape == (1, classes)
+            np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
     def test_a_run_leaves_inputs_and_earlier_outputs_alone(self, runtime: Runtime, export: Export) -> None:
         run = runtime.load(export("mnasnet-a1", 32, 10, 3)[1].path)

@@ -184,11 +184,11 @@ class StrategyContract:
 
     def test_rewards_like_accuracies_are_as_good_as_random_search(self, start: Start) -> None:
         """The mean reward of the second half of 160 trials, over four seeds, against the mean of the space."""
-        found = _rewards([t for seed in range(4) for t in run(start(seed=seed), [], 160)[80:]])
+        rewards = _rewards([t for seed in range(4) for t in run(start(seed=seed), [], 160)[80:]])
         rng = Random(0)
         baseline = [toy_reward(TOY_SPACE.sample(rng)) for _ in range(2000)]
-        error = _deviation(baseline) / math.sqrt(len(found))
-        assert sum(found) / len(found) > sum(baseline) / len(baseline) - 3 * error
+        error = _deviation(baseline) / math.sqrt(len(rewards))
+        assert sum(rewards) / len(rewards) > sum(baseline) / len(baseline) - 3 * error
 
     def test_goals_matter_to_those_that_pursue_them_and_to_nobody_else(self, options: StrategyOptions) -> None:
         both = (options.start(TOY_SPACE, 9, goals) for goals in (Goals(), TWO_GOALS))

@@ -180,11 +180,11 @@ class TaskContract:
             assert all(are_equal(a, b) for a, b in zip(rest, whole[begin:], strict=True))
 
     def test_batches_depend_on_the_seed_and_on_nothing_else_that_is_random(self, task: Task, recipe: Recipe) -> None:
-        found = []
+        batches = []
         for everything, seed in ((1, 3), (2, 3), (1, 4)):
             seed_everything(everything)
-            found.append(list(task.batches("train", recipe, seed, range(3))))
-        first, same, other = found
+            batches.append(list(task.batches("train", recipe, seed, range(3))))
+        first, same, other = batches
         assert all(are_equal(a, b) for a, b in zip(first, same, strict=True))
         assert not all(are_equal(a, b) for a, b in zip(first, other, strict=True))
 

@@ -26,12 +26,12 @@ def read_block(text: str) -> BlockSpec:
     >>> read_block("r3_k5_s22_e3_o40_se0.25").layers
     3
     """
-    found = _STRING.match(text)
-    if found is None:
+    parts = _STRING.match(text)
+    if parts is None:
         raise SpecError(f"A block string looks like r3_k5_s22_e3_o40_se0.25_noskip, but got {text!r}.")
-    layers, kernel, stride, expansion, filters = map(int, found.groups()[:5])
-    skip: Skip = "none" if found[7] else "identity"
-    return BlockSpec("mbconv", kernel, filters, layers, stride, expansion, float(found[6] or 0), skip)
+    layers, kernel, stride, expansion, filters = map(int, parts.groups()[:5])
+    skip: Skip = "none" if parts[7] else "identity"
+    return BlockSpec("mbconv", kernel, filters, layers, stride, expansion, float(parts[6] or 0), skip)
 
 
 def read_network(blocks: str, stem_filters: int = 32, activation: Activation = "relu") -> MnasNetSpec:

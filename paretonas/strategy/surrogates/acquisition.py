@@ -26,8 +26,8 @@ def expected_improvement(mean: Floats, deviation: Floats, threshold: float) -> F
     """
     z = (mean - threshold) / deviation
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    found: Floats = deviation * (z * special.ndtr(z) + density)
-    return found
+    improvements: Floats = deviation * (z * special.ndtr(z) + density)
+    return improvements
 
 
 def hypervolume_improvement(means: Floats, deviations: Floats, points: Floats, reference: Floats) -> Floats:

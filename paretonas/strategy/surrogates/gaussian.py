@@ -92,8 +92,8 @@ class Kernel:
 
     def covariance(self, differing: Floats, exchanged: Floats) -> Floats:
         """`exp(-differing / length - exchanged / exchange)`, of distances as `Rows.distances` gives them."""
-        found: Floats = np.exp(-differing / self.length - exchanged / self.exchange)
-        return found
+        similarities: Floats = np.exp(-differing / self.length - exchanged / self.exchange)
+        return similarities
 
 
 def one_hot(choices: Sequence[Sequence[int]], sizes: Sequence[int]) -> Floats:
@@ -103,10 +103,10 @@ def one_hot(choices: Sequence[Sequence[int]], sizes: Sequence[int]) -> Floats:
     [[0.0, 1.0, 1.0, 0.0, 0.0]]
     """
     indices = np.asarray(choices, dtype=np.intp).reshape(-1, len(sizes))
-    found = np.zeros((len(indices), sum(sizes)))
+    encoded = np.zeros((len(indices), sum(sizes)))
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
-    found[np.arange(len(indices))[:, None], indices + offsets] = 1.0
-    return found
+    encoded[np.arange(len(indices))[:, None], indices + offsets] = 1.0
+    return encoded
 
 
 def normal_scores(values: Floats) -> Floats:
@@ -129,7 +129,7 @@ def fit_kernel(x: Rows, y: Floats) -> Kernel:
         x: n architectures.
         y: (n,) with mean 0.
     """
-    best, found = -math.inf, Kernel(LENGTHS[0], math.inf, NOISES[-1])
+    best, kernel = -math.inf, Kernel(LENGTHS[0], math.inf, NOISES[-1])
     distances, spread = x.distances(x), max(float(y @ y) / len(y), 1e-12)
     for length, exchange in product(LENGTHS, EXCHANGES):
         values, vectors = linalg.eigh(Kernel(length, exchange, 0.0).covariance(*distances))
@@ -138,8 +138,8 @@ def fit_kernel(x: Rows, y: Floats) -> Kernel:
             spectrum = values + noise
             likelihood = -0.5 * (len(y) * math.log((projected / spectrum).mean() + 1e-12) + np.log(spectrum).sum())
             if likelihood > best:
-                best, found = likelihood, Kernel(length, exchange, noise)
-    return found
+                best, kernel = likelihood, Kernel(length, exchange, noise)
+    return kernel
 
 
 class Posterior:

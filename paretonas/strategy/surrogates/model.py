@@ -59,8 +59,8 @@ class Model:
         used = self._used(y, self._most)
         seen, mean = self._encoding([self.choices[i] for i in used]), float(y[used].mean())
         posterior = Posterior(kernel, seen, y[used] - mean, self._encoding(pending))
-        found, deviation = posterior.predict(self._encoding(candidates))
-        return found + mean, deviation
+        predicted, deviation = posterior.predict(self._encoding(candidates))
+        return predicted + mean, deviation
 
     def _kernel(self) -> Kernel:
         """Fitted to as many of the first values as the last step of growth had, whenever it is asked for."""
