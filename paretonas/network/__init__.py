@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paretonas.registry import Registry
+from paretonas.errors import ParetonasError, SpecError
+from paretonas.registry import Registry, short
 from paretonas.space import Interface, Spec
 
 if TYPE_CHECKING:
@@ -32,8 +33,22 @@ def build(spec: Spec, interface: Interface, dropout: float = 0.0) -> nn.Module:
     Returns:
         A module whose `forward` takes the interface's inputs, in batches of any size, and returns its outputs: a
         tensor, or a tuple of several.
+
+    Raises:
+        SpecError: There is no such network of that interface, or its builder gives something else.
     """
-    model: nn.Module = builders.load(spec.kind)(spec, interface, dropout)
+    from torch import nn
+
+    try:
+        model = builders.load(spec.kind)(spec, interface, dropout)
+    except ParetonasError:
+        raise
+    except Exception as error:  # whatever the code of a builder does
+        raise SpecError(
+            f"A network is built of {short(spec)} for {interface}, but {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"The builder of {spec.kind!r} networks gives a torch.nn.Module, but got {short(model)}.")
     return model
 
 

@@ -19,6 +19,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from paretonas.network import build
+from paretonas.network.check import check_outputs, running
+from paretonas.registry import short
 from paretonas.space import Interface, Spec
 
 
@@ -48,12 +50,35 @@ class Cost:
 
 
 def cost(model: nn.Module, interface: Interface) -> Cost:
-    """Count `model` in evaluation mode on one example of its inputs. The model is left as it was."""
+    """Count `model` in evaluation mode on one example of its inputs. The model is left as it was.
+
+    Raises:
+        SpecError: It cannot be run on them.
+    """
+    return _count(model, interface)[0]
+
+
+@lru_cache(maxsize=4096)
+def spec_cost(spec: Spec, interface: Interface) -> Cost:
+    """The cost of one example through the network of `spec`.
+
+    Raises:
+        SpecError: It cannot be built or run, or its outputs are not those of the interface.
+    """
+    with torch.device("meta"):
+        model = build(spec, interface)
+    found, outputs = _count(model, interface)
+    check_outputs(outputs, interface, 1, f"The network {short(spec)}")
+    return found
+
+
+def _count(model: nn.Module, interface: Interface) -> tuple[Cost, Any]:
+    """The cost, and the outputs without their numbers."""
     with torch.no_grad():
         shapes = deepcopy(model).to("meta").eval()
         inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
         counter, recorder = FlopCounterMode(display=False), _Recorder(shapes, inputs)
-        with counter, recorder:
+        with running(type(model).__name__, inputs), counter, recorder:
             outputs = shapes(*inputs)
     counts = counter.get_flop_counts()
     macs = {
@@ -61,21 +86,14 @@ def cost(model: nn.Module, interface: Interface) -> Cost:
     }  # names begin with the class
     by_module = {n: (sum(p.numel() for p in m.parameters()), macs.get(n, 0)) for n, m in model.named_modules() if n}
     parameters = list(model.parameters())
-    return Cost(
+    found = Cost(
         params=sum(p.numel() for p in parameters),
         macs=counter.get_total_flops() // 2,
         weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
         peak_memory_bytes=recorder.peak_memory(outputs),
         by_module=by_module,
     )
-
-
-@lru_cache(maxsize=4096)
-def spec_cost(spec: Spec, interface: Interface) -> Cost:
-    """The cost of one example through the network of `spec`."""
-    with torch.device("meta"):
-        model = build(spec, interface)
-    return cost(model, interface)
+    return found, outputs
 
 
 class _Recorder(TorchDispatchMode):

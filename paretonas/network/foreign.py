@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
+from contextlib import suppress
 
+import torch
 from torch import nn
 
 from paretonas.errors import SpecError
 from paretonas.space import ForeignSpec, Interface
+from paretonas.space.trust import TIMM, load_source
 
 
 def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0) -> nn.Module:  # noqa: N802
@@ -19,9 +22,10 @@ def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0
         dropout: Before the classifier; timm's only.
 
     Raises:
-        SpecError: The source cannot be found or does not give a module.
+        SpecError: The source is not trusted, cannot be found or does not give a module.
     """
-    model = _make(spec, interface.classes, interface.channels, dropout)
+    module, _, name = spec.source.partition(":")
+    model = _timm_model(name, interface, dropout) if module == TIMM else _own_model(spec.source, interface)
     strided = [m for m in model.modules() if isinstance(m, nn.Conv2d) and tuple(m.stride) == (2, 2)]
     if len(strided) < spec.strides_dropped:
         raise SpecError(
@@ -33,24 +37,31 @@ def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0
     return model
 
 
-def _make(spec: ForeignSpec, classes: int, channels: int, dropout: float) -> nn.Module:
-    module, _, name = spec.source.partition(":")
-    if module == "timm":
-        import timm
+def _timm_model(name: str, interface: Interface, dropout: float) -> nn.Module:
+    import timm
 
-        if not timm.is_model(name):
-            raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
-        return timm.create_model(name, num_classes=classes, in_chans=channels, drop_rate=dropout)
+    if not timm.is_model(name):
+        raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
+    return timm.create_model(name, num_classes=interface.classes, in_chans=interface.channels, drop_rate=dropout)
+
+
+def _own_model(source: str, interface: Interface) -> nn.Module:
+    """What a factory of the user's gives; on the CPU, as it may compute with what it makes."""
+    factory, options = load_source(source), {"num_classes": interface.classes, "in_chans": interface.channels}
     try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a relative name
-        raise SpecError(f"A foreign model is an importable 'module:factory', but {spec.source!r}: {error}.") from None
-    try:
-        model = factory(num_classes=classes, in_chans=channels)
+        with suppress(ValueError):  # nobody knows what it takes
+            inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise SpecError(
-            f"A factory is called with `num_classes` and `in_chans`, but {spec.source!r} does not take them: {error}."
+            f"A factory is called with `num_classes` and `in_chans`, but {source!r} does not take them: {error}."
+        ) from error
+    try:
+        with torch.device("cpu"):
+            model = factory(**options)
+    except Exception as error:  # whatever it does
+        raise SpecError(
+            f"A factory returns a torch.nn.Module, but {source!r} raised {type(error).__name__}: {error}"
         ) from error
     if not isinstance(model, nn.Module):
-        raise SpecError(f"The factory {spec.source!r} returns a torch.nn.Module, but got {type(model).__name__}.")
+        raise SpecError(f"The factory {source!r} returns a torch.nn.Module, but got {type(model).__name__}.")
     return model

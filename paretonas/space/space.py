@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from paretonas.errors import SpecError
+from paretonas.errors import ParetonasError, SpecError
 from paretonas.space.spec import Spec
 
 Choice = str | int | float
@@ -199,9 +199,18 @@ class SearchSpace:
         """What `architecture` means.
 
         Raises:
-            SpecError: It is not of this space.
+            SpecError: It is not of this space, or the space has no spec for it.
         """
-        return self.decoder(self.values(architecture))
+        values = self.values(architecture)
+        try:
+            return self.decoder(values)
+        except ParetonasError:
+            raise
+        except Exception as error:  # whatever the code of a space does
+            raise SpecError(
+                f"A space has a spec for each architecture, but {self.name!r} has none for {values}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def canonical(self, choices: tuple[int, ...]) -> tuple[int, ...]:
         """Indices of the architecture that stands for all which compute the same; where none is known, `choices`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -103,7 +104,8 @@ class ForeignSpec(Spec):
     """A model that is not described by a spec of ours.
 
     Args:
-        source: `timm:NAME`, or `module:factory` for a callable of the user's that takes `num_classes` and `in_chans`.
+        source: `timm:NAME`, or `module:factory` for a callable of the user's that takes `num_classes` and `in_chans`;
+            see `trust.py`.
         strides_dropped: So many of the first convolutions with stride 2 get stride 1: the small-image form of a network
             that has no shortcut around a stride.
 
@@ -119,7 +121,7 @@ class ForeignSpec(Spec):
         if not 0 <= self.strides_dropped <= 10:
             raise SpecError(f"`0 <= strides_dropped <= 10` must hold, but got {self.strides_dropped}.")
         module, _, factory = self.source.partition(":")
-        if not module or not factory:
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", module) or module.endswith(".py") or not factory:
             raise SpecError(f"A foreign model's source is 'timm:NAME' or 'module:factory', but got {self.source!r}.")
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> ForeignSpec:
@@ -147,8 +149,8 @@ def strides_to_drop(resolution: int) -> int:
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:
     """The spec as plain JSON data, with its kind."""
-    if not is_dataclass(spec) or isinstance(spec, type):
-        raise SpecError(f"A spec is a dataclass, but got {spec!r}.")
+    if not is_dataclass(spec) or isinstance(spec, type) or getattr(spec, "kind", None) not in spec_kinds:
+        raise SpecError(f"A spec is a dataclass of a known kind ({', '.join(spec_kinds)}), but got {short(spec)}.")
     return {"kind": spec.kind, **json.loads(json.dumps(asdict(spec)))}
 
 

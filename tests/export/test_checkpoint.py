@@ -1,5 +1,6 @@
 import json
 import pickle
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from paretonas.errors import ExportError
+from paretonas.errors import ExportError, SpecError
 from paretonas.export import checkpoint, formats
 from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.network import build
@@ -168,16 +169,9 @@ def test_checkpoint_of_others_is_an_export_error(path, model, metadata):
         7,
         header(spec={"kind": "mnasnet"}),
         header(spec={"kind": "unheard-of"}),
-        header(spec=spec_to_json(SPEC) | {"stem_filters": 16}),
-        header(spec=spec_to_json(SPEC) | {"head_filters": 32}),
-        header(spec=spec_to_json(ForeignSpec("timm:no_such_model"))),
-        header(spec=spec_to_json(ForeignSpec("no_such_module:factory"))),
-        header(interface=interface(1, 1, 16, 16, classes=6)),
         header(interface=interface(1, 1, 16, 16, classes="many")),
         header(interface=interface(1, 1, 16, 16, classes=-1)),
         header(interface=interface(1, 1, 16, 16, classes=None)),
-        header(interface=interface(1, 3, 16, 16)),
-        header(interface=interface(1)),
         header(interface=interface("N", "C")),
         header(interface=interface(1, 1, 16, 16, dtype="bfloat16")),
         header(interface=interface(1, 1, 16, 16, name="")),
@@ -194,11 +188,41 @@ def test_header_that_does_not_fit_is_an_export_error(path, model, data):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        header(spec=spec_to_json(SPEC) | {"stem_filters": 16}),
+        header(spec=spec_to_json(SPEC) | {"head_filters": 32}),
+        header(interface=interface(1, 1, 16, 16, classes=6)),
+        header(interface=interface(1, 3, 16, 16)),
+    ],
+)
+def test_weights_of_another_network_are_an_export_error(path, model, data):
+    write(path, model, data)
+    with pytest.raises(ExportError, match=r"holds the weights of its network, but .*model\.safetensors does not"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (header(spec=spec_to_json(ForeignSpec("timm:no_such_model"))), "list_models"),
+        (header(spec=spec_to_json(ForeignSpec("antigravity:geohash"))), "imported only if it is trusted"),
+        (header(interface=interface(1)), "IndexError"),
+    ],
+)
+def test_network_that_cannot_be_built_here_is_a_spec_error(path, model, data, message):
+    write(path, model, data)
+    with pytest.raises(SpecError, match=rf"model\.safetensors: .*{message}"):
+        load_checkpoint(path)
+    assert "antigravity" not in sys.modules  # it opens a browser
+
+
 def test_missing_and_extra_weights_are_export_errors(path, model):
     save_checkpoint(model, SPEC, INTERFACE, path, {})
     tensors = load_file(path)
     fewer = {name: tensor for name, tensor in tensors.items() if name != "head.0.weight"}
     for wrong in (fewer, tensors | {"more": torch.zeros(1)}):
         save_file(wrong, path, {"paretonas": json.dumps(header())})
-        with pytest.raises(ExportError, match="cannot be read"):
+        with pytest.raises(ExportError, match="does not: "):
             load_checkpoint(path)

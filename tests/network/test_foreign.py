@@ -8,9 +8,11 @@ from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.space import ForeignSpec, Interface
+from paretonas.space.trust import VARIABLE, trust_everything
 
 IMAGENET = Interface.of_images(3, 224, 1000)
 FACTORIES = """
+import torch
 from torch import nn
 
 def linear(num_classes, in_chans):
@@ -22,6 +24,13 @@ def text(num_classes, in_chans):
 def greedy(num_classes):
     return nn.Linear(1, num_classes)
 
+def breaks(num_classes, in_chans):
+    raise RuntimeError("no weights here")
+
+def computes(num_classes, in_chans):  # as published code of transformers does
+    rates = [float(rate) for rate in torch.linspace(0, 0.1, 3)]
+    return nn.Sequential(nn.Dropout(rates[-1]), linear(num_classes, in_chans))
+
 constant = 3
 """
 
@@ -31,7 +40,10 @@ def factories(tmp_path, monkeypatch):
     name = "factories_of_a_user"
     (tmp_path / f"{name}.py").write_text(FACTORIES, encoding="utf-8")
     (tmp_path / "broken_module_of_a_user.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(VARIABLE, "{}")
+    trust_everything()
     yield name
     sys.modules.pop(name, None)
 
@@ -71,14 +83,25 @@ def test_factory_of_the_users_is_called(factories):
         ("{}:nothing", "nothing"),
         ("broken_module_of_a_user:factory", "a_module_that_nobody_has"),
         ("{}:text", "torch.nn.Module, but got str"),
-        ("{}:constant", "constant"),
-        ("{}:greedy", "greedy"),
-        (".relative:factory", "relative"),
+        ("{}:constant", "3 is not a callable object"),
+        ("{}:greedy", "does not take them: got an unexpected keyword argument 'in_chans'"),
+        ("{}:breaks", "raised RuntimeError: no weights here"),
     ],
 )
 def test_source_that_gives_no_model_is_refused(factories, source, message):
     with pytest.raises(SpecError, match=message):
         build(ForeignSpec(source.format(factories)), IMAGENET)
+
+
+def test_factory_that_computes_with_what_it_makes_is_costed(factories):
+    assert spec_cost(ForeignSpec(f"{factories}:computes"), Interface.of_images(1, 8, 7)).params == 5 * 7
+
+
+def test_factory_that_nobody_has_named_is_not_called(factories, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "{}")
+    with pytest.raises(SpecError, match="imported only if it is trusted"):
+        build(ForeignSpec(f"{factories}:linear"), IMAGENET)
+    assert factories not in sys.modules
 
 
 def test_dropped_strides_are_the_first_ones():

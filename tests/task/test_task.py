@@ -16,6 +16,7 @@ from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.objective import Goals, Limit, Metric, Objective, metric, metrics, rewards
 from paretonas.space import Architecture, ForeignSpec, Interface, Port, spec_to_json
+from paretonas.space.trust import VARIABLE, trust
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Task, memory_format
 from paretonas.training.autotune import SpeedJob, examples_per_second
@@ -33,6 +34,14 @@ def perceptron(num_classes, in_chans):
 
 
 SPEC = ForeignSpec(f"{__name__}:perceptron")
+
+
+@pytest.fixture(autouse=True)
+def _trusted(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "{}")
+    trust(SPEC.source)
+
+
 PARTS = {"train": 512, "val": 128, "test": 128, "full_train": 640}
 
 
