@@ -20,7 +20,6 @@ from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, sche
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
 from paretonas.loop.plan import Plan, check_wishes, default_goals
-from paretonas.network import build
 from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
 from paretonas.registry import Selection
 from paretonas.search.circumstances import check_circumstances, check_home, home_of
@@ -28,10 +27,11 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
 from paretonas.search.prior import prior_trials, resolved
+from paretonas.search.rehearsal import check_data, rehearse
 from paretonas.search.sections import config_to_json, read_config, written_out
 from paretonas.search.targets import aimed_devices, targets
 from paretonas.search.tune import tune
-from paretonas.space import ForeignSpec, SearchSpace, spaces, spec_to_json
+from paretonas.space import SearchSpace, spaces, spec_to_json
 from paretonas.store import Store
 from paretonas.strategy import StrategyOptions, strategies
 from paretonas.task import recipes, tasks
@@ -148,9 +148,9 @@ class Search:
         wished = Objective(self._quality, self._reward, {}, limits).metrics
         check_wishes(self._strategy, config.goals, wished, self._evaluator(task, 1.0).stages(), bool(config.prior))
         task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
-        for model in config.models:
-            build(ForeignSpec(model), task.interface)  # what cannot be is found now
+        check_data(task)
         self.space = self._space_options().build()
+        rehearse(config, task, self._recipe, self.space)
         typical = spec_to_json(task.typical.scaled(self.space.width))
         job = SpeedJob(typical, task, self._recipe, config.torch_device)
         self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)

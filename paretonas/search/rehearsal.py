@@ -1,0 +1,119 @@
+"""What others have written is tried once before a search pays for anything: models, spaces, builders, tasks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+import torch
+from torch import Tensor, nn
+
+from paretonas.errors import ParetonasError, SpecError, UsageError
+from paretonas.network.check import check_network
+from paretonas.registry import short
+from paretonas.search.companions import ZOO
+from paretonas.search.config import SearchConfig
+from paretonas.space import ForeignSpec, Interface, SearchSpace, Spec, spec_from_json, spec_to_json
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import At, Task
+
+TRIES = 3
+"""Networks of a space, of which one has to work: single ones that cannot be built are failed trials."""
+FEW = 4
+"""Examples in the batch that is tried."""
+
+
+def own_models(config: SearchConfig) -> tuple[str, ...]:
+    """The models of the user's own that a configuration names, each as `module:factory`."""
+    also = str(config.space.options.get("also", "")) if config.space.name == ZOO else ""
+    return (*config.models, *filter(None, also.split("+")))
+
+
+def check_data(task: Task) -> None:
+    """Whether what a task says of its data is what is recorded and computed with.
+
+    Raises:
+        UsageError: It is not.
+    """
+    what = f"The task {type(task).__name__}"
+    if not isinstance(task.interface, Interface):
+        raise UsageError(f"{what} has an Interface, but got {short(task.interface)}.")
+    spec_to_json(task.typical)
+    if not isinstance(task.digest, str) or not task.digest:
+        raise UsageError(f"{what} has a digest, a text, but got {short(task.digest)}.")
+    for part in ("train", "val", "test", "full_train"):
+        count = task.examples.get(part)
+        if not isinstance(count, int) or count < (part != "test"):
+            raise UsageError(f"{what} has examples of each part, but of {part!r} got {short(count)}.")
+    try:
+        json.dumps(dict(task.metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} has metadata that JSON can hold, but {error}: {short(task.metadata)}.") from error
+
+
+def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpace) -> None:
+    """Try each model of the user's own, and a network of the space with a batch of the task.
+
+    Args:
+        config: Of the search. One that is recorded was rehearsed; only the models that it trains may have gone since.
+        task: What is learned.
+        recipe: How.
+        space: What can be built.
+
+    Raises:
+        UsageError: What breaks its contract, in one sentence.
+    """
+    is_new = not config.recorded.digest
+    for source in own_models(config if is_new else replace(config, models=())):
+        check_network(_maker(task, ForeignSpec(source), recipe), task.interface, f"The model {source!r}")
+    if is_new:
+        _check_loss(task, recipe, _working_spec(space, task, recipe))
+
+
+def _maker(task: Task, spec: Spec, recipe: Recipe) -> Callable[[], nn.Module]:
+    return lambda: task.network(spec, recipe)
+
+
+def _working_spec(space: SearchSpace, task: Task, recipe: Recipe) -> Spec:
+    """Of a random architecture whose network keeps its promises."""
+    rng, refused = Random(0), list[SpecError]()
+    for _ in range(TRIES):
+        spec = _checked_spec(space, rng)
+        try:
+            check_network(_maker(task, spec, recipe), task.interface, f"The network {short(spec)}")
+        except SpecError as error:
+            refused.append(error)
+        else:
+            return spec
+    raise refused[0]
+
+
+def _checked_spec(space: SearchSpace, rng: Random) -> Spec:
+    architecture = space.sample(rng)
+    spec, again = space.decode(architecture), space.decode(architecture)
+    if spec != again:
+        raise SpecError(
+            f"A space gives an architecture the same spec each time, but {space.name!r} gives {architecture.choices} "
+            f"{short(spec)} and {short(again)}."
+        )
+    if spec_from_json(spec_to_json(spec)) != spec:
+        raise SpecError(f"A spec is read as it was written, but {short(spec)} of the space {space.name!r} is not.")
+    return spec
+
+
+def _check_loss(task: Task, recipe: Recipe, spec: Spec) -> None:
+    """Whether a batch gives a loss that can be learned from."""
+    what, small = f"The task {type(task).__name__}", replace(recipe, batch_size=min(FEW, recipe.batch_size))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            (batch,) = task.batches("train", small, 0, range(1))
+            loss = task.loss(task.network(spec, recipe).train(), batch, At(0, 1, 0, small))
+    except ParetonasError:
+        raise
+    except Exception as error:  # whatever its code does
+        raise UsageError(f"{what} gives one batch a step and its loss, but {type(error).__name__}: {error}") from error
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad or not math.isfinite(loss.item()):
+        raise UsageError(f"{what} gives a loss, one finite number that can be learned from, but got {short(loss)}.")
