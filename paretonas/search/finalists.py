@@ -7,6 +7,7 @@ it, must agree with the model that it came from, and is timed there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
-from paretonas.files import refusals
+from paretonas.files import refusals, write_text
 from paretonas.search.finish import Finalist, Finishing, finish
+from paretonas.search.metadata import finalist_metadata
 from paretonas.search.search import Search
 from paretonas.space import spec_to_json
 from paretonas.space.transform import Transform
@@ -97,7 +99,7 @@ def train_trials(
 
 
 def export_trial(name: str, home: Path, number: int, format: str, path: Path | None = None) -> Path:
-    """Write a finalist in another format.
+    """Write a finalist in another format, and beside it, in a file of its name with `.json` after it, what it is.
 
     Args:
         name: Of the search.
@@ -121,7 +123,10 @@ def export_trial(name: str, home: Path, number: int, format: str, path: Path | N
     if not path.parent.exists():
         raise UsageError(f"A file is written to a folder that exists, but there is no {path.parent}.")
     if path.resolve() != checkpoint.resolve():
-        chosen.write(trained.model, trained.spec, trained.interface, path)
+        metadata = finalist_metadata(trained, name, number)
+        chosen.write(trained.model, trained.spec, trained.interface, path, metadata)
+        if path.with_suffix("").resolve() != checkpoint.with_suffix("").resolve():  # where trial-N.json is
+            write_text(path.with_name(f"{path.name}.json"), json.dumps(metadata, indent=1))
     return path
 
 

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from paretonas.device import Device, parse_device
+from paretonas.errors import UsageError
 from paretonas.evaluation.job import TrainingJob
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
 from paretonas.export import ModelFile, formats
@@ -16,9 +18,9 @@ from paretonas.export.checkpoint import Checkpoint, load_checkpoint
 from paretonas.files import write_text
 from paretonas.latency import Latency
 from paretonas.network.cost import spec_cost
+from paretonas.search.metadata import finalist_metadata
 from paretonas.search.rescore import rescore
 from paretonas.search.search import Search
-from paretonas.space import spec_hash, spec_to_json
 from paretonas.space.transform import Transform
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
@@ -57,12 +59,19 @@ class Finishing:
         seed: Of weights and training; None: the search's.
         transform: What is changed of the architecture. What another seed or a changed architecture gives is in files of
             its own and not in the store.
+
+    Raises:
+        UsageError: A seed out of its range.
     """
 
     recipe: Recipe = field(default_factory=lambda: recipes.create("small-image"))
     is_final: bool = True
     seed: int | None = None
     transform: Transform = field(default_factory=Transform)
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise UsageError(f"`0 <= seed < 2**32` must hold, but got (seed={self.seed}).")
 
 
 def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], finishing: Finishing) -> Finalist:
@@ -71,7 +80,8 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     trained, task = load_checkpoint(job.checkpoint), job.task
     expected = score[("test_" if job.is_final else "") + task.quality]
     metrics, files, latencies = dict(score), dict[str, Path](), dict[str, Latency]()
-    for device, file in _exported(search, trained, job.checkpoint):
+    metadata = finalist_metadata(trained, search.config.name, trial.number, finishing.transform)
+    for device, file in _exported(search, trained, job.checkpoint, metadata):
         name = device.runtime.format
         if name not in files:
             rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
@@ -84,14 +94,18 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     metrics |= {n: float(v) for n, v in spec_cost(trained.spec, trained.interface).metrics().items()}
     flags = tuple(dict.fromkeys(flag for latency in latencies.values() for flag in latency.flags))
     finalist = Finalist(trial.number, metrics, job.checkpoint, files, flags)
-    _write_info(finalist, trained, job, finishing, latencies)
+    timed = {name: asdict(latency) for name, latency in latencies.items()}
+    info = {**metadata, "metrics": metrics, "latency": timed, "date": time.strftime("%Y-%m-%d")}
+    write_text(job.checkpoint.with_suffix(".json"), json.dumps(info, indent=1))
     if job.is_final and job.seed == search.config.seed and finishing.transform == Transform():
         kept = {_final_name(name, trial): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **kept}))
     return finalist
 
 
-def _exported(search: Search, trained: Checkpoint, checkpoint: Path) -> Iterator[tuple[Device, ModelFile]]:
+def _exported(
+    search: Search, trained: Checkpoint, checkpoint: Path, metadata: Mapping[str, Any]
+) -> Iterator[tuple[Device, ModelFile]]:
     """The network as a file for each device of the search, and as ONNX for this machine if none of them takes that."""
     devices = list(search.devices)
     if "onnx" not in {device.runtime.format for device in devices}:
@@ -100,7 +114,7 @@ def _exported(search: Search, trained: Checkpoint, checkpoint: Path) -> Iterator
         chosen = formats.create(device.runtime.format)
         path = checkpoint.with_suffix(chosen.suffix)
         if path != checkpoint:
-            chosen.write(trained.model, trained.spec, trained.interface, path)
+            chosen.write(trained.model, trained.spec, trained.interface, path, metadata)
         yield device, ModelFile(path, trained.interface)
 
 
@@ -110,27 +124,3 @@ def _final_name(name: str, trial: Trial) -> str:
     is_cost = name in ("params", "macs", "weight_bytes", "peak_memory_bytes")
     is_finalists = name.startswith(("test_", "exported_"))  # an earlier one's, if the trial has it
     return f"{FINAL}{name}" if is_searched and not (is_cost or is_finalists) else name
-
-
-def _write_info(
-    finalist: Finalist,
-    trained: Checkpoint,
-    job: TrainingJob,
-    finishing: Finishing,
-    latencies: Mapping[str, Latency],
-) -> None:
-    info = {
-        "trial": finalist.trial,
-        "spec_hash": spec_hash(trained.spec),
-        "spec": spec_to_json(trained.spec),
-        "transform": asdict(finishing.transform),
-        "metrics": finalist.metrics,
-        "latency": {name: asdict(latency) for name, latency in latencies.items()},
-        "interface": asdict(trained.interface),
-        **job.task.metadata,
-        "recipe": asdict(job.recipe),
-        "seed": job.seed,
-        "is_final": job.is_final,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    write_text(finalist.checkpoint.with_suffix(".json"), json.dumps(info, indent=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,8 @@ from paretonas.data.source import DataSource
 from paretonas.errors import DataError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
-from paretonas.task.decode import CLASSES, top_classes
+from paretonas.task.decode import top_classes
+from paretonas.task.metadata import ImageClasses
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Batch, Counting, Part, Run, Task
 from paretonas.zoo import zoo_spec
@@ -133,8 +134,8 @@ class Classification(Task):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        told = {"kind": CLASSES, "classes": list(self.images.classes), "mean": MEAN, "std": STD}
-        return told if self.max_pixels is None else {**told, "max_pixels": self.max_pixels}
+        told = ImageClasses.of(self.images.classes, self.images.channels, (MEAN, STD))
+        return replace(told, max_pixels=self.max_pixels).to_json()
 
     def about(self) -> tuple[str, ...]:
         images = self.images

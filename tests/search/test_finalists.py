@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from paretonas.device import parse_device
 from paretonas.errors import ExportError, StoreError, TrainingError, UnknownNameError, UsageError, WorkError
 from paretonas.evaluation.job import TrainingJob, run_training
+from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.loop.plan import Budget
 from paretonas.objective import metric
@@ -25,6 +26,7 @@ from paretonas.space import Architecture, spec_from_json, spec_hash, spec_to_jso
 from paretonas.space.transform import Transform
 from paretonas.store import Store
 from paretonas.task.classification import Classification
+from paretonas.task.metadata import check_metadata
 from paretonas.task.recipe import Recipe
 from paretonas.trial import State, Trial
 
@@ -325,6 +327,30 @@ def test_export_gives_the_trained_weights(searched, finalist, tmp_path):
     a, b = load_checkpoint(finalist.checkpoint), load_checkpoint(path)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 8, 8), np.float32))
     assert torch.equal(a.model(x), b.model(x))
+
+
+ORIGIN = {"search", "trial", "transform", "spec", "spec_hash", "recipe", "seed", "is_final", "paretonas", "interface"}
+
+
+def test_a_file_says_how_it_is_used_and_where_it_comes_from(searched, finalist):
+    told = formats.create("onnx").metadata(finalist.files["onnx"])
+    check_metadata(told, load_checkpoint(finalist.checkpoint).interface)
+    assert told["classes"] == list("0123456789")
+    assert told.keys() == set(searched.trained_evaluator().task.metadata) | ORIGIN
+    assert (told["search"], told["trial"], told["is_final"]) == ("s", finalist.trial, True)
+    assert spec_hash(spec_from_json(told["spec"])) == told["spec_hash"]
+    beside = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
+    assert told.items() <= beside.items()
+    assert beside.keys() - told.keys() == {"metrics", "latency", "date"}
+
+
+@pytest.mark.parametrize("name", list(formats))
+def test_export_elsewhere_says_the_same_and_has_it_beside(searched, finalist, tmp_path, name):
+    told = formats.create("onnx").metadata(finalist.files["onnx"])
+    path = export_trial("s", searched.home, finalist.trial, name, tmp_path / "cats")
+    assert formats.create(name).metadata(path) == told
+    assert json.loads((tmp_path / "cats.json").read_text()) == told
+    assert {file.name for file in tmp_path.iterdir()} == {"cats", "cats.json"}
 
 
 def test_export_writes_beside_the_weights_where_nobody_says(searched, finalist):

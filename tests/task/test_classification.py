@@ -66,7 +66,9 @@ def test_properties_are_those_of_the_data(cache):
     assert task.digest == data.digest
     assert task.typical == zoo_spec("mobilenet-v2", resolution=8)
     assert task.examples == {"train": 100, "val": 50, "test": 359, "full_train": 1438}
-    assert task.metadata == {"kind": "classes", "classes": list("0123456789"), "mean": MEAN, "std": STD}
+    how = {"layout": "NCHW", "resize": "shorter-side", "crop": "center", "interpolation": "bilinear-antialiased"}
+    told = {"kind": "classes", "classes": list("0123456789"), "colours": "grey", "mean": MEAN, "std": STD}
+    assert task.metadata == told | how
     assert json.loads(json.dumps(task.metadata)) == task.metadata
     assert task.about() == ("data digits: 100 training, 50 validation, 359 test images, 1 x 8 x 8, 10 classes",)
 

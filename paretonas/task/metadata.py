@@ -1,0 +1,87 @@
+"""What an exported classifier of images says of how it is used, and whether what a file says can be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any, Literal
+
+from paretonas.errors import SpecError, UsageError
+from paretonas.space import Interface, read_json
+
+
+@dataclass(frozen=True)
+class ImageClasses:
+    """From an image to what a network is fed, and from its outputs to names.
+
+    Args:
+        kind: Of what the outputs say.
+        classes: Names, in the order of the outputs.
+        colours: In this order; `grey` is the luminance.
+        layout: Of the input: batch, channels, height, width.
+        resize: The shorter side to the network's.
+        crop: What is left of the longer side: the middle.
+        interpolation: A triangle as wide as the pixels that become one, as Pillow has it.
+        mean: In [0, 1]; of every channel.
+        std: Above 0; a network is fed `(pixel / 255 - mean) / std`.
+        max_pixels: Of an image; None: as many as Pillow takes for safe.
+
+    Raises:
+        SpecError: A number out of its range, or no classes.
+    """
+
+    kind: Literal["classes"]
+    classes: tuple[str, ...]
+    colours: Literal["RGB", "grey"]
+    layout: Literal["NCHW"]
+    resize: Literal["shorter-side"]
+    crop: Literal["center"]
+    interpolation: Literal["bilinear-antialiased"]
+    mean: float
+    std: float
+    max_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.classes or not 0 <= self.mean <= 1 or not (isfinite(self.std) and self.std > 0):
+            raise SpecError(
+                f"`0 <= mean <= 1`, `std > 0` and one class or more must hold, but got (mean={self.mean}, "
+                f"std={self.std}) and {len(self.classes)} classes."
+            )
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise SpecError(f"`max_pixels > 0` must hold, but got (max_pixels={self.max_pixels}).")
+
+    @classmethod
+    def of(cls, classes: tuple[str, ...], channels: int, normalization: tuple[float, float]) -> ImageClasses:
+        """Of what is read by `paretonas.data.pixels`; `normalization` is mean and std."""
+        colours: Literal["RGB", "grey"] = "grey" if channels == 1 else "RGB"
+        resized: Literal["bilinear-antialiased"] = "bilinear-antialiased"
+        return cls("classes", classes, colours, "NCHW", "shorter-side", "center", resized, *normalization)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data, without what was not said."""
+        return {name: value for name, value in json.loads(json.dumps(asdict(self))).items() if value is not None}
+
+
+def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
+    """Refuse what `encode` and `decode` could not follow, whoever wrote the file.
+
+    Args:
+        metadata: Of a file.
+        interface: Of its network.
+
+    Raises:
+        UsageError: Nothing is said, or of another kind, or something that cannot be, or does not fit the network.
+    """
+    said = {field.name: metadata[field.name] for field in fields(ImageClasses) if field.name in metadata}
+    try:
+        told: ImageClasses = read_json(ImageClasses, said, "metadata")
+    except SpecError as error:
+        raise UsageError(f"{error} An exported file says how it is used: `paretonas export` writes one.") from None
+    shape, outputs = interface.image_shape or (0,), interface.outputs[0].shape
+    if shape[0] != (1 if told.colours == "grey" else 3) or outputs != (1, len(told.classes)):
+        raise UsageError(
+            f"A file's network is fed what the file says, but {told.colours} images and {len(told.classes)} classes "
+            f"do not fit inputs of {interface.inputs[0].shape} and outputs of {outputs}."
+        )
