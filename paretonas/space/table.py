@@ -136,8 +136,8 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
     if missing:
         raise DataError(f"{path.name} has the columns {_list(columns)}, but not {missing[0]!r}.")
     symbols = [symbol for name in names for symbol in _symbols(name, columns[name], len(names) == 1, path.name)]
-    decisions = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
-    indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in decisions]
+    spanned = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
+    indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in spanned]
     columns_of_indices = [[index[v] for v in values] for index, (_, values) in zip(indices, symbols, strict=True)]
     keys = list(zip(*columns_of_indices, strict=True))
     rows = {key: i for i, key in enumerate(keys)}
@@ -147,7 +147,7 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
         )
     numbers = {name: values for name, values in columns.items() if name not in names and _are_numbers(values)}
     kept = {name: [_number(v) for v in values] for name, values in numbers.items()}
-    return Table(path.stem, decisions, rows, kept, _canonical(columns, keys))
+    return Table(path.stem, spanned, rows, kept, _canonical(columns, keys))
 
 
 def _canonical(
