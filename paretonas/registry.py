@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import entry_points
@@ -225,7 +226,10 @@ def _convert(value: object, to: Any, what: str) -> object:
         raise UsageError(f"{what} is a list of strings, but got {short(value)}.")
     if to not in (bool, int, float, str):
         raise UsageError(f"{what} cannot be written on one line: it is of type {to}.")
-    return _from_text(str(value), to, what) if is_written else _from_json(value, to, what)
+    read = _from_text(str(value), to, what) if is_written else _from_json(value, to, what)
+    if isinstance(read, float) and not math.isfinite(read):
+        raise UsageError(f"{what} is a finite number, but got {read}.")
+    return read
 
 
 def _from_text(text: str, to: Any, what: str) -> object:

@@ -26,6 +26,8 @@ from paretonas.store import Store
 from paretonas.strategy import Strategy, StrategyOptions, strategies
 from paretonas.trial import Proposal, Trial
 
+MOST_SEEDS = 100_000
+
 
 @dataclass(frozen=True)
 class Contest:
@@ -57,8 +59,11 @@ class Contest:
     decisions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.trials < 1 or self.batch < 1:
-            raise UsageError(f"`trials, batch >= 1` must hold, but got (trials={self.trials}, batch={self.batch}).")
+        if not (1 <= self.trials <= 10_000_000 and 1 <= self.batch <= 100_000):
+            raise UsageError(
+                "`1 <= trials <= 10000000` and `1 <= batch <= 100000` must hold, "
+                f"but got (trials={self.trials}, batch={self.batch})."
+            )
         rewards.create(self.reward)
         if self.latency is None and (self.target_ms is not None or self.reward != "soft"):
             raise UsageError("A target and a reward are about latency: name its column too.")
@@ -205,8 +210,10 @@ def compare(
     Raises:
         UsageError: No strategy, one named twice, an unknown one, or a table that cannot be.
     """
-    if not names or len(set(names)) < len(names) or seeds < 1:
-        raise UsageError(f"Different strategies are compared, over one seed or more, but got {list(names)}, {seeds}.")
+    if not names or len(set(names)) < len(names) or not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(
+            f"Different strategies are compared, over 1 to {MOST_SEEDS} seeds, but got {list(names)}, {seeds}."
+        )
     for name in names:
         contest.plan(name, 0).check()
     jobs = [executor.submit(f"{name}/{seed}", run, contest, name, seed) for name in names for seed in range(seeds)]

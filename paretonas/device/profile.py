@@ -115,8 +115,8 @@ def profile(device: Device, file: ModelFile, runs: int = 50) -> Profile:
     Raises:
         MeasureError: The runtime has no profiler, the device is elsewhere, or the file could not be profiled.
     """
-    if runs < 1:
-        raise MeasureError(f"`runs >= 1` must hold, but got (runs={runs}).")
+    if not 1 <= runs <= 100_000:
+        raise MeasureError(f"`1 <= runs <= 100000` must hold, but got (runs={runs}).")
     name = re.split("[:@]", device.text, maxsplit=1)[0].strip()
     if name not in profilers:
         raise MeasureError(

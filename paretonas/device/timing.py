@@ -76,8 +76,12 @@ class Protocol:
     attempts: int = 3
 
     def __post_init__(self) -> None:
-        if self.pairs < 2 or self.warmup < 3 or self.attempts < 1 or self.loads < 1:
-            raise UsageError(f"`pairs >= 2`, `loads, attempts >= 1` and `warmup >= 3` must hold, but got {self}.")
+        is_few = 2 <= self.pairs <= 100_000 and 3 <= self.warmup <= 100_000
+        if not (is_few and 1 <= self.attempts <= 100 and 1 <= self.loads <= 100):
+            raise UsageError(
+                "`2 <= pairs <= 100000`, `1 <= loads, attempts <= 100` and `3 <= warmup <= 100000` must hold, "
+                f"but got {self}."
+            )
 
     @property
     def portions(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,6 +10,11 @@ from paretonas.errors import SpecError
 
 DType = Literal["float32", "int64", "float16", "float64", "uint8", "int8", "int32", "bool"]
 """Networks of ours have the first two; files from elsewhere have any."""
+
+LARGEST_SIDE, MOST_CHANNELS, MOST_CLASSES = 4096, 1024, 1_000_000
+"""Of an image classifier: more is a slip of the pen, and would take all memory there is."""
+MOST_NUMBERS = 2**28
+"""In one tensor."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Port:
         dtype: Of its numbers.
 
     Raises:
-        SpecError: No name, a batch that is not 1, a side that is not positive, or an unknown type.
+        SpecError: No name, a batch that is not 1, a side that is not positive, too many numbers, or an unknown type.
     """
 
     name: str
@@ -34,6 +40,8 @@ class Port:
                 f"A port has a name and the shape of one example, (1, …) and positive, but got {self.name!r} "
                 f"{self.shape}."
             )
+        if math.prod(self.shape) > MOST_NUMBERS:
+            raise SpecError(f"A tensor has {MOST_NUMBERS} numbers at most, but got {self.name!r} {self.shape}.")
         if self.dtype not in get_args(DType):
             raise SpecError(f"A port's type is one of {', '.join(get_args(DType))}, but got {self.dtype!r}.")
 
@@ -64,7 +72,15 @@ class Interface:
 
     @classmethod
     def of_images(cls, channels: int, resolution: int, classes: int) -> Interface:
-        """That of an image classifier: square `images` go in, `logits` come out."""
+        """That of an image classifier: square `images` go in, `logits` come out.
+
+        Raises:
+            SpecError: A size out of its range.
+        """
+        sizes = {"channels": (channels, MOST_CHANNELS), "resolution": (resolution, LARGEST_SIDE)}
+        for name, (size, most) in (sizes | {"classes": (classes, MOST_CLASSES)}).items():
+            if not 1 <= size <= most:
+                raise SpecError(f"`1 <= {name} <= {most}` must hold, but got ({name}={size}).")
         return cls((Port("images", (1, channels, resolution, resolution)),), (Port("logits", (1, classes)),))
 
     @property

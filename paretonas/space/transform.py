@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paretonas.errors import UsageError
+from paretonas.space.interface import LARGEST_SIDE
 from paretonas.space.spec import Spec
 
 
@@ -18,7 +19,7 @@ class Transform:
         resolution: Side of the images in pixels; None: that of the search.
 
     Raises:
-        UsageError: A multiplier that is not in (0, 10], or a resolution that is not positive.
+        UsageError: A multiplier that is not in (0, 10], or a resolution out of its range.
 
     >>> str(Transform(width=1.4)), str(Transform())
     ('width-1.4', '')
@@ -29,9 +30,11 @@ class Transform:
     resolution: int | None = None
 
     def __post_init__(self) -> None:
-        is_small = self.resolution is not None and self.resolution < 1
-        if not (0 < self.width <= 10 and 0 < self.depth <= 10) or is_small:
-            raise UsageError(f"`0 < width, depth <= 10` and `resolution >= 1` must hold, but got {self}.")
+        is_side = self.resolution is None or 1 <= self.resolution <= LARGEST_SIDE
+        if not (0 < self.width <= 10 and 0 < self.depth <= 10 and is_side):
+            raise UsageError(
+                f"`0 < width, depth <= 10` and `1 <= resolution <= {LARGEST_SIDE}` must hold, but got {self}."
+            )
 
     def apply(self, spec: Spec) -> Spec:
         """The changed spec.

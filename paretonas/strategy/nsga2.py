@@ -47,8 +47,10 @@ class NSGA2(StrategyOptions):
     mutation: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.population < 2 or not 0 <= self.crossover <= 1 or not self.mutation > 0:
-            raise UsageError(f"`population >= 2`, `0 <= crossover <= 1`, `mutation > 0` must hold, but got {self}.")
+        if not (2 <= self.population <= 100_000 and 0 <= self.crossover <= 1 and self.mutation > 0):
+            raise UsageError(
+                f"`2 <= population <= 100000`, `0 <= crossover <= 1`, `mutation > 0` must hold, but got {self}."
+            )
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
@@ -181,11 +183,11 @@ def crowding_distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         points: (n, m) of one front.
     """
-    found = np.zeros(len(points))
+    distances = np.zeros(len(points))
     for values in points.T:
         order = np.argsort(values, kind="stable")
         span = values[order[-1]] - values[order[0]]
-        found[order[[0, -1]]] = math.inf
+        distances[order[[0, -1]]] = math.inf
         if span > 0 and len(points) > 2:
-            found[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
-    return found
+            distances[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
+    return distances

@@ -58,8 +58,12 @@ class PPO(StrategyOptions):
     standardize: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.batch, self.epochs) < 1 or not 0 < self.clip < 1 or not self.lr > 0:
-            raise UsageError(f"`hidden, batch, epochs >= 1`, `0 < clip < 1` and `lr > 0` must hold, but got {self}.")
+        if not (1 <= self.hidden <= 4096 and 1 <= self.batch <= 100_000 and 1 <= self.epochs <= 1000):
+            raise UsageError(
+                f"`1 <= hidden <= 4096`, `1 <= batch <= 100000` and `1 <= epochs <= 1000` must hold, but got {self}."
+            )
+        if not 0 < self.clip < 1 or not self.lr > 0:
+            raise UsageError(f"`0 < clip < 1` and `lr > 0` must hold, but got {self}.")
         if not 0 <= self.baseline_decay < 1 or self.entropy < 0:
             raise UsageError(f"`0 <= baseline_decay < 1` and `entropy >= 0` must hold, but got {self}.")
         if self.standardize and self.batch < 2:

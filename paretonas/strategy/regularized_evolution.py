@@ -39,9 +39,9 @@ class RegularizedEvolution(StrategyOptions):
     tournament: int = 25
 
     def __post_init__(self) -> None:
-        if self.population < 1 or self.tournament < 1:
+        if not (1 <= self.population <= 1_000_000 and 1 <= self.tournament <= 1_000_000):
             raise UsageError(
-                "`population >= 1` and `tournament >= 1` must hold, "
+                "`1 <= population, tournament <= 1000000` must hold, "
                 f"but got (population={self.population}, tournament={self.tournament})."
             )
 

@@ -43,8 +43,8 @@ class Reinforce(StrategyOptions):
     baseline_decay: float = 0.95
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.batch) < 1 or not self.lr > 0:
-            raise UsageError(f"`hidden, batch >= 1` and `lr > 0` must hold, but got {self}.")
+        if not (1 <= self.hidden <= 4096 and 1 <= self.batch <= 100_000 and self.lr > 0):
+            raise UsageError(f"`1 <= hidden <= 4096`, `1 <= batch <= 100000` and `lr > 0` must hold, but got {self}.")
         if not 0 <= self.baseline_decay < 1 or self.entropy < 0:
             raise UsageError(f"`0 <= baseline_decay < 1` and `entropy >= 0` must hold, but got {self}.")
 

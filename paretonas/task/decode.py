@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.data.decode import pillow_warnings, reason, to_pixels
+from paretonas.data.pixels import guarded, reason, to_pixels
 from paretonas.errors import DataError, TrainingError, UsageError
 from paretonas.space import Interface
 
@@ -47,15 +47,17 @@ def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tup
         UsageError: Metadata of another kind, or a network that is not fed an image.
     """
     _check_kind(metadata)
-    shape = interface.image_shape
-    if shape is None:
-        raise UsageError(f"Images are fed to a network that takes one, but this takes {interface.inputs}.")
+    channels, height, width = interface.image_shape or (0, 0, 0)
+    if channels not in (1, 3) or height != width:
+        raise UsageError(
+            f"Images are fed to a network that takes one, square and grey or RGB, but this takes {interface.inputs}."
+        )
     try:
-        with pillow_warnings():
-            pixels, _ = to_pixels(file, shape[-1])
+        with guarded(metadata.get("max_pixels")):
+            pixels, _ = to_pixels(file, width, channels)
     except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
         raise DataError(f"An input is an image that can be read, but {file}: {reason(error)}.") from None
-    scaled = (pixels[None, : shape[0]].astype(np.float32) / 255 - metadata["mean"]) / metadata["std"]
+    scaled = (pixels[None].astype(np.float32) / 255 - metadata["mean"]) / metadata["std"]
     return (scaled.astype(np.float32),)
 
 

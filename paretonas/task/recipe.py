@@ -77,7 +77,7 @@ class Recipe:
     def __post_init__(self) -> None:
         rules = {
             "epochs": 0 < self.epochs < 1e6,
-            "batch_size": self.batch_size >= 2,
+            "batch_size": 2 <= self.batch_size <= 2**20,
             "lr": self.lr > 0,
             "eps": self.eps >= 0,
             "weight_decay": self.weight_decay >= 0,

@@ -84,14 +84,14 @@ def test_output_may_have_the_name_of_an_input():
 
 @pytest.mark.parametrize("side", [("channels", 0), ("resolution", -1), ("classes", 0)])
 def test_image_classifier_without_pixels_or_classes_is_refused(side):
-    with pytest.raises(SpecError, match="positive"):
+    with pytest.raises(SpecError, match="but got"):
         Interface.of_images(**{"channels": 3, "resolution": 32, "classes": 10, side[0]: side[1]})
 
 
 ports = st.builds(
     Port,
     st.text(min_size=1, max_size=8),
-    st.lists(st.integers(1, 2000), max_size=4).map(lambda sides: (1, *sides)),
+    st.lists(st.integers(1, 100), max_size=4).map(lambda sides: (1, *sides)),
     st.sampled_from(["float32", "int64"]),
 )
 some_ports = st.lists(ports, min_size=1, max_size=3, unique_by=lambda port: port.name).map(tuple)

@@ -267,7 +267,7 @@ def test_foreign_network_is_scaled_from_what_was_published_however_often():
     assert spec.scaled(resolution=32).scaled(resolution=224) == ForeignSpec("timm:resnet18")
     with pytest.raises(SpecError, match="its own width and depth"):
         spec.scaled(1.4)
-    with pytest.raises(SpecError, match="4 pixels a side or more, but got 3"):
+    with pytest.raises(SpecError, match="4 to 4096 pixels a side, but got 3"):
         spec.scaled(resolution=3)
 
 

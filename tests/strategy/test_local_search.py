@@ -55,5 +55,5 @@ def test_it_reaches_a_local_optimum():
 
 
 def test_options_out_of_range_are_refused():
-    with pytest.raises(UsageError, match="initial >= 1"):
+    with pytest.raises(UsageError, match="1 <= initial"):
         LocalSearch(initial=0)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from paretonas.data.augment import to_input
-from paretonas.data.decode import to_pixels
+from paretonas.data.pixels import to_pixels
 from paretonas.errors import DataError, TrainingError, UsageError
 from paretonas.space import Interface, Port
 from paretonas.task.decode import decode, encode, top_classes
@@ -94,6 +95,39 @@ def test_grey_network_is_fed_one_channel(image):
     Image.open(image).convert("L").save(image)
     (found,) = encode(image, METADATA, Interface.of_images(1, 32, 10))
     assert found.shape == (1, 1, 32, 32)
+
+
+def test_grey_network_is_fed_the_luminance_of_a_coloured_image(tmp_path):
+    Image.new("RGB", (32, 32), (255, 0, 0)).save(tmp_path / "red.png")
+    (found,) = encode(tmp_path / "red.png", METADATA, Interface.of_images(1, 32, 10))
+    np.testing.assert_allclose(found, (76 / 255 - 0.5) / 0.25, atol=1e-6)  # 0.299 of 255
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_of_16_bits_is_fed_as_one_of_8(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 2**16, (32, 32), np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    (found,) = encode(tmp_path / "deep.png", METADATA, Interface.of_images(channels, 32, 10))
+    np.testing.assert_allclose(found[0], np.stack([((values >> 8) / 255 - 0.5) / 0.25] * channels), atol=1e-6)
+
+
+def test_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match="no regular file"):
+        encode(tmp_path / "pipe.png", METADATA, CIFAR)
+
+
+def test_image_of_too_many_pixels_is_refused_unless_the_training_allowed_it(image, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(DataError, match="max_pixels"):
+        encode(image, METADATA, CIFAR)
+    assert encode(image, {**METADATA, "max_pixels": 32 * 32}, CIFAR)[0].shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 8, 8), (1, 4, 8, 8), (1, 3, 8, 16)])
+def test_network_of_other_images_is_refused(image, shape):
+    with pytest.raises(UsageError, match="square and grey or RGB"):
+        encode(image, METADATA, Interface((Port("x", shape),), (Port("y", (1, 3)),)))
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", None])

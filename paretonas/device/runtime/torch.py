@@ -29,15 +29,15 @@ class TorchRuntime(Runtime):
         threads: Of one operator; sets PyTorch's number of threads for the process.
 
     Raises:
-        DeviceError: `threads` is not positive.
+        DeviceError: `threads` is out of its range.
     """
 
     format: ClassVar[str] = "safetensors"
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise DeviceError(f"`threads >= 1` must hold, but got (threads={self.threads}).")
+        if not 1 <= self.threads <= 1024:
+            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
 
     def version(self) -> str:
         return str(torch.__version__)
