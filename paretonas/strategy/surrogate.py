@@ -77,6 +77,8 @@ class _Surrogate(Strategy):
     def __init__(self, options: Surrogate, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial]):
         self._options, self._space, self._seed, self._goals = options, space, seed, goals
         self._sizes = [len(decision.choices) for decision in space.decisions]
+        self._all = _accepted(space) if space.size <= options.candidates else None  # of a small space
+        self._is_exhausted = False
         self._counter = AskCounter()
         rng = generator(seed, -1)  # asks count from 0
         self._ordinary = [space.sample(rng).choices for _ in range(ORDINARY)]
@@ -97,32 +99,41 @@ class _Surrogate(Strategy):
         self._initial = max(0, options.initial - len(self._models[0].choices))
 
     def ask(self, n: int) -> list[Proposal]:
-        found: list[Proposal] = []
-        while len(found) < n and not self.is_finished:
-            found.append(self._propose(self._counter.take()))
-        return found
+        proposals: list[Proposal] = []
+        while len(proposals) < n and not self.is_finished:
+            number = self._counter.next
+            architecture = self._choose(number)
+            if architecture is None:
+                self._is_exhausted = True
+                break
+            self._remember(architecture)
+            self._pending[number] = architecture.choices
+            proposals.append(Proposal(self._counter.take(), architecture))
+        return proposals
 
     @property
     def is_finished(self) -> bool:
-        return len(self._known) >= self._space.size
+        """Whether nothing is left to propose; of a large space, whether many draws gave nothing new."""
+        return self._is_exhausted or (self._all is not None and self._all <= self._known)
 
-    def _propose(self, number: int) -> Proposal:
+    def _choose(self, number: int) -> Architecture | None:
         rng = generator(self._seed, number)
         is_informed = number >= self._initial and len(self._models[0].values) >= 2
-        architecture = self._pick(rng) if is_informed else self._fresh(rng)
-        self._remember(architecture)
-        self._pending[number] = architecture.choices
-        return Proposal(number, architecture)
+        return self._pick(rng) if is_informed else self._fresh(rng)
 
-    def _fresh(self, rng: Random) -> Architecture:
-        """A sample, drawn until it is new; after many draws, whatever comes."""
+    def _fresh(self, rng: Random) -> Architecture | None:
+        """A sample, drawn until it is new; after many draws, one whose spec is known, or None if nothing is left."""
+        spare = None
         for _ in range(self._options.candidates):
             architecture = self._space.sample(rng)
-            if architecture.choices not in self._known and self._space.decode(architecture) not in self._seen:
-                break
-        return architecture
+            if architecture.choices not in self._known:
+                spare = architecture
+                if self._space.decode(architecture) not in self._seen:
+                    break
+        left = sorted((self._all or set()) - self._known)
+        return spare or (self._space.architecture(left[0]) if left else None)
 
-    def _pick(self, rng: Random) -> Architecture:
+    def _pick(self, rng: Random) -> Architecture | None:
         """The candidate of the largest acquisition whose spec is new and accepted."""
         candidates = self._candidates(rng)
         for i in np.argsort(-self._acquisition(candidates), kind="stable") if candidates else []:
@@ -134,10 +145,10 @@ class _Surrogate(Strategy):
     def _candidates(self, rng: Random) -> list[tuple[int, ...]]:
         """New architectures: all of a small space; else half fresh ones, half the best with up to three changes."""
         n = self._options.candidates
-        if self._space.size <= n:
-            return [choices for choices in product(*map(range, self._sizes)) if choices not in self._known]
+        if self._all is not None:
+            return sorted(self._all - self._known)
         draw = np.random.default_rng(rng.getrandbits(64))
-        found = draw.integers(0, self._sizes, (n, len(self._sizes)))
+        drawn = draw.integers(0, self._sizes, (n, len(self._sizes)))
         parents = np.array(self._parents())
         mutants = parents[draw.integers(len(parents), size=n // 2)]
         changes = draw.integers(1, 4, n // 2)
@@ -145,8 +156,8 @@ class _Surrogate(Strategy):
             rows = np.flatnonzero(changes > i)
             columns = draw.integers(len(self._sizes), size=len(rows))
             mutants[rows, columns] = draw.integers(0, np.array(self._sizes)[columns])
-        found[: n // 2] = mutants
-        unique = dict.fromkeys(map(tuple, found.tolist()))
+        drawn[: n // 2] = mutants
+        unique = dict.fromkeys(map(tuple, drawn.tolist()))
         return [choices for choices in unique if choices not in self._known]
 
     def _parents(self) -> list[tuple[int, ...]]:
@@ -173,12 +184,12 @@ class _Surrogate(Strategy):
         worst = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
         reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
-        found = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
+        improvements = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
         for model in self._bounded:
             if len(model.values) >= 2:
                 mean, deviation = model.predict(candidates, pending)
-                found = found * special.ndtr(-mean / deviation)
-        return found
+                improvements = improvements * special.ndtr(-mean / deviation)
+        return improvements
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
@@ -202,7 +213,13 @@ class _Surrogate(Strategy):
                 model.add(choices, value)
 
 
+def _accepted(space: SearchSpace) -> set[tuple[int, ...]]:
+    """All that can be proposed."""
+    every = product(*(range(len(decision.choices)) for decision in space.decisions))
+    return {choices for choices in every if space.contains(space.architecture(choices))}
+
+
 def _excess(bound: float, values: Floats) -> Floats:
     """Logarithms of values over a bound: negative where it is kept."""
-    found: Floats = np.log(values / bound)
-    return found
+    excesses: Floats = np.log(values / bound)
+    return excesses

@@ -152,6 +152,34 @@ def test_prior_trials_are_evidence_and_may_be_proposed_again():
     assert sum(first.architecture.choices) >= 13
 
 
+def grid(side):
+    decisions = (Decision("a", tuple(range(side))), Decision("b", tuple(range(side))))
+    return SearchSpace("grid", decisions, lambda v: ForeignSpec(f"toy:{v['a']}.{v['b']}"))
+
+
+@pytest.mark.parametrize("candidates", [1000, 100])  # listed, and drawn
+def test_a_restricted_space_is_finished_when_all_that_it_accepts_was_proposed(candidates):
+    space = grid(12).restricted(lambda spec: spec.source in ("toy:0.1", "toy:2.3", "toy:4.0"))
+    strategy = Surrogate(initial=2, candidates=candidates).start(space, 0, Goals())
+    asked = []
+    while not strategy.is_finished:
+        asked += strategy.ask(2)
+        strategy.tell([ended(p, 0.5, p.number) for p in asked[-2:]])
+    assert sorted(p.architecture.choices for p in asked) == [(0, 1), (2, 3), (4, 0)]
+    assert [p.number for p in asked] == [0, 1, 2]
+    assert strategy.ask(3) == []
+
+
+def test_a_resumed_search_of_a_finished_space_is_finished():
+    space = grid(12).restricted(lambda spec: spec.source == "toy:0.1")
+    strategy = Surrogate(initial=2, candidates=100).start(space, 0, Goals())
+    (only,) = strategy.ask(5)
+    again = Surrogate(initial=2, candidates=100).start(space, 0, Goals())
+    again.tell([ended(only, 0.5, 0)])
+    assert again.ask(5) == []
+    assert again.is_finished
+
+
 def test_latencies_of_several_devices_are_goals_that_fall():
     goals = Goals(("accuracy", "latency_ms.phone", "latency_ms.pi"))
     strategy = Surrogate(initial=20).start(TOY_SPACE, 0, goals)
