@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from paretonas.errors import CrashError, MachineError, ParetonasError, StoreError, TrainingError
+from paretonas.errors import CrashError, MachineError, ParetonasError, StoreError, TrainingError, WorkError
 from paretonas.evaluation.evaluator import INLINE, Evidence, Stage
 from paretonas.executor import Job
 from paretonas.executor.executor import Failure
@@ -105,12 +105,23 @@ class Loop:
             return False
         if self._tally.is_out_of_time or self._strategy.is_finished:
             return False
-        trials = {proposal.number: self._new_trial(proposal) for proposal in self._strategy.ask(wanted)}
+        proposals = self._strategy.ask(wanted)
+        self._check(proposals, wanted)
+        trials = {proposal.number: self._new_trial(proposal) for proposal in proposals}
         if trials:
             self._store.add_trials(self._plan.name, trials.values())
             self._trials |= trials
             self._waiting |= trials
         return bool(trials)
+
+    def _check(self, proposals: Sequence[Proposal], wanted: int) -> None:
+        """Whether a strategy, which may be anybody's, gives what it was asked for."""
+        first, numbers = len(self._trials), [proposal.number for proposal in proposals]
+        if len(numbers) > wanted or numbers != list(range(first, first + len(numbers))):
+            raise WorkError(
+                f"A strategy gives {wanted} proposals at most, numbered from {first} on, but that of "
+                f"{self._plan.name!r} gave the numbers {', '.join(map(str, numbers))}."
+            )
 
     def _new_trial(self, proposal: Proposal) -> Trial:
         spec = self._specs[proposal.number] = self._plan.space.decode(proposal.architecture)

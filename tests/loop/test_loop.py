@@ -12,10 +12,11 @@ from paretonas.evaluation.evaluator import WORKERS
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Budget
 from paretonas.objective import Goals, Objective, rewards
+from paretonas.space import Architecture
 from paretonas.store import Store
-from paretonas.strategy import strategies
+from paretonas.strategy import StrategyOptions, strategies
 from paretonas.testing.strategy import TOY_SPACE
-from paretonas.trial import State
+from paretonas.trial import Proposal, State
 
 NO = TrainingError("Training diverged: the loss of step 3 of 9 is nan.")
 
@@ -320,6 +321,26 @@ def test_trainings_alone_have_a_time_limit(store):
     run(plan_of(evaluator, budget=Budget(3, trial_seconds=7.0)), store, lanes)
     assert {timeout for executor, timeout in limits if executor is lanes[WORKERS].executor} == {7.0}
     assert {timeout for executor, timeout in limits if executor is not lanes[WORKERS].executor} == {None}
+
+
+@pytest.mark.parametrize(("wrong", "numbers"), [((0, 0), "0, 0"), ((1, 2), "1, 2"), (range(9), "0, 1, .*, 8")])
+def test_proposals_that_were_not_asked_for_are_refused(store, wrong, numbers):
+    class Wrong:
+        is_finished = False
+
+        def ask(self, n):
+            return [Proposal(number, Architecture("toy", (0, 0, 0, 0))) for number in wrong]
+
+        def tell(self, trials):
+            pass
+
+    class Options(StrategyOptions):
+        def start(self, space, seed, goals, prior=()):
+            return Wrong()
+
+    with pytest.raises(WorkError, match=f"4 proposals at most, numbered from 0 on, but that of 's' gave .* {numbers}"):
+        run(plan_of(Computed(store), strategy=Options()), store)
+    assert store.trials("s") == []
 
 
 def test_a_strategy_that_is_finished_ends_a_search(store):
