@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, Channels, Classes, Resolution, SmallImage, Width, app
-from paretonas.cli.reading import read_indices
-from paretonas.errors import UsageError
+from paretonas.cli.alone import alone
+from paretonas.cli.app import AsJson, Channels, Classes, Place, Resolution, SmallImage, Width, app
+from paretonas.cli.reading import read_indices, read_seconds
+from paretonas.errors import MeasureError, UsageError, WorkerError
 from paretonas.objective.metric import MACS, PARAMS
 from paretonas.space import (
     Interface,
@@ -38,14 +39,15 @@ def measure(
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Say which parts of a spec take how much of the time.")
     ] = False,
+    time_limit: Annotated[str, typer.Option(help="Longest time that it may take: 90s, 10m, 1h30m.")] = "10m",
     as_json: AsJson = False,
 ) -> None:
     """Time a model on a device, one image at a time, against the device's reference network."""
-    from paretonas.evaluation.measure import Subject, measure_blocks, measure_model
-
-    here = context.obj
-    subject = Subject(model, width, resolution, classes, channels, small_image)
-    found = (measure_blocks if blocks else measure_model)(subject, device, here.store(), here.home / "cache")
+    subject = (model, width, resolution, classes, channels, small_image)
+    try:
+        found = alone(time_subject, subject, device, blocks, context.obj, seconds=read_seconds(time_limit))
+    except WorkerError as error:
+        raise MeasureError(f"{model} cannot be timed on {device} with --time-limit {time_limit}: {error}") from error
     if as_json:
         console.print_json(found)
         return
@@ -61,6 +63,14 @@ def measure(
         console.out.print(f"  flagged after {found['attempts']} attempts: {', '.join(found['flags'])}")
     if blocks:
         _print_blocks(found)
+
+
+def time_subject(subject: tuple[Any, ...], device: str, is_by_blocks: bool, here: Place) -> dict[str, Any]:
+    """Time it as a whole or block by block; runs in a process of its own."""
+    from paretonas.evaluation.measure import Subject, measure_blocks, measure_model
+
+    measure = measure_blocks if is_by_blocks else measure_model
+    return measure(Subject(*subject), device, here.store(), here.home / "cache")
 
 
 def _print_blocks(found: dict[str, Any]) -> None:

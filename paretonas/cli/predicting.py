@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, app
-from paretonas.errors import UsageError
+from paretonas.cli.alone import alone
+from paretonas.cli.app import AsJson, Trust, app
 
 RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 """Of a file by its suffix, where no device is named."""
@@ -19,41 +17,34 @@ RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A file that `train` wrote: trial-N.onnx, trial-N.safetensors.")],
+    model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
+    _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a trained and exported network sees in each input.
 
     Example: paretonas predict paretonas-runs/cats/trial-17.onnx photo.jpg
     """
-    from paretonas.device import parse_device
-    from paretonas.evaluation.measure import Subject
-    from paretonas.task.decode import decode, encode
-
-    metadata = _metadata(model)
-    chosen = parse_device(device or RUNTIMES.get(model.suffix, "onnxruntime"))
-    file = Subject(str(model)).file(chosen)
-    run = chosen.open(file)
-    rows = [{"input": str(one), **decode(run(encode(one, metadata, file.interface)), metadata)[0]} for one in inputs]
+    rows = alone(predictions, model, inputs, device or RUNTIMES.get(model.suffix, "onnxruntime"))
     if as_json:
         console.print_json(rows)
         return
     console.table(rows[0].keys(), (row.values() for row in rows))
 
 
-def _metadata(model: Path) -> Mapping[str, Any]:
-    """What the file's network needs to be used, from the JSON beside it."""
-    beside = model.with_suffix(".json")
-    try:
-        metadata = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"Beside an exported file, {beside} tells how it is used, but it cannot be read: {error}"
-        ) from None
-    if not isinstance(metadata, dict) or not {"kind", "classes", "mean", "std"} <= metadata.keys():
-        raise UsageError(
-            f"Beside an exported file, {beside} has kind, classes, mean and std, but it lacks one of them."
-        )
-    return metadata
+def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, Any]]:
+    """What a file sees in each input, by what the file itself says; runs in a process of its own."""
+    from paretonas.device import parse_device
+    from paretonas.evaluation.measure import Subject
+    from paretonas.export import formats
+    from paretonas.task.decode import decode, encode
+    from paretonas.task.metadata import check_metadata
+
+    chosen = parse_device(device)
+    file = Subject(str(model)).file(chosen)
+    metadata = formats.create(chosen.runtime.format).metadata(model)
+    check_metadata(metadata, file.interface)
+    run = chosen.open(file)
+    return [{"input": str(one), **decode(run(encode(one, metadata, file.interface)), metadata)[0]} for one in inputs]

@@ -1,0 +1,113 @@
+"""What an exported file sees, by what it says of itself alone."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from PIL import Image
+
+from paretonas.cli.predicting import RUNTIMES, predictions
+from paretonas.errors import ExportError, MeasureError, UsageError
+from paretonas.export import formats
+from paretonas.network import build
+from paretonas.space import Interface
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.task.metadata import ImageClasses
+
+SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 8, 2, 1, 3, 0.25, "none"),), stem_filters=8, head_filters=16)
+INTERFACE = Interface.of_images(channels=3, resolution=16, classes=3)
+TOLD = ImageClasses.of(("cat", "dog", "[b]eel[/b]"), 3, (0.5, 0.25)).to_json()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A network in every format, and two images."""
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(0)
+    model = build(SPEC, INTERFACE)
+    for name in formats:
+        formats.create(name).write(model, SPEC, INTERFACE, folder / f"m.{name}", TOLD)
+    for i in range(2):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def predict(folder, name, suffix=".onnx"):
+    return predictions(folder / name, [folder / "0.png", folder / "1.png"], RUNTIMES[suffix])
+
+
+def changed(folder, name, **changes):
+    """The ONNX file with other things said of it."""
+    model = onnx.load(folder / "m.onnx")
+    told = {entry.key: entry.value for entry in model.metadata_props} | changes
+    del model.metadata_props[:]
+    helper.set_model_props(model, {key: value for key, value in told.items() if value is not None})
+    onnx.save(model, folder / name)
+    return name
+
+
+def test_every_format_sees_the_same_and_needs_no_file_beside(folder):
+    assert not (folder / "m.json").exists()
+    found = predict(folder, "m.onnx")
+    assert [row["input"] for row in found] == [str(folder / "0.png"), str(folder / "1.png")]
+    assert {row["class"] for row in found} <= set(TOLD["classes"])
+    for suffix in RUNTIMES:
+        again = predict(folder, f"m{suffix}", suffix)
+        assert [row["class"] for row in again] == [row["class"] for row in found]
+        assert [row["probability"] for row in again] == pytest.approx([row["probability"] for row in found], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": '["cat"]'}, "1 classes do not fit"),
+        ({"classes": None}, "lacks 'classes'"),
+        ({"std": "0"}, "`std > 0`"),
+        ({"mean": "NaN"}, "`0 <= mean <= 1`"),
+        ({"classes": "[" * 10_000}, "classes is a list"),
+        ({"colours": '"grey"'}, "grey images"),
+    ],
+)
+def test_a_file_that_says_what_cannot_be_is_refused(folder, change, message):
+    with pytest.raises(UsageError, match=message):
+        predict(folder, changed(folder, "changed.onnx", **change))
+
+
+def test_a_file_of_others_or_none_is_refused(folder):
+    with pytest.raises(UsageError, match="metadata lacks 'kind'"):
+        predict(folder, changed(folder, "silent.onnx", **dict.fromkeys(TOLD)))
+    (folder / "text.onnx").write_text("no model")
+    with pytest.raises((MeasureError, ExportError), match=r"text\.onnx"):
+        predict(folder, "text.onnx")
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_row_an_image(folder, command):
+    run = command("predict", folder / "m.onnx", folder / "0.png", folder / "1.png", "--json")
+    assert run.code == 0, run.err
+    assert json.loads(run.out) == predict(folder, "m.onnx")
+    shown = command("predict", folder / "m.safetensors", folder / "0.png")
+    assert shown.code == 0
+    assert "0.png" in shown.out
+
+
+@pytest.mark.slow
+def test_a_model_that_never_ends_is_ended(folder, command, tmp_path):
+    """Its loop goes on for as long as a constant is true."""
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy")
+    step = helper.make_tensor_value_info("step", onnx.TensorProto.INT64, [])
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.BOOL, []) for name in ("goes", "on")]
+    a, b = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "ab")
+    nodes = [helper.make_node("Identity", ["goes"], ["on"]), helper.make_node("Neg", ["a"], ["b"])]
+    body = helper.make_graph(nodes, "body", [step, ends[0], a], [ends[1], b])
+    true = helper.make_tensor("true", onnx.TensorProto.BOOL, [], [True])
+    graph = helper.make_graph([helper.make_node("Loop", ["", "true", "x"], ["y"], body=body)], "loop", [x], [y], [true])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), tmp_path / "a.onnx")
+    run = command("--home", tmp_path, "measure", tmp_path / "a.onnx", "--time-limit", "20s")
+    assert run.code == 1
+    assert "cannot be timed on onnxruntime with --time-limit 20s" in run.err
+    assert "Traceback" not in run.err
