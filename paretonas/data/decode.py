@@ -17,9 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from paretonas.data.pixels import GREY_MODES, Encoded, opened, reason, to_pixels
-from paretonas.errors import DataError, MachineError
-from paretonas.files import is_refusal, refusal
+from paretonas.data.pixels import GREY_MODES, Encoded, is_machine_fault, machine_fault, opened, reason, to_pixels
+from paretonas.errors import DataError
 
 T = TypeVar("T")
 
@@ -147,8 +146,8 @@ def visit_images(
         try:
             return index, work(index, encoded)
         except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
-            if is_refusal(error) or isinstance(error, MemoryError):
-                raise _machine_fault(listing.names[index], error) from error
+            if is_machine_fault(error):
+                raise machine_fault(f"The image {listing.names[index]}", error) from error
             corrupt[index] = reason(error)
             return None
 
@@ -178,10 +177,3 @@ def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
         f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
         "Repair them, or leave them out with --skip-corrupt."
     )
-
-
-def _machine_fault(name: str, error: Exception) -> MachineError:
-    what = f"The image {name} cannot be read"
-    if isinstance(error, OSError):
-        return MachineError(refusal(what, error))
-    return MachineError(f"{what}: {reason(error)}. Free some memory or space, then go on.")

@@ -15,7 +15,16 @@ import numpy as np
 from PIL import Image
 
 from paretonas.data.decode import Decoded, Listing, visit_images
-from paretonas.data.pixels import Encoded, guarded, reason, to_bytes, to_square, to_upright
+from paretonas.data.pixels import (
+    Encoded,
+    guarded,
+    is_machine_fault,
+    machine_fault,
+    reason,
+    to_bytes,
+    to_square,
+    to_upright,
+)
 from paretonas.errors import DataError
 
 
@@ -48,6 +57,7 @@ class EncodedImages:
 
         Raises:
             DataError: It cannot be decoded any more.
+            MachineError: The machine refuses.
         """
         begin, size = map(int, self.places[index])
         try:
@@ -55,6 +65,8 @@ class EncodedImages:
                 file.seek(begin)
                 return to_upright(file.read(size))[0]
         except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
+            if is_machine_fault(error):
+                raise machine_fault(f"Image {index} of {self.file}", error) from error
             raise DataError(
                 f"Prepared images must stay as they were written, but image {index}, bytes {begin} to {begin + size} "
                 f"of {self.file}, cannot be read: {reason(error)}. Delete that folder and prepare the data again."
@@ -65,6 +77,7 @@ class EncodedImages:
 
         Raises:
             DataError: It cannot be decoded any more.
+            MachineError: The machine refuses.
         """
         square = np.asarray(to_square(self.image(index), self.resolution))
         return np.ascontiguousarray(square.transpose(2, 0, 1)[: self.channels])

@@ -23,7 +23,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from paretonas.files import open_regular
+from paretonas.errors import MachineError
+from paretonas.files import is_refusal, open_regular, refusal
 
 Encoded = Path | bytes | Image.Image | None
 """An image before decoding; None where a Parquet row holds no bytes."""
@@ -139,6 +140,18 @@ def reason(error: Exception) -> str:
     if isinstance(error, ValueError):  # ours are sentences
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def is_machine_fault(error: Exception) -> bool:
+    """Whether an image cannot be read for want of what the machine has, for which the image cannot help."""
+    return is_refusal(error) or isinstance(error, MemoryError)
+
+
+def machine_fault(what: str, error: Exception) -> MachineError:
+    """The error to raise then; `what` cannot be read."""
+    if isinstance(error, OSError):
+        return MachineError(refusal(f"{what} cannot be read", error))
+    return MachineError(f"{what} cannot be read: {reason(error)}. Free some memory or space, then go on.")
 
 
 @contextmanager

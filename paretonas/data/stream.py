@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from paretonas.data.encoded import EncodedImages
 from paretonas.data.pixels import to_square
-from paretonas.errors import DataError, WorkerError
+from paretonas.errors import ParetonasError, WorkerError
 
 __all__ = ["EncodedImages", "scoring_stream", "stream_batches", "train_transform"]
 
@@ -54,11 +54,12 @@ def stream_batches(
 
     Raises:
         DataError: An image cannot be decoded any more.
+        MachineError: The machine refuses.
         WorkerError: A loader died.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # workers are pinned to few cores
-        loader: DataLoader[Batch | DataError] = DataLoader(
+        loader: DataLoader[Batch | ParetonasError] = DataLoader(
             _Batches(images, labels.numpy(), transform),
             batch_size=None,  # the sampler gives whole batches
             sampler=batches,
@@ -69,7 +70,7 @@ def stream_batches(
         )
     try:
         for batch in loader:
-            if isinstance(batch, DataError):
+            if isinstance(batch, ParetonasError):
                 raise batch
             yield batch
     except RuntimeError as error:
@@ -86,6 +87,7 @@ def scoring_stream(images: EncodedImages, loaders: int) -> Iterator[Tensor]:
 
     Raises:
         DataError: An image cannot be decoded any more.
+        MachineError: The machine refuses.
         WorkerError: A loader died.
     """
     n = len(images)
@@ -132,17 +134,17 @@ class _Square:
 
 
 @dataclass(frozen=True)
-class _Batches(Dataset[Batch | DataError]):
+class _Batches(Dataset[Batch | ParetonasError]):
     """Indexed by batches. An error is handed over as a value: one raised in a loader would arrive as a traceback."""
 
     images: EncodedImages
     labels: np.ndarray
     transform: Transform
 
-    def __getitem__(self, batch: Sequence[tuple[int, int]]) -> Batch | DataError:
+    def __getitem__(self, batch: Sequence[tuple[int, int]]) -> Batch | ParetonasError:
         try:
             pixels = torch.stack([self._augmented(index, seed) for index, seed in batch])
-        except DataError as error:
+        except ParetonasError as error:
             return error
         return pixels, torch.from_numpy(self.labels[[index for index, _ in batch]])
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.data.pixels import guarded, reason, to_pixels
+from paretonas.data.pixels import guarded, is_machine_fault, machine_fault, reason, to_pixels
 from paretonas.errors import DataError, TrainingError, UsageError
 from paretonas.space import Interface
 
@@ -44,6 +44,7 @@ def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tup
 
     Raises:
         DataError: It cannot be read.
+        MachineError: The machine refuses.
         UsageError: Metadata of another kind, or a network that is not fed an image.
     """
     _check_kind(metadata)
@@ -56,6 +57,8 @@ def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tup
         with guarded(metadata.get("max_pixels")):
             pixels, _ = to_pixels(file, width, channels)
     except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
+        if is_machine_fault(error):
+            raise machine_fault(str(file), error) from error
         raise DataError(f"An input is an image that can be read, but {file}: {reason(error)}.") from None
     scaled = (pixels[None].astype(np.float32) / 255 - metadata["mean"]) / metadata["std"]
     return (scaled.astype(np.float32),)

@@ -1,3 +1,4 @@
+import errno
 import os
 from dataclasses import replace
 
@@ -9,13 +10,25 @@ from paretonas.data import writing
 from paretonas.data.images import open_data
 from paretonas.data.pixels import to_pixels
 from paretonas.data.stream import scoring_stream
-from paretonas.errors import DataError
+from paretonas.errors import DataError, MachineError
 
 
 def test_encoded_images_have_the_pixels_of_images_in_memory(encoded):
     for number in range(12):
         np.testing.assert_array_equal(encoded.pixels(number), to_pixels(noise(number), 16)[0])
     assert encoded.pixels(0).dtype == np.uint8
+
+
+def test_what_the_machine_refuses_is_no_spoilt_image(encoded, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(type(encoded.file), "open", refuse)
+    for read in (lambda: encoded.pixels(3), lambda: list(scoring_stream(encoded, 0))):
+        with pytest.raises(
+            MachineError, match=r"Image \d of .*encoded\.bin cannot be read: Too many open files.*ulimit"
+        ):
+            read()
 
 
 def test_slices_are_encoded_images(encoded):

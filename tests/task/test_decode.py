@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+import paretonas.task.decode
 from paretonas.data.augment import to_input
 from paretonas.data.pixels import to_pixels
-from paretonas.errors import DataError, TrainingError, UsageError
+from paretonas.errors import DataError, MachineError, TrainingError, UsageError
 from paretonas.space import Interface, Port
 from paretonas.task.decode import decode, encode, top_classes
 
@@ -137,6 +139,15 @@ def test_file_that_is_no_image_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"image that can be read, but .*image\.png"):
         encode(path, METADATA, CIFAR)
+
+
+def test_what_the_machine_refuses_is_no_fault_of_the_image(image, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(paretonas.task.decode, "to_pixels", refuse)
+    with pytest.raises(MachineError, match=r"image\.png cannot be read: Too many open files"):
+        encode(image, METADATA, CIFAR)
 
 
 def test_network_that_is_not_fed_images_alone_is_refused(image):
