@@ -182,6 +182,8 @@ def _unsynced(before: Sequence[Call], source: str) -> list[str]:
                     is_synced[path] = False
                 elif call.name in SYNCS and call.is_done:
                     is_synced[path] = True
+                elif call.name in REMOVALS and call.is_done:
+                    is_synced.pop(path, None)
     return [f"{path} is renamed before it is synced" for path, synced in is_synced.items() if not synced]
 
 

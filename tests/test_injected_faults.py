@@ -87,6 +87,11 @@ UNNAMED = "the folder of /runs/a is not synced after the rename"
             '7 write(3</runs/draft/a.npy>, ""..., 9) = 9\n7 rename("/runs/draft", "/runs/b") = 0\n' + SYNC_FOLDER,
             ["/runs/draft/a.npy is renamed before it is synced"],
         ),
+        (
+            '7 write(3</runs/draft/a.npy>, ""..., 9) = 9\n7 unlink("/runs/draft/a.npy") = 0\n'
+            '7 rename("/runs/draft", "/runs/b") = 0\n' + SYNC_FOLDER,
+            [],
+        ),
     ],
 )  # fmt: skip
 def test_rules_of_files_are_read_from_a_trace(trace, broken):
