@@ -197,7 +197,10 @@ def check_has_train(root: Path, splits: Collection[str]) -> None:
 
 def empty_split(place: Path) -> DataError:
     """A split is named and has no image."""
-    return DataError(f"A split must hold labelled images, but {place} holds none. Fill it or remove it.")
+    return DataError(
+        f"A split must hold images with labels (in folders, those of their classes), but {place} holds none. Fill it "
+        "or remove it."
+    )
 
 
 def unknown_layout(root: Path, found: str = "") -> DataError:

@@ -24,6 +24,7 @@ from paretonas.data.shards import Shard
 from paretonas.data.source import DataSource
 from paretonas.errors import DataError
 
+POINTER = b"version https://git-lfs"
 BATCH, SHOWN = 512, 12
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -88,6 +89,9 @@ def _read_table(shard: Shard, source: DataSource) -> Table:
     file = shard.file
     if not file.is_file():
         raise DataError(f"{file} must be a regular file, but is not. Replace or remove it.")
+    with file.open("rb") as opened:
+        if opened.read(len(POINTER)) == POINTER:
+            raise DataError(f"{file} must be a Parquet file, but only says where Git LFS has it. Get it: git lfs pull.")
     with _parquet_errors(file), pq.ParquetFile(file) as parquet:
         schema = parquet.schema_arrow
         _check_rows(file, parquet.metadata)

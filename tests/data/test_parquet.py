@@ -157,6 +157,11 @@ def test_a_parquet_file_that_is_no_file_is_an_error(tmp_path):
     refuses(tmp_path, "must be a regular file")
 
 
+def test_a_pointer_to_a_file_that_was_not_fetched_is_told_apart(tmp_path):
+    (tmp_path / "set.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    refuses(tmp_path / "set.parquet", "git lfs pull")
+
+
 def test_a_split_without_rows_is_an_error(tmp_path):
     write_parquet(tmp_path / "set/train.parquet", [0, 1])
     write_parquet(tmp_path / "set/test.parquet", pa.array([], pa.int64()), encoded=pa.array([], pa.binary()))
