@@ -41,6 +41,8 @@ def list_folders(contents: Contents) -> Listing:
         DataError: It is not laid out so, or some of it would be left out.
     """
     images = [file for file in contents.files if suffix_of(file) in image_suffixes()]
+    if not images:
+        raise unknown_layout(contents.root, list_unused(contents, ()))
     splits = _find_splits(contents, images)
     depth = 3 if splits else 2  # of an image
     used = [image for image in images if len(image) == depth]

@@ -100,7 +100,7 @@ def _read_table(shard: Shard, source: DataSource) -> Table:
         kind = schema.field(image).type
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
-        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)):
             raise DataError(
                 f"{file}: `{image}` must hold encoded bytes, plain or as a struct's `bytes`, but is {kind}."
             )
@@ -138,7 +138,9 @@ def _to_labels(shard: Shard, name: str, labels: pa.ChunkedArray) -> np.ndarray:
         labels = labels.cast(labels.type.value_type)
     if labels.null_count:
         raise DataError(f"Every image must have a label, but {labels.null_count} labels in {shard.file} are null.")
-    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
+    if pa.types.is_boolean(labels.type):
+        labels = labels.cast(pa.string())
+    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type) or pa.types.is_string_view(labels.type):
         return np.asarray(labels, dtype=object)
     if not pa.types.is_integer(labels.type):
         raise DataError(f"{shard.file}: `{name}` must hold integers or strings, but is {labels.type}.")

@@ -143,6 +143,12 @@ def test_a_split_without_images_is_an_error(tmp_path):
     refuses(tmp_path, "test holds none")
 
 
+def test_a_folder_without_images_is_no_split(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "data-00000-of-00001.arrow").write_bytes(b"")
+    refuses(tmp_path, r"none of these: it holds 1 other file \(\.arrow 1\), 1 folder \(train\)")
+
+
 def test_splits_without_train_are_an_error(tmp_path):
     write_tree(tmp_path / "test", {"a": 1, "b": 1})
     refuses(tmp_path, "must include train")

@@ -22,6 +22,13 @@ def test_parquet_reads_the_struct_of_hugging_face(tmp_path, cache):
     assert len(prepare(tmp_path / "set.parquet", cache).full_train) == 16
 
 
+@pytest.mark.parametrize("kind", [pa.large_binary(), pa.binary_view()])
+def test_encoded_images_are_bytes_of_any_type(tmp_path, kind):
+    encoded = pa.array([encode(coloured(row)) for row in range(4)], kind)
+    write_parquet(tmp_path / "set.parquet", [0, 1] * 2, encoded=encoded)
+    assert list(find(tmp_path / "set.parquet").encoded()) == encoded.to_pylist()
+
+
 def test_class_names_of_hugging_face_are_used_and_those_without_images_left_out(tmp_path):
     for name in ("train", "test"):
         write_as_hugging_face(tmp_path / "set" / f"{name}.parquet", [3, 0, 1, 3], FEATURES)
@@ -65,6 +72,8 @@ def test_unlabelled_files_are_named(tmp_path):
         (["dog", "cat"], ("cat", "dog")),
         (pa.array(["dog", "cat"] * 10).dictionary_encode(), ("cat", "dog")),
         (pa.array([7, 3] * 10, pa.int8()), ("3", "7")),
+        (pa.array(["dog", "cat"] * 10, pa.string_view()), ("cat", "dog")),
+        (pa.array([True, False] * 10), ("false", "true")),
     ],
 )
 def test_parquet_without_class_names_takes_them_from_the_labels(tmp_path, cache, labels, classes):
