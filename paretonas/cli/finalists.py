@@ -50,8 +50,11 @@ def train(
 
     here = context.obj
     finishing = Finishing(recipes.create(recipe), final, seed, Transform(width, depth, resolution))
+    store = here.store()
+    store.config(name)  # says so if there is no such search
+    context.with_resource(store.hold(name))
     with console.search_listener(as_json) as listener:
-        search = open_search(name, here.store(), here.home, listener)
+        search = open_search(name, store, here.home, listener)
     chosen = choose(search.store.trials(name), trial or (), top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
@@ -94,6 +97,5 @@ def export(
     from paretonas.search.finalists import export_trial
 
     here = context.obj
-    here.store().config(name)  # says so if there is no such search
-    path = export_trial(name, here.home, trial, format, output)
+    path = export_trial(here.store(), name, here.home, trial, format, output)
     console.out.print(f"Wrote {path}.")

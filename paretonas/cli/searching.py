@@ -201,11 +201,11 @@ def resume(
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
     from paretonas.search.search import open_search
-    from paretonas.search.sections import config_from_json
+    from paretonas.search.sections import read_config
 
     here, seconds = context.obj, read_seconds(time)
     store = here.store()
-    before = config_from_json(store.config(name))
+    before = read_config(name, store)
     budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
     change = replace(before, budget=budget, baselines=baselines or before.baselines)
     with console.search_listener(as_json) as listener:

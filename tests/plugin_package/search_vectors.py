@@ -34,7 +34,7 @@ def main(home: Path) -> None:
     trials = store.trials("vectors")
     (finalist,) = train_trials(search, choose(trials), Finishing(FINAL))
     (wide,) = train_trials(search, choose(trials), Finishing(FINAL, is_final=False))
-    file = export_trial("vectors", home, finalist.trial, "onnx", home / "best.onnx")
+    file = export_trial(store, "vectors", home, finalist.trial, "onnx", home / "best.onnx")
     try:
         train_trials(search, choose(trials), Finishing(FINAL, transform=Transform(resolution=16)))
         refused = ""

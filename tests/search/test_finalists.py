@@ -298,9 +298,13 @@ def test_a_recipe_that_cannot_be_is_refused(searched, best):
         train_trials(searched, best, Finishing(replace(RECIPE, optimizer="nonsense")))
 
 
-def test_a_search_that_another_process_holds_is_left_alone(searched, best):
-    with searched.store.hold("s"), pytest.raises(StoreError, match="one process at a time"):
-        train_trials(searched, best, BY_RECIPE)
+def test_a_search_that_another_process_holds_is_left_alone(searched, best, finalist, tmp_path):
+    with Store(searched.home / "store.db").hold("s"):
+        with pytest.raises(StoreError, match="one process at a time"):
+            train_trials(searched, best, BY_RECIPE)
+        with pytest.raises(StoreError, match="one process at a time"):
+            export_trial(searched.store, "s", searched.home, finalist.trial, "onnx")
+        export_trial(searched.store, "s", searched.home, finalist.trial, "onnx", tmp_path / "m.onnx")
 
 
 def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
@@ -323,7 +327,9 @@ def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
 
 
 def test_export_gives_the_trained_weights(searched, finalist, tmp_path):
-    path = export_trial("s", searched.home, finalist.trial, "safetensors", tmp_path / "copy.safetensors")
+    path = export_trial(
+        searched.store, "s", searched.home, finalist.trial, "safetensors", tmp_path / "copy.safetensors"
+    )
     a, b = load_checkpoint(finalist.checkpoint), load_checkpoint(path)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 8, 8), np.float32))
     assert torch.equal(a.model(x), b.model(x))
@@ -347,7 +353,7 @@ def test_a_file_says_how_it_is_used_and_where_it_comes_from(searched, finalist):
 @pytest.mark.parametrize("name", list(formats))
 def test_export_elsewhere_says_the_same_and_has_it_beside(searched, finalist, tmp_path, name):
     told = formats.create("onnx").metadata(finalist.files["onnx"])
-    path = export_trial("s", searched.home, finalist.trial, name, tmp_path / "cats")
+    path = export_trial(searched.store, "s", searched.home, finalist.trial, name, tmp_path / "cats")
     assert formats.create(name).metadata(path) == told
     assert json.loads((tmp_path / "cats.json").read_text()) == told
     assert {file.name for file in tmp_path.iterdir()} == {"cats", "cats.json"}
@@ -355,19 +361,19 @@ def test_export_elsewhere_says_the_same_and_has_it_beside(searched, finalist, tm
 
 def test_export_writes_beside_the_weights_where_nobody_says(searched, finalist):
     finalist.files["onnx"].unlink()
-    assert export_trial("s", searched.home, finalist.trial, "onnx") == finalist.files["onnx"]
+    assert export_trial(searched.store, "s", searched.home, finalist.trial, "onnx") == finalist.files["onnx"]
     assert finalist.files["onnx"].exists()
-    assert export_trial("s", searched.home, finalist.trial, "safetensors") == finalist.checkpoint
+    assert export_trial(searched.store, "s", searched.home, finalist.trial, "safetensors") == finalist.checkpoint
 
 
 def test_export_of_an_untrained_trial_is_refused(searched):
     untrained = len(_trials(searched))
     with pytest.raises(UsageError, match="paretonas train s --trial"):
-        export_trial("s", searched.home, untrained, "onnx")
+        export_trial(searched.store, "s", searched.home, untrained, "onnx")
 
 
 def test_export_to_what_cannot_be_is_refused(searched, finalist, tmp_path):
     with pytest.raises(UnknownNameError, match="No export format is called"):
-        export_trial("s", searched.home, finalist.trial, "papyrus")
+        export_trial(searched.store, "s", searched.home, finalist.trial, "papyrus")
     with pytest.raises(UsageError, match="a folder that exists"):
-        export_trial("s", searched.home, finalist.trial, "onnx", tmp_path / "nowhere" / "m.onnx")
+        export_trial(searched.store, "s", searched.home, finalist.trial, "onnx", tmp_path / "nowhere" / "m.onnx")

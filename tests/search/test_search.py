@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+import toy_table
 from abacus import CONFIG
 from PIL import Image
 
 from paretonas.errors import (
     DataError,
     DeviceError,
+    MachineError,
     ParetonasError,
     SpecError,
     StoreError,
@@ -27,6 +29,11 @@ from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State
 
 TASK = CONFIG.task
+
+
+@pytest.fixture
+def table(tmp_path):
+    return toy_table.write_table(tmp_path / "toy.parquet")
 
 
 def with_data(**options):
@@ -288,7 +295,7 @@ def test_a_folder_called_digits_does_not_hide_the_digits(store, tmp_path, monkey
 
 def test_a_search_that_another_process_holds_is_left_alone(store, tmp_path):
     search = new_search(CONFIG, store, tmp_path)
-    with store.hold("s"):
+    with Store(tmp_path / "store.db").hold("s"):
         with pytest.raises(StoreError, match="one process at a time"):
             search.run()
         with pytest.raises(StoreError, match="one process at a time"):
@@ -299,6 +306,48 @@ def test_a_search_that_another_process_holds_is_left_alone(store, tmp_path):
     assert store.config("s")["budget"]["trials"] == 3
     assert store.trials("s") == []
     assert len(search.run()) == 3
+
+
+def test_a_search_that_another_process_is_making_is_left_to_it(store, tmp_path):
+    config = replace(CONFIG, task=with_data(data="nowhere"))
+    with Store(tmp_path / "store.db").hold("s"), pytest.raises(StoreError, match="one process at a time"):
+        new_search(config, store, tmp_path)  # refused before the data are looked for
+
+
+# One home
+
+
+def test_a_search_has_one_home_whoever_shares_its_store(table, store, tmp_path):
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    search = new_search(toy_table.config(table), store, tmp_path / "mine")
+    assert search.config.recorded.home == "mine"
+    (tmp_path / "mine" / "toy").mkdir(parents=True)
+    for call in (open_search, delete_search):
+        with pytest.raises(UsageError, match=rf"has one home, but that of 'toy' is {tmp_path}/mine, not .*/yours: "):
+            call("toy", Store(url), tmp_path / "yours")
+    assert open_search("toy", Store(url), tmp_path / "yours" / ".." / "mine").config == search.config
+    (tmp_path / "mine").rename(tmp_path / "yours")
+    moved = open_search("toy", store, tmp_path / "yours", change=search.config)
+    assert store.config("toy")["recorded"]["home"] == moved.config.recorded.home == "yours"
+    delete_search("toy", store, tmp_path / "yours")
+    assert not (tmp_path / "yours" / "toy").exists()
+
+
+def test_a_home_that_is_moved_with_its_store_is_the_same(table, tmp_path):
+    (tmp_path / "a").mkdir()
+    config = new_search(toy_table.config(table), Store(tmp_path / "a" / "store.db"), tmp_path / "a").config
+    assert config.recorded.home == "."
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert open_search("toy", Store(tmp_path / "b" / "store.db"), tmp_path / "b").config == config
+
+
+def test_files_that_cannot_be_removed_leave_the_search(table, store, tmp_path):
+    new_search(toy_table.config(table), store, tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "toy").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match="cannot be removed"):
+        delete_search("toy", store, tmp_path)
+    assert [summary.name for summary in store.searches()] == ["toy"]
 
 
 def test_deleting_forgets_the_search_and_keeps_what_was_paid_for(store, tmp_path):
