@@ -12,13 +12,15 @@ import difflib
 import importlib
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import entry_points
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from paretonas.errors import UnknownNameError, UsageError
+from paretonas.errors import ParetonasError, UnknownNameError, UsageError
+from paretonas.files import is_refusal
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,28 @@ class Selection:
     def __str__(self) -> str:
         shown = {key: value for key, value in self.options.items() if value not in (None, "", ())}
         return self.name + (":" + ",".join(f"{k}={_text(v)}" for k, v in shown.items()) if shown else "")
+
+
+@contextmanager
+def blamed(what: str, to: type[ParetonasError] = UsageError) -> Iterator[None]:
+    """Whatever the code of others raises meanwhile is an error that says what it was about.
+
+    Args:
+        what: Went wrong; begins the sentence.
+        to: The error's class.
+
+    Raises:
+        ParetonasError: What came up, if it is one.
+        Exception: It is the machine's fault, not that of the code.
+    """
+    try:
+        yield
+    except ParetonasError:
+        raise
+    except Exception as error:
+        if is_refusal(error):
+            raise
+        raise to(f"{what}: {type(error).__name__}: {error}") from error
 
 
 class Registry:
@@ -93,14 +117,16 @@ class Registry:
 
         Raises:
             UnknownNameError: No such name; the message suggests the nearest.
+            UsageError: It cannot be imported.
         """
         if name not in self:
             near = difflib.get_close_matches(name, self._entries, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(self) or "none"
             raise UnknownNameError(f"No {self.kind} is called {name!r}.{hint} Known: {known}.")
-        module, attribute = self._entries[name].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        module, _, attribute = self._entries[name].partition(":")
+        with blamed(f"A package has the {self.kind} {name!r} as {module}:{attribute}, but it cannot be imported"):
+            return getattr(importlib.import_module(module), attribute)
 
     def read(self, data: object) -> Selection:
         """What a user chose, checked: `"name:option=value,option=value"`, or an object with a `name` and options.
@@ -150,12 +176,16 @@ class Registry:
         plugin, types = self.load(selection.name), self._types(selection.name)
         values = {key: value for key, value in (defaults or {}).items() if key in types} | dict(selection.options)
         if not isinstance(plugin, type):
-            return replace(plugin, **values) if types else plugin
+            return self._made(selection.name, lambda: replace(plugin, **values)) if types else plugin
         needed = [f.name for f in (fields(plugin) if types else ()) if f.default is f.default_factory is MISSING]
         missing = [key for key in needed if key not in values]
         if missing:
             raise UsageError(f"{self.kind} {selection.name!r} needs the options {', '.join(missing)}.")
-        return plugin(**values)
+        return self._made(selection.name, lambda: plugin(**values))
+
+    def _made(self, name: str, make: Callable[[], Any]) -> Any:
+        with blamed(f"{self.kind} {name!r} refuses its options"):
+            return make()
 
     def record(self, data: object, plugin: Any = None) -> Selection:
         """What a user chose with every option written out, so that a change of defaults changes nothing.

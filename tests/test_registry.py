@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.loop.gates import schedulers, screens
 from paretonas.objective import rewards
-from paretonas.registry import Registry, Selection, describe_options
+from paretonas.registry import Registry, Selection, blamed, describe_options
 from paretonas.space import spaces
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
@@ -73,6 +74,18 @@ class Bare:
 
 
 PRESET = Options(count=7, text="preset")
+
+
+@dataclass(frozen=True)
+class Few:
+    count: int = 0
+
+    def __post_init__(self):
+        if self.count > 2:
+            raise ValueError("too many")
+
+
+FILLED = Few()
 
 
 @pytest.fixture
@@ -355,6 +368,33 @@ def test_registry_lists_names_without_loading(registry):
     assert "aa" in registry
     assert "bb" not in registry
     assert list(Registry("empty")) == []
+
+
+def test_plugin_that_cannot_be_imported_is_one_sentence(registry, tmp_path, monkeypatch):
+    (tmp_path / "plugin_that_raises.py").write_text("raise RuntimeError('no licence')")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.register("raises", "plugin_that_raises:Thing")
+    registry.register("empty", "json:Thing")
+    for name, problem in (
+        ("absent", "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
+        ("raises", "RuntimeError: no licence"),
+        ("empty", "AttributeError: module 'json' has no attribute 'Thing'"),
+    ):
+        with pytest.raises(UsageError, match=f"has the toy '{name}' as .*:Thing, but it cannot be imported: {problem}"):
+            registry.create(name)
+
+
+def test_plugin_that_refuses_its_options_is_one_sentence(registry):
+    registry.register("few", "plugins_of_a_test:Few")
+    registry.register("filled", "plugins_of_a_test:FILLED")
+    for name in ("few", "filled"):
+        with pytest.raises(UsageError, match=f"toy '{name}' refuses its options: ValueError: too many"):
+            registry.create(f"{name}:count=3")
+
+
+def test_what_the_machine_refuses_is_no_fault_of_a_plugin():
+    with pytest.raises(OSError, match="No space"), blamed("A plugin fails"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_summary_is_the_first_line(registry):

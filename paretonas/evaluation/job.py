@@ -18,6 +18,7 @@ from paretonas.files import scratch_folder
 from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
+from paretonas.registry import blamed, short
 from paretonas.space import Interface, spec_from_json
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
@@ -128,11 +129,12 @@ def run_training(job: TrainingJob) -> dict[str, float]:
 
 
 def _checked(task: Task, scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+    what = f"The score of {type(task).__name__}"
+    with blamed(f"{what} is numbers by their names, but got {short(scores)}", TrainingError):
+        numbers = {f"{prefix}{name}": float(value) for name, value in scores.items()}
     if task.quality not in scores:
-        raise TrainingError(
-            f"The score of {type(task).__name__} has its quality {task.quality!r}, but it has {', '.join(scores)}."
-        )
-    return {f"{prefix}{name}": float(value) for name, value in scores.items()}
+        raise TrainingError(f"{what} has its quality {task.quality!r}, but it has {', '.join(scores)}.")
+    return numbers
 
 
 @dataclass(frozen=True)

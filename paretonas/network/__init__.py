@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paretonas.errors import ParetonasError, SpecError
-from paretonas.registry import Registry, short
+from paretonas.errors import SpecError
+from paretonas.registry import Registry, blamed, short
 from paretonas.space import Interface, Spec
 
 if TYPE_CHECKING:
@@ -39,14 +39,8 @@ def build(spec: Spec, interface: Interface, dropout: float = 0.0) -> nn.Module:
     """
     from torch import nn
 
-    try:
+    with blamed(f"A network of {short(spec)} cannot be built for {interface}", SpecError):
         model = builders.load(spec.kind)(spec, interface, dropout)
-    except ParetonasError:
-        raise
-    except Exception as error:  # whatever the code of a builder does
-        raise SpecError(
-            f"A network is built of {short(spec)} for {interface}, but {type(error).__name__}: {error}"
-        ) from error
     if not isinstance(model, nn.Module):
         raise SpecError(f"The builder of {spec.kind!r} networks gives a torch.nn.Module, but got {short(model)}.")
     return model

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from paretonas.errors import ParetonasError, SpecError
-from paretonas.registry import short
+from paretonas.errors import SpecError
+from paretonas.registry import blamed, short
 from paretonas.space import Interface
 from paretonas.space.interface import Port
 
@@ -47,20 +47,10 @@ def check_network(make: Callable[[], nn.Module], interface: Interface, what: str
 _MODES = (False, False, True)
 
 
-@contextmanager
-def running(what: str, inputs: Sequence[Tensor]) -> Iterator[None]:
-    """Whatever the code of a network raises meanwhile is an error that says what it was fed.
-
-    Raises:
-        SpecError: It raised something.
-    """
-    try:
-        yield
-    except ParetonasError:
-        raise
-    except Exception as error:
-        shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
-        raise SpecError(f"{what} takes inputs of shape {shapes}, but {type(error).__name__}: {error}") from error
+def running(what: str, inputs: Sequence[Tensor]) -> AbstractContextManager[None]:
+    """Whatever the code of a network raises meanwhile is a `SpecError` that says what it was fed."""
+    shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
+    return blamed(f"{what} takes inputs of shape {shapes}, but fails", SpecError)
 
 
 def check_outputs(outputs: Any, interface: Interface, examples: int, what: str) -> tuple[Tensor, ...]:
@@ -93,12 +83,8 @@ def check_outputs(outputs: Any, interface: Interface, examples: int, what: str) 
 
 
 def _made(make: Callable[[], nn.Module], what: str) -> nn.Module:
-    try:
+    with blamed(f"{what} cannot be built", SpecError):
         model = make()
-    except ParetonasError:
-        raise
-    except Exception as error:  # whatever the code of a task does
-        raise SpecError(f"{what} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
         raise SpecError(f"{what} is a torch.nn.Module, but got {short(model)}.")
     return model

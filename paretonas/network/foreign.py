@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from paretonas.errors import SpecError
+from paretonas.registry import blamed
 from paretonas.space import ForeignSpec, Interface
 from paretonas.space.trust import TIMM, load_source
 
@@ -55,13 +56,8 @@ def _own_model(source: str, interface: Interface) -> nn.Module:
         raise SpecError(
             f"A factory is called with `num_classes` and `in_chans`, but {source!r} does not take them: {error}."
         ) from error
-    try:
-        with torch.device("cpu"):
-            model = factory(**options)
-    except Exception as error:  # whatever it does
-        raise SpecError(
-            f"A factory returns a torch.nn.Module, but {source!r} raised {type(error).__name__}: {error}"
-        ) from error
+    with torch.device("cpu"), blamed(f"A factory returns a torch.nn.Module, but {source!r} failed", SpecError):
+        model = factory(**options)
     if not isinstance(model, nn.Module):
         raise SpecError(f"The factory {source!r} returns a torch.nn.Module, but got {type(model).__name__}.")
     return model

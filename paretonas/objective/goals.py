@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from paretonas.errors import TrainingError, UsageError
 from paretonas.objective.metric import LATENCY, Metric, metric
 from paretonas.objective.reward import SOFT, Reward
+from paretonas.registry import blamed
 from paretonas.space import Spec
 from paretonas.trial import Metrics, State, Trial
 
@@ -110,8 +111,9 @@ class Objective:
         Raises:
             TrainingError: It is no finite number of 0 or more.
         """
-        quality = metrics[self.quality]
-        reward = self.reward.value(quality, [metrics[name] / target for name, target in self.targets.items()])
+        quality, ratios = metrics[self.quality], [metrics[name] / target for name, target in self.targets.items()]
+        with blamed(f"{self.reward} gives no reward for the {self.quality} {quality}", TrainingError):
+            reward = float(self.reward.value(quality, ratios))
         if not 0 <= reward < math.inf:
             raise TrainingError(
                 f"A reward is a finite number of 0 or more, but {self.reward} gives {reward} for the {self.quality} "

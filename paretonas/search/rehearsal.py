@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from paretonas.errors import ParetonasError, SpecError, UsageError
+from paretonas.errors import SpecError, UsageError
 from paretonas.network.check import check_network
-from paretonas.registry import short
+from paretonas.registry import blamed, short
 from paretonas.search.companions import ZOO
 from paretonas.search.config import SearchConfig
 from paretonas.space import ForeignSpec, Interface, SearchSpace, Spec, spec_from_json, spec_to_json
@@ -52,6 +53,20 @@ def check_data(task: Task) -> None:
         json.dumps(dict(task.metadata), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{what} has metadata that JSON can hold, but {error}: {short(task.metadata)}.") from error
+
+
+def built_space(options: Any) -> SearchSpace:
+    """The space that a plugin describes.
+
+    Raises:
+        UsageError: It gives none.
+    """
+    what = f"The space {type(options).__name__}"
+    with blamed(f"{what} cannot be built"):
+        space = options.build()
+    if type(space) is not SearchSpace:
+        raise UsageError(f"{what} builds a SearchSpace, but got {short(space)}.")
+    return space
 
 
 def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpace) -> None:
@@ -107,13 +122,8 @@ def _checked_spec(space: SearchSpace, rng: Random) -> Spec:
 def _check_loss(task: Task, recipe: Recipe, spec: Spec) -> None:
     """Whether a batch gives a loss that can be learned from."""
     what, small = f"The task {type(task).__name__}", replace(recipe, batch_size=min(FEW, recipe.batch_size))
-    try:
-        with torch.random.fork_rng(devices=[]):
-            (batch,) = task.batches("train", small, 0, range(1))
-            loss = task.loss(task.network(spec, recipe).train(), batch, At(0, 1, 0, small))
-    except ParetonasError:
-        raise
-    except Exception as error:  # whatever its code does
-        raise UsageError(f"{what} gives one batch a step and its loss, but {type(error).__name__}: {error}") from error
+    with blamed(f"{what} gives one batch a step and its loss, but fails"), torch.random.fork_rng(devices=[]):
+        (batch,) = task.batches("train", small, 0, range(1))
+        loss = task.loss(task.network(spec, recipe).train(), batch, At(0, 1, 0, small))
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad or not math.isfinite(loss.item()):
         raise UsageError(f"{what} gives a loss, one finite number that can be learned from, but got {short(loss)}.")

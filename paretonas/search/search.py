@@ -27,7 +27,7 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
 from paretonas.search.prior import prior_trials, resolved
-from paretonas.search.rehearsal import check_data, rehearse
+from paretonas.search.rehearsal import built_space, check_data, rehearse
 from paretonas.search.sections import config_to_json, read_config, written_out
 from paretonas.search.targets import aimed_devices, targets
 from paretonas.search.tune import tune
@@ -149,7 +149,7 @@ class Search:
         check_wishes(self._strategy, config.goals, wished, self._evaluator(task, 1.0).stages(), bool(config.prior))
         task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
         check_data(task)
-        self.space = self._space_options().build()
+        self.space = built_space(self._space_options())
         rehearse(config, task, self._recipe, self.space)
         typical = spec_to_json(task.typical.scaled(self.space.width))
         job = SpeedJob(typical, task, self._recipe, config.torch_device)

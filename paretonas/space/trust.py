@@ -78,6 +78,7 @@ def remember(home: Path) -> None:
     Raises:
         MachineError: It cannot be written.
     """
+    recall(home)  # what another process has named meanwhile
     named = {source: folder for source, folder in trusted().items() if source != EVERYTHING}
     if named:
         home.mkdir(parents=True, exist_ok=True)

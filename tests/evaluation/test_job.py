@@ -137,8 +137,10 @@ class Changed(Classification):
 class Unscored(Classification):
     """Says nothing of its quality."""
 
+    said: object = (("train_loss", 0.5),)
+
     def score(self, run, part):
-        return {"train_loss": 0.5}
+        return dict(self.said) if self.said else self.said
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,12 @@ def test_an_interrupted_share_goes_on_from_the_one_before(job, task, tmp_path):
 def test_a_score_without_the_quality_is_an_error(job, task):
     with pytest.raises(TrainingError, match="The score of Unscored has its quality 'accuracy', but it has train_loss"):
         run_training(replace(job, task=of(Unscored, task)))
+
+
+@pytest.mark.parametrize("said", [None, (("accuracy", "high"),), (("accuracy", None),)])
+def test_a_score_that_is_no_numbers_is_an_error(job, task, said):
+    with pytest.raises(TrainingError, match="The score of Unscored is numbers by their names, but got "):
+        run_training(replace(job, task=of(Unscored, task, said=said)))
 
 
 def test_a_training_that_diverges_is_an_error(job, task):

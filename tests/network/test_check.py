@@ -66,8 +66,11 @@ BROKEN = {
     "class": (changed(lambda self, x, y: y.argmax(1, keepdim=True).expand(-1, 2)), "and int64"),
     "batch": (changed(lambda self, x, y: y.reshape(1, -1)), r"but got \(1, 4\)"),
     "nan": (changed(lambda self, x, y: y / 0 * 0), "finite numbers, but 'logits' has some that are not"),
-    "side": (lambda: nn.Sequential(nn.Conv2d(3, 2, 9)), r"shape \(2, 3, 8, 8\), but RuntimeError: .*Kernel size"),
-    "fault": (changed(lambda self, x, y: {}["missing"]), "but KeyError: 'missing'"),
+    "side": (
+        lambda: nn.Sequential(nn.Conv2d(3, 2, 9)),
+        r"shape \(2, 3, 8, 8\), but fails: RuntimeError: .*Kernel size",
+    ),
+    "fault": (changed(lambda self, x, y: {}["missing"]), "but fails: KeyError: 'missing'"),
     "auxiliary": (changed(lambda self, x, y: (y, y) if self.training else y), "one tensor, but got a tuple of 2"),
     "dropout": (changed(lambda self, x, y: F.dropout(y)), "differ. Is there a dropout"),
     "in place": (changed(lambda self, x, y: x.sub_(1) is None or y), "but changes it in place"),

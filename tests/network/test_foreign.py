@@ -85,7 +85,7 @@ def test_factory_of_the_users_is_called(factories):
         ("{}:text", "torch.nn.Module, but got str"),
         ("{}:constant", "3 is not a callable object"),
         ("{}:greedy", "does not take them: got an unexpected keyword argument 'in_chans'"),
-        ("{}:breaks", "raised RuntimeError: no weights here"),
+        ("{}:breaks", "failed: RuntimeError: no weights here"),
     ],
 )
 def test_source_that_gives_no_model_is_refused(factories, source, message):

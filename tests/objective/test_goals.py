@@ -142,6 +142,18 @@ def test_reward_that_is_no_finite_positive_number_is_an_error(quality, reward, v
         Objective(quality, reward).reward_of({quality: value})
 
 
+@pytest.mark.parametrize(
+    ("said", "problem"), [(lambda: None, "TypeError"), (lambda: 1 / 0, "ZeroDivisionError"), (lambda: 1j, "complex")]
+)
+def test_reward_of_others_that_gives_no_number_is_an_error(said, problem):
+    class Odd(Power):
+        def value(self, quality, ratios):
+            return said()
+
+    with pytest.raises(TrainingError, match=f"gives no reward for the accuracy 0.5: .*{problem}"):
+        Objective(reward=Odd()).reward_of({"accuracy": 0.5})
+
+
 @pytest.mark.parametrize("target", [0, -5, math.nan, math.inf])
 def test_objective_refuses_targets_that_are_no_time(target):
     with pytest.raises(UsageError, match="positive number of milliseconds, but got"):

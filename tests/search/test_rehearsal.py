@@ -70,7 +70,7 @@ def zoo(source):
     [
         ("many", r"'logits' of shape \(2, 10\) .* but got \(2, 1000\)"),
         ("pair", "one tensor, but got a tuple of 2"),
-        ("breaks", "raised RuntimeError: no weights here"),
+        ("breaks", "failed: RuntimeError: no weights here"),
         ("nothing", "has no attribute 'nothing'"),
     ],
 )
@@ -198,11 +198,11 @@ TASKS = {
     "examples": (task_with(examples={"train": 10}), "examples of each part, but of 'val' got None"),
     "metadata": (task_with(metadata={"mean": float("nan")}), "metadata that JSON can hold"),
     "network": (task_with(network=lambda *_: None), r"is a torch\.nn\.Module, but got None"),
-    "no batch": (task_with(batches=lambda *_: iter(())), "one batch a step and its loss, but ValueError"),
+    "no batch": (task_with(batches=lambda *_: iter(())), "one batch a step and its loss, but fails: ValueError"),
     "several losses": (task_with(loss=lambda self, model, batch, at: torch.ones(3)), r"a loss, .* got tensor\(\[1"),
     "a number": (task_with(loss=lambda self, model, batch, at: 0.5), "that can be learned from, but got 0.5"),
     "no gradient": (task_with(loss=lambda self, model, batch, at: torch.ones(())), "can be learned from"),
-    "fault": (task_with(loss=lambda self, model, batch, at: batch["x"]), "its loss, but TypeError"),
+    "fault": (task_with(loss=lambda self, model, batch, at: batch["x"]), "its loss, but fails: TypeError"),
 }
 
 
