@@ -16,7 +16,7 @@ import typer
 
 import paretonas.errors
 from paretonas import Store, config_from_json, parse_device, zoo_spec
-from paretonas.cli import app
+from paretonas.cli.commands import app
 from paretonas.cli.comparing import split_strategies
 from paretonas.device import runtimes, transports
 from paretonas.executor import executors

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 from typer.core import TyperGroup
 
 from paretonas.cli import console
-from paretonas.errors import ParetonasError
+from paretonas.cli.stopping import unwound
+from paretonas.errors import StoreError
+from paretonas.space.trust import recall, trust_everything
 from paretonas.store import Store
 
 FIRST = ("search", "resume", "front", "train", "export", "report")
@@ -29,6 +28,10 @@ class _Commands(TyperGroup):
         names = super().list_commands(ctx)
         return [*FIRST, *(name for name in names if name not in FIRST)]
 
+    def invoke(self, ctx: Any) -> Any:
+        with unwound():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     cls=_Commands,
@@ -39,8 +42,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+
+def _reserve_stdout(context: typer.Context, is_wanted: bool) -> bool:
+    if is_wanted:
+        context.with_resource(console.json_alone())
+    return is_wanted
+
+
+def _trust(is_wanted: bool) -> bool:
+    if is_wanted:
+        trust_everything()
+    return is_wanted
+
+
 Name = Annotated[str, typer.Argument(help="Name of the search.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", callback=_reserve_stdout, help="Print JSON, for machines.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", callback=_trust, help="Import what the file or search names: it runs as your code.")
+]
 Width = Annotated[float, typer.Option(help="Multiplier of the filters.")]
 Classes = Annotated[int, typer.Option(help="Outputs of the classifier.", min=1)]
 Channels = Annotated[int, typer.Option(help="Channels of the images.", min=1)]
@@ -58,8 +77,21 @@ class Place:
     home: Path
     store_url: str | None
 
-    def store(self) -> Store:
+    def new_store(self) -> Store:
+        """The store, made when it is first written."""
         return Store(self.store_url or self.home / "store.db")
+
+    def store(self) -> Store:
+        """The store, which has to be there: a mistyped home is not an empty one.
+
+        Raises:
+            StoreError: It is not.
+        """
+        store = self.new_store()
+        if not store.is_there:
+            place = f"the home {self.home} has no store.db" if self.store_url is None else f"{self.store_url} is none"
+            raise StoreError(f"A store is made by its first search, but {place}. Name another with --home or --store.")
+        return store
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -82,20 +114,5 @@ def place(
     ] = None,
 ) -> None:
     """Find networks that are accurate and fast on given devices."""
+    recall(home)
     context.obj = Place(home, store)
-
-
-def main() -> None:
-    """Entry point of the command `paretonas`."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app()
-    except ParetonasError as error:
-        console.err.print("[bold red]error:[/]", Text(str(error)))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # whoever read our output has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:  # a full disk, a folder that takes no files, wherever the system says so
-        console.err.print("[bold red]error:[/]", Text(f"The system refuses a file: {error}"))
-        sys.exit(ParetonasError.exit_code)

@@ -66,7 +66,8 @@ def list_devices(as_json: AsJson = False) -> None:
     for registry in (runtimes, transports):
         _print_registry(registry, as_json=False)
     form = "[name=]runtime[:options][@transport[:address]], as in phone=onnxruntime:threads=4"
-    console.out.print(f"\nA device is written {form}", markup=False)
+    console.out.print()
+    console.out.print(f"A device is written {form}")
 
 
 @app.command("recipes")
@@ -79,7 +80,7 @@ def list_recipes(as_json: AsJson = False) -> None:
         return
     for name in recipes:
         recipe = recipes.load(name)
-        console.out.print(f"[bold]{name}[/]  {recipe.about}")
+        console.out.print(console.styled(name, "bold"), f" {recipe.about}")
         console.out.print("  " + " ".join(f"{k}={v}" for k, v in asdict(recipe).items() if k != "about"))
 
 
@@ -102,6 +103,6 @@ def _print_registry(registry: Registry, as_json: bool, more: Any = lambda plugin
         return
     for row in rows:
         size = f" ({row['size']:,} architectures)" if "size" in row else ""
-        console.out.print(f"{registry.kind} [bold]{row['name']}[/]{size}  {row['about']}")
+        console.out.print(registry.kind, console.styled(row["name"], "bold"), f"{size} {row['about']}".lstrip())
         if row["options"]:
             console.out.print("  options: " + " ".join(row["options"]))

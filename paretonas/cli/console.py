@@ -1,4 +1,8 @@
-"""What the command line prints: tables, progress, estimates. Only `cli` uses it."""
+"""What the command line prints: tables, progress, estimates. Only `cli` uses it.
+
+Text is text here, wherever it comes from: markup in it is not read, and what would move the cursor is an escape.
+Emphasis of our own is said by `styled`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,10 +24,14 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
+from paretonas.cli.streams import reserved_stdout
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, metric, of_kind
 from paretonas.report.aims import Aims
+from paretonas.report.plain import shown
 from paretonas.report.table import trial_row
 from paretonas.trial import State, Trial
 
@@ -33,14 +41,56 @@ if TYPE_CHECKING:
     from paretonas.search.search import Search
 
 WIDTH_OF_FILES = 140
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH_OF_FILES)
+
+
+class _Plain(Console):
+    """A console whose every string passes here on its way: printed, in a table, as its title."""
+
+    def __init__(self, stream: TextIO, is_stderr: bool = False):
+        width = None if stream.isatty() else WIDTH_OF_FILES
+        super().__init__(stderr=is_stderr, markup=False, emoji=False, highlight=False, width=width)
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        emoji: bool | None = None,
+        markup: bool | None = None,
+        highlight: bool | None = None,
+        highlighter: Callable[[str | Text], Text] | None = None,
+    ) -> Text:
+        return Text(shown(text), style, justify=justify, overflow=overflow)
+
+
+out, err = _Plain(sys.stdout), _Plain(sys.stderr, is_stderr=True)
+_for_json: list[TextIO] = []
+"""Where JSON goes, if standard output is reserved for it."""
+
+
+def styled(text: str, style: str) -> Text:
+    """A text in a style of ours: "bold"."""
+    return Text(shown(text), style)
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """Standard output is the JSON's; what modules of users and libraries print goes to standard error."""
+    with reserved_stdout() as stream:
+        _for_json.append(stream)
+        try:
+            yield
+        finally:
+            _for_json.clear()
 
 
 def print_json(data: Any) -> None:
     """Plain JSON, for machines."""
-    sys.stdout.write(json.dumps(data, default=str) + "\n")
-    sys.stdout.flush()
+    stream = _for_json[0] if _for_json else sys.stdout
+    stream.write(json.dumps(data, default=str) + "\n")
+    stream.flush()
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:
@@ -103,13 +153,14 @@ def duration(seconds: float) -> str:
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, targets = search.config, search.objective.targets
-    out.print(f"[bold]{config.name}[/]: {config.strategy.name} in {search.space.name} ({search.space.size:.2g} points)")
+    where = f"{config.strategy.name} in {search.space.name} ({search.space.size:.2g} points)"
+    out.print(Text.assemble(styled(config.name, "bold"), ": ", shown(where)))
     aims = [f"{target:.3g} ms{_on(name)}" for name, target in targets.items()]
     goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"
     pursued = "" if config.goals == ("reward",) else f", pursuing {' and '.join(config.goals)}"
-    out.print(f"  {goal}{pursued}", markup=False)
+    out.print(f"  {goal}{pursued}")
     for line in search.evaluator.about().lines:
-        out.print(f"  {line}", markup=False)
+        out.print(f"  {line}")
     if trials_left == 0:
         out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
         return
@@ -143,19 +194,22 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
 
     if is_json:
         yield Listener(
-            lambda text: err.print(text, markup=False),
+            lambda text: err.print(text),
             lambda progress: print_json(trial_row(progress.trial)),
         )
         return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
-        console=out, transient=True,
-    ) as bar:  # fmt: skip
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}", markup=False),
+    ]
+    with Progress(*columns, console=out, transient=True) as bar:
         trials = bar.add_task("trials", total=None, visible=False, left="")
         others: dict[str, TaskID] = {}
 
         def progress(now: SearchProgress) -> None:
-            out.print(_trial_line(now), markup=False)
+            out.print(_trial_line(now))
             left = "" if now.seconds_left is None else f"about {duration(now.seconds_left)} left"
             if now.best is not None:
                 left += f"  best reward {now.best.reward:.4f} (trial {now.best.number})"
@@ -166,7 +220,7 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
                 others[what] = bar.add_task(what, total=None, visible=False, left="")
             bar.update(others[what], completed=done, total=total, visible=done < total)
 
-        yield Listener(lambda text: out.print(text, markup=False), progress, counting)
+        yield Listener(lambda text: out.print(text), progress, counting)
 
 
 def _trial_line(now: SearchProgress) -> str:
@@ -187,7 +241,7 @@ def _trial_line(now: SearchProgress) -> str:
 def training_bars(names: Sequence[int]) -> Iterator[Callable[[dict[int, float]], None]]:
     """Bars for trainings that run side by side; yields a function that takes the shares done."""
     columns: list[ProgressColumn] = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -206,7 +260,7 @@ def training_bars(names: Sequence[int]) -> Iterator[Callable[[dict[int, float]],
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for work that is counted; yields a function that takes how much is done, of how much."""
     columns: list[ProgressColumn] = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, Name, app
+from paretonas.cli.app import AsJson, Name, Trust, app
+from paretonas.cli.stopping import say_when_stopped
 from paretonas.objective.metric import LATENCY, LATENCY_SPREAD, MACS, PARAMS, metric, of_kind
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ def train(
     resolution: Annotated[
         int | None, typer.Option(help="Train it on images of this side; in files of its own.", min=4)
     ] = None,
+    _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Train trials to the end, export them, and score and time the exported files.
@@ -49,6 +53,8 @@ def train(
     from paretonas.task import recipes
 
     here = context.obj
+    again = shlex.join(["paretonas", *sys.argv[1:]])
+    say_when_stopped(f"Stopped; what is finished and trained is kept. Go on with the same command: {again}")
     finishing = Finishing(recipes.create(recipe), final, seed, Transform(width, depth, resolution))
     store = here.store()
     store.config(name)  # says so if there is no such search
@@ -80,7 +86,7 @@ def _print_finalists(finalists: list[Finalist], quality: str, is_final: bool) ->
     )
     for finalist in finalists:
         files = ", ".join(map(str, finalist.files.values()))
-        console.out.print(f"Files of trial {finalist.trial}: {files}", markup=False)
+        console.out.print(f"Files of trial {finalist.trial}: {files}")
     for flagged in (f for f in finalists if f.flags):
         console.out.print(f"The timing of trial {flagged.trial} is flagged: {', '.join(flagged.flags)}.")
 
@@ -92,6 +98,7 @@ def export(
     trial: Annotated[int, typer.Option(help="Which trial; trained before.")],
     format: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
     output: Annotated[Path | None, typer.Option(help="File to write; beside the weights if none is given.")] = None,
+    _trust: Trust = False,
 ) -> None:
     """Export a trained trial to a file."""
     from paretonas.search.finalists import export_trial

@@ -10,7 +10,7 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.alone import alone
-from paretonas.cli.app import AsJson, Channels, Classes, Place, Resolution, SmallImage, Width, app
+from paretonas.cli.app import AsJson, Channels, Classes, Place, Resolution, SmallImage, Trust, Width, app
 from paretonas.cli.reading import read_indices, read_seconds
 from paretonas.errors import MeasureError, UsageError, WorkerError
 from paretonas.objective.metric import MACS, PARAMS
@@ -40,6 +40,7 @@ def measure(
         bool, typer.Option("--blocks", help="Say which parts of a spec take how much of the time.")
     ] = False,
     time_limit: Annotated[str, typer.Option(help="Longest time that it may take: 90s, 10m, 1h30m.")] = "10m",
+    _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Time a model on a device, one image at a time, against the device's reference network."""
@@ -51,7 +52,8 @@ def measure(
     if as_json:
         console.print_json(found)
         return
-    console.out.print(f"{model}: [bold]{found['latency_ms']:.4g} ms[/]  (spread {100 * found['spread']:.1f} %)")
+    milliseconds = console.styled(f"{found['latency_ms']:.4g} ms", "bold")
+    console.out.print(f"{model}:", milliseconds, f" (spread {100 * found['spread']:.1f} %)")
     reference = found["reference"]
     console.out.print(
         f"  {found['ratio']:.3f} x the reference, {reference['name']} x{reference['width']} at "
@@ -70,7 +72,7 @@ def time_subject(subject: tuple[Any, ...], device: str, is_by_blocks: bool, here
     from paretonas.evaluation.measure import Subject, measure_blocks, measure_model
 
     measure = measure_blocks if is_by_blocks else measure_model
-    return measure(Subject(*subject), device, here.store(), here.home / "cache")
+    return measure(Subject(*subject), device, here.new_store(), here.home / "cache")
 
 
 def _print_blocks(found: dict[str, Any]) -> None:
@@ -142,6 +144,7 @@ def describe(
     resolution: Resolution = None,
     classes: Classes = 1000,
     channels: Channels = 3,
+    _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw a network block by block: a spec, or a point of a space."""
@@ -191,8 +194,9 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
             for row in rows
         ],
     )
+    console.out.print()
     console.out.print(
-        f"\n{cost.params:,} params, {cost.macs:,} MACs, {cost.weight_bytes / 1e6:.2f} MB of weights, "
+        f"{cost.params:,} params, {cost.macs:,} MACs, {cost.weight_bytes / 1e6:.2f} MB of weights, "
         f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, at {side} px with {classes} classes"
     )
 

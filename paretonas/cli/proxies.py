@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, Name, app
+from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.errors import UsageError
 from paretonas.objective import metric
 from paretonas.trial import State
@@ -19,6 +19,7 @@ def proxies(
     context: typer.Context,
     name: Name,
     trials: Annotated[int | None, typer.Option(min=1, help="Look at so many trials, the first; all.")] = None,
+    _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Show whether metrics of untrained networks foretell the quality that a search found.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, Name, app
+from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.console import duration
 from paretonas.errors import DeviceError, UsageError, WorkError
 from paretonas.space import spec_to_json
@@ -84,13 +84,13 @@ def show(
         sys.stdout.write(config_toml(config))
     elif parquet is not None:
         write_parquet(trials, parquet)
-        console.out.print(f"Wrote {len(trials)} trials to {parquet}.", markup=False)
+        console.out.print(f"Wrote {len(trials)} trials to {parquet}.")
     elif trial is not None:
         _show_trial(name, trial, trials, config, as_json)
     elif as_json:
         console.print_json({"config": config, "trials": [trial_row(t) for t in trials]})
     else:
-        console.out.print("  ".join(f"{key}={value}" for key, value in settings(config).items()), markup=False)
+        console.out.print("  ".join(f"{key}={value}" for key, value in settings(config).items()))
         console.trial_table(trials, Aims.of(config))
 
 
@@ -106,8 +106,11 @@ def _show_trial(name: str, number: int, trials: Sequence[Trial], config: Mapping
     if as_json:
         console.print_json(row)
     else:
-        lines = (f"{key:<18} {value}" for key, value in row.items() if value is not None)
-        console.out.print("\n".join(lines), markup=False)
+        for key, value in row.items():
+            if value is not None:
+                first, *others = str(value).splitlines() or [""]  # of a traceback
+                for line in (f"{key:<18} {first}", *others):
+                    console.out.print(line)
 
 
 @app.command()
@@ -137,7 +140,7 @@ def front(
         title = f"{name}: {data_name(config)} on {device_names(config)}"
         beside, names = companions(store, name, compare or ())
         save_figure(front_figure(trials, title, aims, beside, names), plot)
-        console.err.print(f"Wrote {plot}.", markup=False)
+        console.err.print(f"Wrote {plot}.")
 
 
 @app.command()
@@ -146,6 +149,7 @@ def report(
     name: Name,
     output: Annotated[Path | None, typer.Option(help="File to write; NAME.html if none is given.")] = None,
     compare: Compare = None,
+    _trust: Trust = False,
 ) -> None:
     """Write the whole story of a search as one HTML file that needs no network.
 
@@ -158,7 +162,7 @@ def report(
     with console.err.status("Measuring where the time goes …"):
         parts = _parts_of_drawn(name, store, here.home)
     write_report(path, store, name, here.home, compare or (), parts)
-    console.out.print(f"Wrote {path}.", markup=False)
+    console.out.print(f"Wrote {path}.")
 
 
 def _parts_of_drawn(name: str, store: Store, home: Path) -> PartLatencies:
@@ -180,7 +184,7 @@ def _parts_of_drawn(name: str, store: Store, home: Path) -> PartLatencies:
                     found = [(row["name"], row["latency_ms"], row["share"]) for row in rows]
                     parts.setdefault(latency, {})[trial.spec_hash] = found
     except (DeviceError, WorkError) as error:
-        console.err.print(f"The parts are drawn without their latencies: {error}", markup=False)
+        console.err.print(f"The parts are drawn without their latencies: {error}")
     return parts
 
 
@@ -207,3 +211,13 @@ def delete(
     if not yes:
         typer.confirm(f"Delete search {name!r} with {trials} trials and its files?", abort=True)
     delete_search(name, store, here.home)
+
+
+@app.command("export-store")
+def export_store(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="SQLite file to write; --store sqlite:///FILE reads it.")],
+) -> None:
+    """Copy the store into one file, safely also while a search writes into it."""
+    context.obj.store().copy_to(file)
+    console.out.print(f"Wrote {file}.")

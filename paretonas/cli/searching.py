@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.app import AsJson, Name, app
+from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.reading import TABLE, read_seconds, read_targets, read_toml, with_devices, with_plugin
 from paretonas.cli.results import print_front
+from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
+from paretonas.space.trust import remember
+from paretonas.space.trust import trust as trust_models
 from paretonas.trial import State
 
 
@@ -75,7 +78,8 @@ def search(
         bool, typer.Option("--baselines", help="Also run random search with the same budget, and published networks.")
     ] = False,
     model: Annotated[
-        list[str] | None, typer.Option(help="With --baselines: a model of your own, module:factory; may be repeated.")
+        list[str] | None,
+        typer.Option(help="With --baselines: a model of your own, module:factory or file.py:factory; may be repeated."),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Of a table: the column of the quality.")] = None,
     quality: Annotated[str | None, typer.Option(help="Of a table: what that column is; `accuracy`.")] = None,
@@ -89,6 +93,7 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Of the strategy and the training.")] = None,
     torch_device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (only cpu was tried).")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with these options; the command line wins.")] = None,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Search networks for your data, devices and latency budget.
@@ -105,7 +110,7 @@ def search(
     }  # fmt: skip
     plain = {
         "name": name, "executor": executor, "torch_device": torch_device, "seed": seed,
-        "baselines": baselines or None, "models": model,
+        "baselines": baselines or None, "models": model and list(trust_models(*model)),
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
     _set_data(settings, data, task, of_images, of_table)
@@ -114,15 +119,23 @@ def search(
         {"width": width}, {"goals": goals and goals.split("+"), "prior": prior}, {"reward": reward, "limits": limit},
         {"trials": trials, "seconds": read_seconds(time), "trial_seconds": read_seconds(trial_time)},
     )  # fmt: skip
+    say_when_stopped("Stopped; nothing of the search is stored yet. Begin it anew with the same command.")
     with_devices(settings, device or (), read_targets(target_ms or ()))
     if "name" not in settings:
         raise UsageError("A search needs a name: paretonas search NAME --data DATA.")
+    from paretonas.search.rehearsal import own_models
     from paretonas.search.search import new_search
     from paretonas.search.sections import config_from_json
 
     checked, here = config_from_json(settings), context.obj
+    if trust or config is None:
+        trust_models(*own_models(checked))
+    elif space:
+        trust_models(*own_models(replace(checked, models=())))
     with console.search_listener(as_json) as listener:
-        _run(new_search(checked, here.store(), here.home, listener), as_json, listener)
+        begun = new_search(checked, here.new_store(), here.home, listener)
+        remember(here.home)
+        _run(begun, as_json, listener)
 
 
 def _set_data(
@@ -155,6 +168,7 @@ def _set_data(
         raise UsageError(f"--{misplaced[0].replace('_', '-')} is of {needed}.")
 
 
+_GO_ON = "Stopped; nothing that was finished is lost. Go on with: paretonas resume {}"
 _IMAGES = ("data", "resolution", "train_images", "val_images", "skip_corrupt", "stream")
 
 
@@ -197,34 +211,38 @@ def resume(
     trials: Annotated[int | None, typer.Option(help="New budget: number of trials in all.")] = None,
     time: Annotated[str | None, typer.Option(help="New budget: wall time in all, such as 3h.")] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Give it baselines if it has none yet.")] = False,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
+    from paretonas.search.rehearsal import own_models
     from paretonas.search.search import open_search
     from paretonas.search.sections import read_config
 
     here, seconds = context.obj, read_seconds(time)
+    say_when_stopped(_GO_ON.format(name))
     store = here.store()
     before = read_config(name, store)
+    if trust:
+        trust_models(*own_models(before))
     budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
     change = replace(before, budget=budget, baselines=baselines or before.baselines)
     with console.search_listener(as_json) as listener:
-        _run(open_search(name, store, here.home, listener, change=change), as_json, listener)
+        opened = open_search(name, store, here.home, listener, change=change)
+        remember(here.home)
+        _run(opened, as_json, listener)
 
 
 def _run(search: Any, as_json: bool, listener: Any) -> None:
     """Run a search, and then its baselines."""
     from paretonas.search.baselines import baselines
 
-    try:
-        _run_one(search, as_json)
-        for baseline in baselines(search, listener):
-            console.err.print(f"\nBaselines: {baseline.config.name}")
-            _run_one(baseline, as_json)
-    except KeyboardInterrupt:
-        name = search.config.name
-        console.err.print(f"Stopped; nothing that was finished is lost. Go on with: paretonas resume {name}")
-        raise typer.Exit(130) from None
+    say_when_stopped(_GO_ON.format(search.config.name))
+    _run_one(search, as_json)
+    for baseline in baselines(search, listener):
+        console.err.print()
+        console.err.print(f"Baselines: {baseline.config.name}")
+        _run_one(baseline, as_json)
 
 
 def _run_one(search: Any, as_json: bool) -> None:
@@ -239,13 +257,15 @@ def _run_one(search: Any, as_json: bool) -> None:
         unique = len({trial.spec_hash for trial in trials})
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
-        console.out.print(f"\n{len(trials)} trials ({counts}), {unique} different networks.")
+        console.out.print()
+        console.out.print(f"{len(trials)} trials ({counts}), {unique} different networks.")
         print_front(name, trials, config_to_json(search.config))
         flagged = sum(console.is_flagged(trial) for trial in trials)
         if flagged:
             console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
         if State.COMPLETE in states and search.evaluator.is_buildable:
-            console.out.print(f"\nTrain the best to the end: paretonas train {name} --final --top 3")
+            console.out.print()
+            console.out.print(f"Train the best to the end: paretonas train {name} --final --top 3")
 
 
 def _print_plan(search: Any) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from paretonas.errors import StoreError
+from paretonas.store.copying import copy_database
+from paretonas.store.configuration import check_configuration
 from paretonas.store.database import Database
 from paretonas.store.rows import (
     NUMBER,
@@ -65,6 +67,15 @@ class Store:
         file = self._database.address.file
         self.folder: Path | None = None if file is None else file.parent
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been made; until then it is read as an empty one."""
+        return self._database.is_there
+
+    def copy_to(self, path: Path) -> None:
+        """Write a whole copy to a file, also while others write into the store; see `copy_database`."""
+        copy_database(self._database, path)
+
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """Nobody else writes into this search meanwhile; whoever writes holds it, whoever reads need not.
@@ -107,8 +118,8 @@ class Store:
         Raises:
             StoreError: No such search, or a damaged row.
         """
-        config = load(self._search(name).config, dict, f"the configuration of search {name!r}")
-        assert isinstance(config, dict)
+        config: dict[str, Any] = load(self._search(name).config, dict, f"the configuration of search {name!r}")
+        check_configuration(config, name)
         return config
 
     def set_config(self, name: str, config: Mapping[str, Any]) -> None:

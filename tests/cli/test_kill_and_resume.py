@@ -70,7 +70,7 @@ def test_a_killed_search_resumes_without_loss(tmp_path, sent):
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     if sent == signal.SIGTERM:
-        assert process.returncode == 130
+        assert process.returncode == 143
         assert "paretonas resume s" in err
     _wait_for(lambda: not any(map(_is_alive, workers)), "the workers to end")
     before = {t.number: t for t in Store(tmp_path / "store.db").trials("s") if t.state is State.COMPLETE}
