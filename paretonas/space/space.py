@@ -206,7 +206,7 @@ class SearchSpace:
         try:
             return self.decoder(values)
         except Exception:  # costs nothing where all is well: strategies decode by the thousand
-            with blamed(f"A space has a spec for each architecture, but {self.name!r} has none for {values}", SpecError):
+            with blamed(f"Each architecture has a spec, but the space {self.name!r} has none for {values}", SpecError):
                 raise
 
     def canonical(self, choices: tuple[int, ...]) -> tuple[int, ...]:
