@@ -33,6 +33,8 @@ import wholeness
 from conditions import conditions, print_conditions, print_table, write_rows
 from syscalls import FAULTS, KILL, Call, Fault, Ran, rule_breaks, run, trace, within
 
+FIELDS = ("fault", "call", "nth", "is_of_first")
+"""Of a row, that tell its fault."""
 Facts = dict[str, dict[str, Any]]
 Words = list[str]
 SESSION = Path(__file__).with_name("table_session.py")
@@ -93,11 +95,13 @@ class Undisturbed:
     Args:
         facts: To compare with.
         calls: About files of the home, with their paths in it.
+        first: The thread that the command began with.
         broken: Rules of files that it broke.
     """
 
     facts: Facts
     calls: tuple[Call, ...]
+    first: int
     broken: tuple[str, ...]
 
 
@@ -114,7 +118,7 @@ def undisturbed(case: Case, folder: Path) -> Undisturbed:
     broken = [line.replace(f"{home}/", "") for line in rule_breaks(ran.calls, home)]
     broken += wholeness.torn(home) + wholeness.left_over(home)
     calls = tuple(_placed(call, home) for call in within(ran.calls, home))
-    return Undisturbed(case.facts(home), calls, tuple(broken))
+    return Undisturbed(case.facts(home), calls, ran.calls[0].thread, tuple(broken))
 
 
 def _placed(call: Call, home: Path) -> Call:
@@ -124,17 +128,20 @@ def _placed(call: Call, home: Path) -> Call:
 
 
 def _file(path: str, home: Path) -> str:
-    return re.sub(r"\.[^./]+\.\d+\.part", ".part", path.replace(f"{home}/", ""))
+    return re.sub(r"\.[^./]+\.\d+\.part", ".part", f"{path}/".replace(f"{home}/", "").rstrip("/")) or "."
 
 
-def faults_of(calls: Iterable[Call], rng: Random) -> list[Fault]:
-    """All that may go wrong at these calls; in any beginning of the list, each kind at each kind of file is there."""
+def faults_of(expected: Undisturbed, rng: Random) -> list[Fault]:
+    """All that may go wrong at the calls of a case; any beginning of the list has each kind at each kind of file.
+
+    The processes that a command starts are not killed: it starts them again, and they would be killed again.
+    """
     groups = defaultdict[tuple[str, ...], dict[Fault, None]](dict)
-    for call in calls:
-        for kind, names in FAULTS.items():
-            if call.name in names:
-                suffix = Path(call.paths[0].removesuffix(".part")).suffix
-                groups[kind, call.name, suffix][Fault(kind, call.name, call.nth)] = None
+    for call in expected.calls:
+        is_of_first = call.thread == expected.first
+        for kind in (kind for kind, names in FAULTS.items() if call.name in names and (is_of_first or kind != KILL)):
+            suffix = Path(call.paths[0].removesuffix(".part")).suffix
+            groups[kind, call.name, suffix][Fault(kind, call.name, call.nth, is_of_first)] = None
     shuffled = [rng.sample(list(group), len(group)) for _, group in sorted(groups.items())]
     rng.shuffle(shuffled)
     return list(dict.fromkeys(fault for turn in zip_longest(*shuffled) for fault in turn if fault is not None))
@@ -158,6 +165,7 @@ def disturb(case: Case, fault: Fault, expected: Undisturbed) -> dict[str, Any]:
         file = next((_file(c.paths[0], home) for c in ran.calls if _is_of(c, fault) and c.paths), "")
     return {
         "case": case.name, "seed": case.seed, "fault": fault.kind, "call": fault.name, "nth": fault.nth, "file": file,
+        "is_of_first": fault.is_of_first,
         "is_hit": ran.is_hit, "code": ran.code, "kept": int(kept), "problems": "\n".join(problems),
         "said": "" if ran.code in (0, -9) else _last(ran.said), "seconds": ran.seconds + again.seconds,
     }  # fmt: skip
@@ -246,15 +254,15 @@ def _must(words: Words, draft: Path, home: Path) -> None:
 def campaign(cases: Iterable[Case], file: Path, injections: Sequence[int], at_once: int) -> list[dict[str, Any]]:
     """Disturb each case so many times; rows that `file` has are not made again, and each new one is kept at once."""
     rows = pq.read_table(file).to_pylist() if file.exists() else []
-    done = {(row["case"], row["seed"], row["fault"], row["call"], row["nth"]) for row in rows}
+    done = {(row["case"], row["seed"], Fault(*(row[field] for field in FIELDS))) for row in rows}
     with ThreadPoolExecutor(at_once) as pool:
         for case, count in zip(cases, injections, strict=True):
             with tempfile.TemporaryDirectory(prefix="faults-") as name:
                 expected = undisturbed(case, Path(name))
-            every = faults_of(expected.calls, Random(case.seed))
+            every = faults_of(expected, Random(case.seed))
             print(f"{case.name}, seed {case.seed}: {len(expected.calls)} calls, {len(every)} faults, {count} are tried")
             print("".join(f"  undisturbed: {line}\n" for line in expected.broken), end="", flush=True)
-            wanted = [f for f in every[:count] if (case.name, case.seed, f.kind, f.name, f.nth) not in done]
+            wanted = [fault for fault in every[:count] if (case.name, case.seed, fault) not in done]
             for future in as_completed([pool.submit(disturb, case, fault, expected) for fault in wanted]):
                 rows.append(future.result())
                 write_rows(rows, file)

@@ -166,7 +166,7 @@ def undisturbed(search: Sequence[str], folder: Path) -> dict[str, Any]:
 
 def disturbed(search: Sequence[str], home: Path, rng: Random) -> tuple[list[dict[str, Any]], list[str]]:
     """Kill a search, its final training and its export in every phase, each so many times; rows, and what was wrong."""
-    rows, problems = list[dict[str, Any]](), list[str]()
+    rows, problems, strategy = list[dict[str, Any]](), list[str](), search[search.index("--strategy") + 1]
     for phases, words in ((SEARCHING, ("resume", NAME)), (TRAINING, FINAL), (EXPORTING, EXPORT)):
         aims = [name for name, phase in phases.items() for _ in range(phase.kills)]
         for aim in rng.sample(aims, len(aims)):
@@ -175,6 +175,7 @@ def disturbed(search: Sequence[str], home: Path, rng: Random) -> tuple[list[dict
             torn = wholeness.torn(home) + (["a traceback"] if "Traceback" in said else [])
             problems += [f"killed at {aim}: {line}" for line in torn]
             states = json.dumps(dict(seen.states))
+            print(f"  {strategy}: {aim} {'killed' if is_killed else 'not reached'} {states}", flush=True)
             rows.append({"phase": aim, "is_killed": is_killed, "states": states, "problems": "\n".join(torn)})
         ran = run(paretonas(home, words), LIMIT)
         problems += [] if ran.code == 0 else [f"{' '.join(words)} gives {ran.code}: {ran.said[-300:]}"]

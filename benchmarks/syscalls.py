@@ -31,7 +31,7 @@ FAULTS = {
 IN_PLACE = (".db", ".db-journal", ".db-wal", ".db-shm", ".lock", ".holder", ".progress")
 """Suffixes of files that are written under their own names: of the database and of what nobody reads later."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
-_LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
+_LINE = re.compile(r"(?:(?P<thread>\d+) +)?(?P<name>\w+)\((?P<rest>.*)")
 _PATH = re.compile(
     r'(?:AT_FDCWD|\d+)<(?P<base>/[^>]*)>(?:\(deleted\))?(?:, "(?P<name>[^"]+)"(?!\.))?|"(?P<alone>/[^"]*)"(?!\.)'
 )
@@ -43,7 +43,7 @@ class Call:
     """A system call that was made.
 
     Args:
-        thread: That made it.
+        thread: That made it; 0 where only one was traced.
         name: Of the call.
         nth: So many of that name the thread has made with it, from 1.
         paths: Of the files that it is about.
@@ -59,17 +59,20 @@ class Call:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is made to go wrong, once.
+    """What is made to go wrong.
 
     Args:
         kind: KILL before the call, or the name of the error that it gives.
         name: Of the call.
         nth: Of a thread's calls of that name, from 1.
+        is_of_first: Whether it is the thread that the command began with, and happens once; else it happens in each
+            thread and process that makes so many calls.
     """
 
     kind: str
     name: str
     nth: int
+    is_of_first: bool = True
 
     @property
     def option(self) -> str:
@@ -119,8 +122,9 @@ def run(words: Sequence[str], limit: float = 300.0) -> Ran:
 
 def trace(words: Sequence[str], log: Path, fault: Fault | None = None) -> Ran:
     """Run a command, trace its calls into `log`, and let `fault` happen."""
-    options = ["-f", "-y", "-s", "0", "-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in NAMES)}"]
-    ran = run(["strace", *options, *(["-e", fault.option] if fault else []), *words])
+    options = ["-y", "-s", "0", "-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in NAMES)}"]
+    follow = [] if fault is not None and fault.is_of_first else ["-f"]
+    ran = run(["strace", *follow, *options, *(["-e", fault.option] if fault else []), *words])
     lines = log.read_text(errors="replace").splitlines()
     is_hit = ran.code == -signal.SIGKILL or any(line.endswith("(INJECTED)") for line in lines)
     return replace(ran, calls=read_calls(lines), is_hit=is_hit)
@@ -136,7 +140,7 @@ def read_calls(lines: Iterable[str]) -> tuple[Call, ...]:
         thread, name, rest = found.groups()
         counts[thread, name] += 1
         paths = tuple(_path(one) for one in _PATH.finditer(rest))
-        calls.append(Call(int(thread), name, counts[thread, name], paths, not _FAILED.search(rest)))
+        calls.append(Call(int(thread or 0), name, counts[thread, name], paths, not _FAILED.search(rest)))
     return tuple(calls)
 
 

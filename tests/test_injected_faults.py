@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -106,12 +107,16 @@ def test_faults_are_said_as_strace_reads_them():
 def test_any_beginning_of_the_faults_has_every_kind_of_call_and_file():
     made = [syscalls.Call(7, "pwrite64", n, ("store.db-wal",)) for n in range(1, 90)]
     made += [syscalls.Call(7, "rename", 1, ("a.json.part", "a.json")), syscalls.Call(7, "fsync", 1, ("a.json.part",))]
-    found = faults.faults_of(made, Random(SEED))
+    expected = faults.Undisturbed({}, tuple(made), 7, ())
+    found = faults.faults_of(expected, Random(SEED))
     assert len(found) == len(set(found)) == 3 * 91
     assert {(fault.kind, fault.name) for fault in found[:9]} == set(
         itertools.product(("KILL", "ENOSPC", "EIO"), ("pwrite64", "rename", "fsync"))
     )
-    assert found == faults.faults_of(made, Random(SEED))
+    assert found == faults.faults_of(expected, Random(SEED))
+    elsewhere = faults.faults_of(replace(expected, first=8), Random(SEED))
+    assert {fault.kind for fault in elsewhere} == {"ENOSPC", "EIO"}
+    assert not any(fault.is_of_first for fault in elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,7 @@ def made_up_table(path):
 def assert_undisturbed_by(case, kinds, count, folder):
     expected = faults.undisturbed(case, folder)
     assert expected.broken == ()
-    every = faults.faults_of(expected.calls, Random(case.seed))
+    every = faults.faults_of(expected, Random(case.seed))
     chosen = [fault for kind in kinds for fault in [f for f in every if f.kind == kind][:count]]
     rows = [faults.disturb(case, fault, expected) for fault in chosen]
     assert {f"{row['fault']} {row['call']} {row['nth']}: {row['problems']}" for row in rows if row["problems"]} == set()
