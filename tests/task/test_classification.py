@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -98,6 +100,19 @@ def test_corrupt_images_are_told_of(tree):
     about = Classification(str(tree), skip_corrupt=True).about()
     assert about[1].startswith("4 corrupt images are left out: cat/0.png: not an image")
     assert about[1].endswith(", …")
+
+
+def test_what_is_not_used_of_the_data_is_told(tree):
+    (tree / "cat" / "notes.txt").write_text("no image")
+    assert Classification(str(tree)).about()[1:] == (f"not used of {tree}: 1 other file (.txt 1)",)
+
+
+def test_columns_are_options(tmp_path, tree):
+    encoded = [file.read_bytes() for file in sorted(tree.glob("*/*.png"))]
+    table = pa.table({"photo": encoded, "breed": ["pug", "husky"] * 20})
+    pq.write_table(table, tmp_path / "set.parquet")
+    task = tasks.create(f"classification:data={tmp_path / 'set.parquet'},image_column=photo,label_column=breed")
+    assert task.metadata["classes"] == ["husky", "pug"]
 
 
 def test_network_is_fed_what_the_images_are():
