@@ -188,10 +188,10 @@ def _to_eight_bits(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     if low < 0 or high > white:
         raise ValueError(f"integer pixels must lie in 0..{white}, but reach from {low} to {high}")
     grey = (values >> (depth - 8)).astype(np.uint8)
-    if low < high and grey.min() == grey.max():
+    if low < high and (grey.min() == grey.max() or high < 2 ** (depth - 4)):
         raise ValueError(
-            f"its pixels reach from {low} to {high} only where they could reach {white}, and in 8 bits are all equal: "
-            "stretch them"
+            f"its pixels reach from {low} to {high} where they could reach {white}, so that in 8 bits next to nothing "
+            "is left of them: stretch them"
         )
     grey = 255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey
     if "transparency" not in image.info:

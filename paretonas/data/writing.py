@@ -156,7 +156,7 @@ def _divide_sound(source: DataSource, listing: Listing, found: Decoded) -> tuple
 
 
 def _check_levels(levels: np.ndarray) -> None:
-    """Pixels of 12 bits in files of 16 are next to black, and so are those of 0 and 1 in files of 8."""
+    """Masks of 0 and 1 in files of 8 bits are next to black, and so are colours of 12 bits in files of 16."""
     low, high = int(levels.min()), int(levels.max())
     if high - low < FEWEST_LEVELS:
         raise DataError(
@@ -191,6 +191,6 @@ def _check_disk(needed: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise MachineError(
-            f"Preparing the images takes {needed / 1e9:.1f} GB on disk, but {folder.parent.parent} has only "
-            f"{free / 1e9:.1f} GB free. Make room or lower --resolution."
+            f"Preparing the images takes {needed / 1e6:,.0f} MB on disk, but {folder.parent.parent} has only "
+            f"{free / 1e6:,.0f} MB free. Make room or lower --resolution."
         )

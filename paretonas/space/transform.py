@@ -33,7 +33,8 @@ class Transform:
         is_side = self.resolution is None or 1 <= self.resolution <= LARGEST_SIDE
         if not (0 < self.width <= 10 and 0 < self.depth <= 10 and is_side):
             raise UsageError(
-                f"`0 < width, depth <= 10` and `1 <= resolution <= {LARGEST_SIDE}` must hold, but got {self}."
+                f"`0 < width, depth <= 10` and `1 <= resolution <= {LARGEST_SIDE}` must hold, but got "
+                f"(width={self.width}, depth={self.depth}, resolution={self.resolution})."
             )
 
     def apply(self, spec: Spec) -> Spec:

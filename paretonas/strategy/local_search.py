@@ -32,8 +32,8 @@ class LocalSearch(StrategyOptions):
     initial: int = 10
 
     def __post_init__(self) -> None:
-        if self.initial < 1:
-            raise UsageError(f"`initial >= 1` must hold, but got (initial={self.initial}).")
+        if not 1 <= self.initial <= 1_000_000:
+            raise UsageError(f"`1 <= initial <= 1000000` must hold, but got (initial={self.initial}).")
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
@@ -55,18 +55,18 @@ class _LocalSearch(Strategy):
         self._around: list[Architecture] = []
 
     def ask(self, n: int) -> list[Proposal]:
-        found: list[Proposal] = []
-        while len(found) < n:
+        proposals: list[Proposal] = []
+        while len(proposals) < n:
             architecture = self._next()
             if architecture is None:
                 break
             context: dict[str, int] = {"climb": self._climb}
             if self._centre is not None:
                 context["centre"] = self._centre.number
-            found.append(Proposal(self._counter.take(), architecture, context))
+            proposals.append(Proposal(self._counter.take(), architecture, context))
             self._asked[self._climb] += 1
             self._seen.add(self._space.decode(architecture))
-        return found
+        return proposals
 
     def _next(self) -> Architecture | None:
         """A beginning or a neighbour; None if more has to be told first."""

@@ -65,8 +65,10 @@ class Surrogate(StrategyOptions):
     evidence: int = 500
 
     def __post_init__(self) -> None:
-        if self.initial < 2 or self.candidates < 2 or self.evidence < 20:
-            raise UsageError(f"`initial, candidates >= 2` and `evidence >= 20` must hold, but got {self}.")
+        if not (2 <= self.initial <= 1_000_000 and 2 <= self.candidates <= 1_000_000 and 20 <= self.evidence <= 10_000):
+            raise UsageError(
+                f"`2 <= initial, candidates <= 1000000` and `20 <= evidence <= 10000` must hold, but got {self}."
+            )
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search; prior trials are evidence from the start, and spare as many random architectures."""

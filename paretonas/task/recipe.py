@@ -98,9 +98,9 @@ class Recipe:
         for name, holds in rules.items():
             if not holds:
                 raise UsageError(
-                    "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, 2 or more "
-                    "images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), and no "
-                    f"negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
+                    "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, "
+                    "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), and "
+                    f"no negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
                 )
         for name, known in (("schedule", SCHEDULES), ("layout", LAYOUTS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:

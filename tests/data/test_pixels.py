@@ -241,8 +241,16 @@ def test_jpeg_of_print_has_the_colours_of_the_image(mode):
         (tiff([all_are(-3, "<i2")], [16], format=[2]), r"in 0\.\.32767, but reach from -3"),
         (tiff([all_are(2**31, "<u4")], [32]), r"in 0\.\.65535"),
         (tiff([all_are(v, "<u2") for v in (1, 2, 3)], [16] * 3, 2, planes=[2]), "planes of their own"),
-        (tiff([np.arange(64, dtype="<u2").tobytes()], [16]), "from 0 to 63 only where they could reach 65535"),
-        (encode(Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)), "TIFF"), "all equal: stretch them"),
+        (tiff([np.arange(64, dtype="<u2").tobytes()], [16]), "from 0 to 63 where they could reach 65535"),
+        (
+            tiff([np.arange(0, 4096, 64, "<u2").tobytes()], [16]),
+            "from 0 to 4032 where",
+        ),  # 12 bits that are not declared
+        (tiff([np.arange(30000, 30064, dtype="<u2").tobytes()], [16]), "from 30000 to 30063 where"),
+        (
+            encode(Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)), "TIFF"),
+            "next to nothing is left of them: stretch them",
+        ),
     ],
 )
 def test_pixels_whose_range_is_not_known_or_lost_are_refused(content, match):

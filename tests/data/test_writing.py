@@ -53,7 +53,7 @@ def test_folder_has_the_mode_that_the_umask_gives(tree, cache):
 
 def test_images_that_exceed_the_disk_are_an_error(tree, cache, monkeypatch):
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(MachineError, match=r"on disk, but .*cache has only 0\.0 GB free"):
+    with pytest.raises(MachineError, match=r"on disk, but .*cache has only 0 MB free"):
         prepare(tree, cache)
     assert list(cache.iterdir()) == []
 
@@ -121,9 +121,9 @@ def grey_tree(root, pixels):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("brightest", [np.uint16(4096), np.uint8(2), np.uint8(16)])
+@pytest.mark.parametrize("brightest", [np.uint8(2), np.uint8(16)])
 def test_pixels_that_are_next_to_black_are_refused(tmp_path, cache, brightest, stream):
-    """12 bits of 16; masks; 4 bits of 8."""
+    """Masks; 4 bits of 8."""
     fails(grey_tree(tmp_path / "tree", brightest), cache, r"in 8 bits all of them lie in 0\.\.\d+ of", stream=stream)
     assert list(cache.iterdir()) == []
 
@@ -137,8 +137,8 @@ def test_pixels_of_16_bits_are_seen_as_those_of_8(tmp_path, cache, stream):
     assert np.abs(seen - expected).max() <= 1
 
 
-def test_file_that_is_all_equal_in_8_bits_is_named(tmp_path, cache):
+def test_file_of_which_8_bits_leave_nothing_is_named(tmp_path, cache):
     root = grey_tree(tmp_path / "tree", np.uint16(65535))
     Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save(root / "a/0.png")
-    fails(root, cache, r"1 of 20 are corrupt:\n  a/0\.png: .* from 0 to 255 only where they could reach 65535")
+    fails(root, cache, r"1 of 20 are corrupt:\n  a/0\.png: .* from 0 to 255 where they could reach 65535")
     assert len(prepare(root, cache, skip_corrupt=True).skipped) == 1
