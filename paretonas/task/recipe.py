@@ -99,8 +99,8 @@ class Recipe:
             if not holds:
                 raise UsageError(
                     "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, "
-                    "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), and "
-                    f"no negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
+                    "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), "
+                    f"and no negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
                 )
         for name, known in (("schedule", SCHEDULES), ("layout", LAYOUTS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
