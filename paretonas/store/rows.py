@@ -15,6 +15,8 @@ from paretonas.trial import State, Trial
 TEXT, WHOLE, NUMBER = (str,), (int,), (int, float)
 LARGEST = 2**63
 """Of whole numbers that are stored."""
+DEEPEST = 50
+"""Levels of stored values: whatever walks through them comes to an end."""
 _TRIAL_TYPES: Mapping[str, tuple[type, ...]] = {
     "number": WHOLE,
     "space": TEXT,
@@ -122,6 +124,8 @@ def load(text: Any, to: type, what: str) -> Any:
         raise StoreError(f"Stored values are JSON, but {what} is not: {error}") from None
     if not isinstance(value, to):
         raise StoreError(f"In a store, {what} is a {to.__name__}, but it is {text[:80]!r}.")
+    if text.count("[") + text.count("{") > DEEPEST and _is_too_deep(value):
+        raise StoreError(f"Stored values have {DEEPEST} levels at most, but {what} has more.")
     return value
 
 
@@ -133,6 +137,14 @@ def canonical(key: Mapping[str, Any]) -> str:
 def id_of(kind: str, key: Mapping[str, Any]) -> str:
     """Of the evaluation of that kind and key, in every store."""
     return hashlib.sha256(f"{kind}\n{canonical(key)}".encode()).hexdigest()
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        values = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in values for item in items if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def _is_number(value: Any) -> bool:

@@ -18,8 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from paretonas.errors import StoreError
-from paretonas.store.copying import copy_database
 from paretonas.store.configuration import check_configuration
+from paretonas.store.copying import copy_database
 from paretonas.store.database import Database
 from paretonas.store.rows import (
     NUMBER,

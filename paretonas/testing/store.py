@@ -26,7 +26,7 @@ class StoreContract:
 
     def test_trials_come_back_as_they_were(self, open_store: OpenStore) -> None:
         store = open_store()
-        store.create_search("s", {"data": "digits"})
+        store.create_search("s", {"seed": 0})
         store.add_trials("s", [some_trial(0), some_trial(1)])
         ended = replace(
             some_trial(1), state=State.COMPLETE, metrics={"accuracy": 0.1 + 0.2}, reward=1 / 3, told=0, seconds=1.5
