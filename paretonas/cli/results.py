@@ -155,10 +155,13 @@ def report(
 
     The networks that it draws are profiled on the search's devices first, where these have a profiler.
     """
+    from paretonas.report.output import check_output
     from paretonas.report.page import write_report
 
     here = context.obj
     store, path = here.store(), output or Path(f"{name}.html")
+    store.config(name)  # says so if there is no such search
+    check_output(path, "A report", (".html",))
     with console.err.status("Measuring where the time goes …"):
         parts = _parts_of_drawn(name, store, here.home)
     write_report(path, store, name, here.home, compare or (), parts)

@@ -6,6 +6,7 @@ A metric that is not declared is an error. Another package declares its own by a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,6 +37,9 @@ metrics = Registry(
     },
 )
 
+FEW_MILLIONS = 0.1
+"""What is printed in millions and below this is printed in thousands."""
+
 Known = Literal["cost", "untrained", "device", "training"]
 """From the spec alone; from a network before training; from a device; from training. Earlier ones come first."""
 
@@ -55,6 +59,7 @@ class Metric:
         unit: As it is printed.
         scale: What is printed is the number times this (100 for a fraction in percent).
         form: Of the printed number, as in a format string.
+        most: Largest value that it can have.
     """
 
     name: str
@@ -64,14 +69,17 @@ class Metric:
     unit: str = ""
     scale: float = 1.0
     form: str = ".4g"
+    most: float = math.inf
 
     def text(self, value: float) -> str:
         """The value for people.
 
-        >>> metric("accuracy").text(0.7525), metric("latency_ms").text(1.25)
-        ('75.25 %', '1.25 ms')
+        >>> metric("accuracy").text(0.7525), metric("latency_ms").text(1.25), metric("params").text(1200)
+        ('75.25 %', '1.25 ms', '1.2 k')
         """
         shown = value * self.scale
+        if self.unit.startswith("M") and 0 < abs(shown) < FEW_MILLIONS:
+            return f"{1e3 * shown:.1f} k{self.unit[1:]}"
         is_long = self.form.endswith("g") and 1000 <= abs(shown) < 1e12  # an exponent is hard to read
         return (f"{shown:,.0f}" if is_long else f"{shown:{self.form}}") + (f" {self.unit}" if self.unit else "")
 
@@ -121,8 +129,8 @@ def of_kind(name: str, values: Mapping[str, float]) -> dict[str, float]:
 
 
 REWARD = Metric("reward", "reward", True, "training", form=".4f")
-ACCURACY = Metric("accuracy", "accuracy", True, "training", "%", 100.0, ".2f")
-AP = Metric("ap", "AP", True, "training", "%", 100.0, ".2f")
+ACCURACY = Metric("accuracy", "accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
+AP = Metric("ap", "AP", True, "training", "%", 100.0, ".2f", most=1.0)
 PERPLEXITY = Metric("perplexity", "perplexity", False, "training", form=".2f")
 TRAIN_LOSS = Metric("train_loss", "training loss", False, "training")
 TRAIN_SECONDS = Metric("train_seconds", "training time", False, "training", "s", form=".0f")

@@ -16,7 +16,7 @@ import altair as alt
 
 from paretonas.objective.metric import metric
 from paretonas.report.aims import Pair
-from paretonas.report.frontier import BESIDE, FRONT, SEARCH
+from paretonas.report.frontier import BESIDE, FRONT, SEARCH, axis_range
 from paretonas.trial import Trial
 
 WINDOW = 10
@@ -56,7 +56,11 @@ def order_chart(series: Sequence[Series], name: str) -> alt.LayerChart | None:
         measured = trial.metrics.get(name)
         return None if measured is None else declared.scale * measured
 
-    return _over_order(series, value, declared.axis)
+    values = [reached for one in series for trial in one.trials if (reached := value(trial)) is not None]
+    if not values or declared.most == math.inf:
+        return _over_order(series, value, declared.axis)
+    domain = axis_range(values, most=declared.scale * declared.most)
+    return _over_order(series, value, declared.axis, alt.Scale(domain=domain, nice=False))
 
 
 def reward_chart(series: Sequence[Series]) -> alt.LayerChart | None:

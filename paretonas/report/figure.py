@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import altair as alt
+import vl_convert
 
 from paretonas.errors import UsageError
+from paretonas.files import write_text, written_aside
 from paretonas.report.aims import Aims, Pair
 from paretonas.report.frontier import HEIGHT, WIDTH, front_chart, groups_of
+from paretonas.report.html import VEGA_LITE, chart_spec, html
+from paretonas.report.output import check_output
 from paretonas.report.words import milliseconds
 from paretonas.trial import State, Trial
 
@@ -60,11 +64,9 @@ def check_figure_path(path: Path) -> None:
 
     Raises:
         UsageError: Another suffix, or a folder that does not exist.
+        MachineError: The system takes no file there.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"A figure is written as {', '.join(SUFFIXES)}, but got {path.name!r}.")
-    if not path.parent.exists():
-        raise UsageError(f"A figure is written to a folder that exists, but there is no {path.parent}.")
+    check_output(path, "A figure", SUFFIXES)
 
 
 def save_figure(figure: alt.TopLevelMixin, path: Path) -> None:
@@ -72,10 +74,17 @@ def save_figure(figure: alt.TopLevelMixin, path: Path) -> None:
 
     Raises:
         UsageError: Another suffix, or a folder that does not exist.
+        MachineError: The system refuses the file.
     """
     check_figure_path(path)
-    options = {"inline": True} if path.suffix.lower() == ".html" else {"scale_factor": 2.0}
-    figure.save(str(path), **options)
+    spec, kind = chart_spec(figure), path.suffix.lower()
+    if kind == ".html":
+        write_text(path, html("figure.html", {"title": path.stem}, {"figure": figure}))
+    elif kind == ".svg":
+        write_text(path, vl_convert.vegalite_to_svg(spec, VEGA_LITE))
+    else:
+        with written_aside(path) as draft:
+            draft.write_bytes(vl_convert.vegalite_to_png(spec, VEGA_LITE, scale=2.0))
 
 
 def _sized(chart: alt.LayerChart, title: str) -> alt.LayerChart:

@@ -98,10 +98,11 @@ def front_chart(groups: Sequence[Group], pair: Pair, has_legend: bool = True, vi
     rows = [{**row, "group": group.name} for group in groups for row in group.rows]
     latencies = [row["latency"] for row in rows] + ([pair.target_ms] if pair.target_ms else [])
     is_log = max(latencies) > LOGARITHMIC * min(latencies) > 0
-    x_range, y_range = _range(latencies, is_log), _range([row["quality"] for row in rows])
+    x_range, quality = axis_range(latencies, is_log), metric(pair.quality)
+    y_range = axis_range([row["quality"] for row in rows], most=quality.scale * quality.most)
     scale = alt.Scale(domain=x_range, type="log" if is_log else "linear", nice=False)
     x = alt.X("latency:Q", title=metric(pair.latency).axis, scale=scale, axis=alt.Axis(tickCount=8))
-    y = alt.Y("quality:Q", title=metric(pair.quality).axis, scale=alt.Scale(domain=y_range, nice=False))
+    y = alt.Y("quality:Q", title=quality.axis, scale=alt.Scale(domain=y_range, nice=False))
     layers = [_line(group, pair).encode(x=x, y=y) for group in groups if group.has_front]
     if pair.target_ms is not None:
         rule = alt.Chart(alt.Data(values=[{"latency": pair.target_ms}]))
@@ -216,10 +217,19 @@ def _name(row: Mapping[str, Any], label: Label, prefix: str) -> list[alt.Chart]:
     return [lead, halo, text]
 
 
-def _range(values: Sequence[float], is_log: bool = False) -> tuple[float, float]:
-    """A little more than the values cover, not below 0 if none is; on a logarithmic axis a little is a factor."""
+def axis_range(values: Sequence[float], is_log: bool = False, most: float = math.inf) -> tuple[float, float]:
+    """A little more than the values cover, not below 0 if none is; on a logarithmic axis a little is a factor.
+
+    Args:
+        values: At least one.
+        is_log: Whether the axis is logarithmic.
+        most: Larger values there cannot be.
+
+    >>> axis_range([90.0, 100.0], most=100.0)
+    (89.4, 100.0)
+    """
     low, high = min(values), max(values)
     if is_log:
         return low / 1.1, high * 1.1
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
+    return (max(0.0, low - margin) if low >= 0 else low - margin), max(high, min(high + margin, most))

@@ -48,7 +48,8 @@ class Verdict:
         best = self.best
         numbers = f"{value(self.pair.quality, best.quality)} at {milliseconds(best.latency_ms)}"
         if not self.is_within:
-            return f"No network is within the target. The fastest is {best.name}: {numbers}."
+            nobody = "finalist" if self.pair.is_final else "network"
+            return f"No {nobody} is within the target. The fastest is {best.name}: {numbers}."
         within = "" if self.pair.target_ms is None else " within the target"
         return f"The best network{within} is {best.name}: {numbers}."
 
@@ -56,12 +57,15 @@ class Verdict:
 def verdicts(searches: Sequence[Searched]) -> list[Verdict]:
     """By the final trainings if there are finalists, then by the search's own scores; for each device.
 
+    Those of a network within the target stand before all others.
+
     Args:
         searches: The one that it is about, then its companions and those it is compared with.
     """
     aims = searches[0].aims
     pairs = (*aims.pairs(is_final=True), *aims.pairs())
-    return [_verdict(searches, pair) for pair in pairs if searches[0].points(pair)]
+    found = [_verdict(searches, pair) for pair in pairs if searches[0].points(pair)]
+    return sorted(found, key=lambda verdict: not verdict.is_within)
 
 
 def _verdict(searches: Sequence[Searched], pair: Pair) -> Verdict:
@@ -102,20 +106,25 @@ def overall(search: Searched) -> list[str]:
     if not search.aims.latencies:
         return _best_alone(search)
     both = (search.aims.pairs(is_final=True), search.aims.pairs())
-    return [sentence for pairs in both if len(pairs) > 1 for sentence in _within_all(search, pairs)]
+    found = [said for pairs in both if len(pairs) > 1 for said in _within_all(search, pairs)]
+    return [sentence for _, sentence in sorted(found, key=lambda said: not said[0])]
 
 
-def _within_all(search: Searched, pairs: Sequence[Pair]) -> list[str]:
+def _within_all(search: Searched, pairs: Sequence[Pair]) -> list[tuple[bool, str]]:
+    """Whether a network is within all targets, and a sentence; nothing if none was timed everywhere."""
     by_device = [{p.trial: p for p in search.points(pair)} for pair in pairs]
     known = [[points[trial] for points in by_device] for trial in by_device[0] if all(trial in p for p in by_device)]
     inside = [points for points in known if all(best_within([p], p.pair.target_ms) for p in points)]
     best = max(inside, key=lambda points: points[0].merit, default=None)
     about = "after the final training" if pairs[0].is_final else "by the scores of the search"
     if best is None:
-        return [f"No network is within the targets of all devices, {about}."] if known else []
+        nobody = "finalist" if pairs[0].is_final else "network"
+        return [(False, f"No {nobody} is within the targets of all devices, {about}.")] if known else []
     latencies = " and ".join(f"{milliseconds(p.latency_ms)} on {p.pair.device}" for p in best)
     quality = value(pairs[0].quality, best[0].quality)
-    return [f"Within the targets of all devices, {about}, the best is {best[0].name}: {quality} at {latencies}."]
+    return [
+        (True, f"Within the targets of all devices, {about}, the best is {best[0].name}: {quality} at {latencies}.")
+    ]
 
 
 def _best_alone(search: Searched) -> list[str]:

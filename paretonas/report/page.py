@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from paretonas.errors import UsageError
+from paretonas.files import write_text
 from paretonas.objective.metric import metric
 from paretonas.registry import Selection
 from paretonas.report.aims import data_name, device_names
@@ -26,7 +21,10 @@ from paretonas.report.charts import series_of
 from paretonas.report.drawing import PartLatencies
 from paretonas.report.evidence import read_calibrations
 from paretonas.report.headline import overall, verdicts
+from paretonas.report.html import html
 from paretonas.report.networks import drawn_networks
+from paretonas.report.output import check_output
+from paretonas.report.plain import shown_lines
 from paretonas.report.searched import Searched, read_searches
 from paretonas.report.table import config_toml, settings
 from paretonas.report.timings import calibration_rows, conditions, quality, timing_rows, timings_of
@@ -62,15 +60,10 @@ def write_report(
     Raises:
         UsageError: Another suffix, no such folder, or a search in which no trial has ended.
         StoreError: No such search, or a damaged row or file.
+        MachineError: The system refuses the file.
     """
-    if path.suffix.lower() != ".html":
-        raise UsageError(f"A report is written as .html, but got {path.name!r}.")
-    if not path.parent.exists():
-        raise UsageError(f"A report is written to a folder that exists, but there is no {path.parent}.")
-    text = report_html(read_searches(store, name, home, compare), store, part_latencies or {})
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    check_output(path, "A report", (".html",))
+    write_text(path, report_html(read_searches(store, name, home, compare), store, part_latencies or {}))
 
 
 def report_html(searches: Sequence[Searched], store: Store, part_latencies: PartLatencies) -> str:
@@ -85,7 +78,10 @@ def report_html(searches: Sequence[Searched], store: Store, part_latencies: Part
             f"A report needs a trial that has ended, but search {search.name!r} has none of its {len(search.trials)}: "
             f"`paretonas resume {search.name}` first."
         )
-    return _render({**_about(search), **_found(searches, part_latencies), **_measured(searches, store)})
+    found = _found(searches, part_latencies)
+    charts = found.pop("charts")
+    context = {**_about(search), **found, **_measured(searches, store), "charts": frozenset(charts)}
+    return html("page.html", context, charts, FILTERS)
 
 
 def _about(search: Searched) -> dict[str, Any]:
@@ -120,7 +116,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "settings": plain,
         "setting_names": list(dict.fromkeys(key for each in plain.values() for key in each if key != "name")),
         "shown": {name: [view for view in views if f"{name}{view.key}" in charts] for name in PER_DEVICE},
-        "charts": {key: _embedded(chart) for key, chart in charts.items()},
+        "charts": {key: _stretched(chart) for key, chart in charts.items()},
         "totals": near or [(s, totals(s), None, None) for s in searches],
         "overall": overall(search),
         "verdicts": verdicts(searches),
@@ -155,51 +151,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _embedded(chart: alt.LayerChart) -> dict[str, Any]:
-    """A chart as the page holds it: as wide as its place."""
+def _stretched(chart: alt.LayerChart) -> alt.LayerChart:
+    """A chart as wide as its place."""
     sized = chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    spec: dict[str, Any] = sized.configure_view(stroke=None).configure_axis(gridColor="#e6e6e6").to_dict()
-    return spec
-
-
-@lru_cache(maxsize=1)
-def _javascript() -> Markup:
-    """Vega, Vega-Lite and Vega-Embed, the versions that Altair writes for."""
-    return Markup(
-        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", ".".join(alt.SCHEMA_VERSION.split(".")[:2]))
-    )
-
-
-def _render(context: Mapping[str, Any]) -> str:
-    """The template, filled. Everything is escaped but our own scripts and pictures.
-
-    The page forbids the browser to load anything or to run any script but its own two, which it names by their hashes.
-    """
-    environment = Environment(
-        loader=PackageLoader("paretonas", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS
-    scripts = {"javascript": _javascript(), "start": Markup(START)}
-    charts = json.dumps(context["charts"]).replace("<", "\\u003c")
-    policy = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values())
-    template = environment.get_template("page.html")
-    return template.render({**context, **scripts, "chart_specs": Markup(charts), "policy": Markup(policy)})
-
-
-START = """
-const specs = JSON.parse(document.getElementById("chart-specs").textContent);
-for (const [name, spec] of Object.entries(specs)) {
-  vegaEmbed(document.getElementById(`chart-${name}`), spec, {actions: false, renderer: "svg", ast: true});
-}
-"""
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    stretched: alt.LayerChart = sized.configure_view(stroke=None).configure_axis(gridColor="#e6e6e6")
+    return stretched
 
 
 def _text(value: float | None, name: str) -> str:
@@ -226,7 +182,11 @@ def _reason(error: str | None) -> str:
     return lines[-1].strip() if lines else "no reason was kept"
 
 
-FILTERS = {
+def _lines(text: str) -> Markup:
+    return Markup("\n").join(shown_lines(text))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
     "text": _text,
     "title_of": lambda name: metric(name).title,
     "ms": milliseconds,
@@ -236,4 +196,5 @@ FILTERS = {
     "reason": _reason,
     "faster": faster,
     "numbers": numbers,
+    "lines": _lines,
 }

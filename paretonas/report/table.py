@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from paretonas.errors import UsageError
+from paretonas.files import written_aside
 from paretonas.objective import front, metric
 from paretonas.trial import State, Trial
 
@@ -81,10 +82,12 @@ def write_parquet(trials: Sequence[Trial], path: Path) -> None:
 
     Raises:
         UsageError: The folder does not exist.
+        MachineError: The system refuses the file.
     """
     if not path.parent.exists():
         raise UsageError(f"A table is written to a folder that exists, but there is no {path.parent}.")
-    pq.write_table(trials_table(trials), path)
+    with written_aside(path) as draft:
+        pq.write_table(trials_table(trials), draft)
 
 
 def config_toml(config: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from paretonas.store import Store
 from paretonas.trial import State
 
 HOSTILE = "<script>alert('x')</script>\"&amp;"
+MOVING = "\x1b[2J\u202e"
 
 
 @pytest.fixture
@@ -327,16 +328,30 @@ def test_page_loads_nothing_and_runs_its_own_two_scripts_only(usual):
 
 def test_hostile_text_is_shown_and_not_run(empty, tmp_path):
     made = trials([(0.5, 1.0), (0.6, 1.2)])
-    failed = replace(made[1], state=State.FAILED, reward=None, metrics={}, error=f"DataError: class {HOSTILE}")
-    settings = {"task": {"data": f"/photos/{HOSTILE}"}, "strategy": {"name": HOSTILE, HOSTILE: HOSTILE}}
-    add(empty, "s", [made[0], failed], timed=False, device=[{"device": HOSTILE, "target_ms": 2.0}], **settings)
-    timing = replace(latency(1.0), conditions={HOSTILE: HOSTILE, "date": HOSTILE}, flags=(HOSTILE,))
+    failed = replace(made[1], state=State.FAILED, reward=None, metrics={}, error=f"DataError: class {HOSTILE}{MOVING}")
+    settings = {
+        "task": {"data": f"/photos/{HOSTILE}"},
+        "strategy": {"name": HOSTILE + MOVING, HOSTILE: HOSTILE + MOVING},
+    }
+    add(empty, "s", [made[0], failed], timed=False, device=[{"device": HOSTILE + MOVING, "target_ms": 2.0}], **settings)
+    timing = replace(latency(1.0), conditions={HOSTILE: HOSTILE + MOVING, "date": HOSTILE}, flags=(HOSTILE,))
     put_timing(empty, made[0], timing)
     html = page(empty, tmp_path)
+    assert "\x1b" not in html
+    assert text(html).count("\\x1b") >= 5
     assert html.count(HOSTILE) == 0
     assert html.count("<script") == 3
     assert f"DataError: class {HOSTILE}" in text(html)
     assert specs(html)["spread"]
+
+
+def test_a_search_that_found_one_within_the_target_does_not_begin_with_none(store, tmp_path):
+    finish(store, tmp_path, "s", store.trials("s")[2], 0.91, 2.1)  # over the target on the record
+    said = text(page(store, tmp_path))
+    short, final = said.index("By the short training"), said.index("After the final training")
+    assert short < final
+    assert "No network is within" not in said
+    assert "No finalist is within the target. The fastest is trial 2: 91.00 % at 2.1 ms." in said[final:]
 
 
 # What cannot be

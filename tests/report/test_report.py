@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from paretonas.errors import UsageError
+from paretonas.errors import MachineError, UsageError
 from paretonas.network.cost import spec_cost
 from paretonas.report.aims import Aims
+from paretonas.report.charts import order_chart, series_of
 from paretonas.report.describe import describe
 from paretonas.report.drawing import DrawnPart, dearest_and_cheapest, draw
-from paretonas.report.figure import front_figure, save_figure
+from paretonas.report.figure import check_figure_path, front_figure, save_figure
 from paretonas.report.labels import box_of, place_labels
 from paretonas.report.table import front_trials, trials_table, write_parquet
 from paretonas.space import Architecture, Interface
@@ -131,9 +132,38 @@ def test_names_avoid_points():
     assert (beside[0].dx, beside[0].align) == (-9.0, "right")
 
 
-def test_html_figure_needs_no_network(tmp_path):
-    save_figure(front_figure(TRIALS, "toy", ALONE), tmp_path / "f.html")
-    assert 'src="http' not in (tmp_path / "f.html").read_text()
+def test_html_figure_needs_no_network_and_runs_nothing_of_a_store(tmp_path):
+    hostile = "</script><script>alert(1)</script>\x1b"
+    save_figure(front_figure(TRIALS, hostile, ALONE), tmp_path / "f.html")
+    page = (tmp_path / "f.html").read_text()
+    assert 'src="http' not in page
+    assert page.count("<script") == 3
+    assert "default-src 'none'; script-src 'sha256-" in page
+    assert "\\\\x1b" in page
+    save_figure(front_figure(TRIALS, hostile, ALONE), tmp_path / "f.svg")
+    drawn = (tmp_path / "f.svg").read_text()
+    assert "<script" not in drawn
+    assert "\\x1b" in drawn
+
+
+def test_figure_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "f.png").mkdir()
+    (tmp_path / "file").touch()
+    for path, error, words in [("f.png", UsageError, "is a folder"), ("file/f.svg", MachineError, "cannot be written")]:
+        with pytest.raises(error, match=words):
+            check_figure_path(tmp_path / path)
+        with pytest.raises(error, match=words):
+            save_figure(front_figure(TRIALS, "toy", ALONE), tmp_path / path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.png", "file"]
+
+
+@pytest.mark.parametrize(("accuracies", "top"), [((0.9, 1.0), 100.0), ((1.0, 1.0), 100.0), ((0.4, 0.5), 50.6)])
+def test_axis_of_a_share_ends_at_all_of_it(accuracies, top):
+    trials = [_trial(i, accuracy, 1.0 + i) for i, accuracy in enumerate(accuracies)]
+    charts = [front_figure(trials, "toy", ALONE), order_chart(series_of({"toy": trials}), "accuracy")]
+    for chart in charts:
+        scales = [layer["encoding"]["y"]["scale"] for layer in chart.to_dict()["layer"]]
+        assert [scale["domain"][1] for scale in scales] == pytest.approx([top] * len(scales))
 
 
 def test_figure_has_a_panel_for_each_device(tmp_path):
