@@ -81,6 +81,14 @@ def test_images_that_would_not_be_read_are_an_error(tmp_path, name):
     refuses(tmp_path, f"1 image would be left out: cat/{name}. Convert or rename")
 
 
+def test_images_are_found_among_other_files_of_their_suffix(tmp_path):
+    write_tree(tmp_path, {"cat": 3, "dog": 2})
+    for number in range(20):
+        coloured(1).save(tmp_path / "cat" / f"photo{number}", "PNG")
+    (tmp_path / "cat" / "LICENSE").write_text("free")
+    refuses(tmp_path, "21 images would be left out: cat/LICENSE, cat/photo0")
+
+
 def test_what_is_not_used_is_counted_in_one_line(tree):
     (tree / "1.png").symlink_to(tree / "cat" / "0.png")
     (tree / "cat" / "notes.txt").write_text("no image")
