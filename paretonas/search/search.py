@@ -16,6 +16,7 @@ from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
 from paretonas.files import refusals
+from paretonas.files import sweep
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
@@ -221,6 +222,8 @@ class Search:
     def run(self) -> list[Trial]:
         """Go on until the budget is used up; what the store has of this search is taken up first.
 
+        What a killed session has left half-written is swept.
+
         Returns:
             All trials.
 
@@ -229,6 +232,8 @@ class Search:
             WorkError: The first trials all failed.
         """
         with self.store.hold(self.config.name), open_lanes(self.devices, self.config.executor) as lanes:
+            for folder in ("cache", self.config.name):
+                sweep(self.home / folder)
             return Loop(self.plan(), self.store, lanes, self._listener).run()
 
 

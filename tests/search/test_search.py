@@ -1,5 +1,9 @@
 """Searches as a whole: real digits, real networks and files, on a device that counts beads."""
 
+import re
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -331,6 +335,19 @@ def test_a_search_has_one_home_whoever_shares_its_store(table, store, tmp_path):
     assert store.config("toy")["recorded"]["home"] == moved.config.recorded.home == "yours"
     delete_search("toy", store, tmp_path / "yours")
     assert not (tmp_path / "yours" / "toy").exists()
+
+
+def test_what_a_killed_process_left_half_written_is_swept(table, store, tmp_path):
+    search = new_search(toy_table.config(table), store, tmp_path)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = re.sub(r"[^\w-]", "_", socket.gethostname())
+    drafts = [tmp_path / folder / f"a.{host}.{gone.pid}.part" for folder in ("cache", search.config.name)]
+    for draft in drafts:
+        draft.parent.mkdir(exist_ok=True)
+        draft.touch()
+    search.run()
+    assert not any(draft.exists() for draft in drafts)
 
 
 def test_a_home_that_is_moved_with_its_store_is_the_same(table, tmp_path):
