@@ -151,7 +151,7 @@ def prepare(path, place, stream):
         assert not cache.exists() or not list(cache.iterdir())  # nothing half done is left behind
         return None
     assert list(cache.iterdir()) == [found.folder]
-    listed = list_images(str(path))
+    listed = list_images(DataSource(str(path)))
     assert len(found.full_train) + len(found.test) + len(found.skipped) == len(listed.labels)
     for split in (found.train, found.val, found.test):
         assert len(split.images) == len(split) > 0
@@ -236,7 +236,7 @@ def test_deeply_nested_classes(tmp_path, depth):
     pq.write_table(pa.table({"image": [png()] * 20, "label": labels}), tmp_path / "set.parquet")
     (tmp_path / "classes.json").write_text("[" * depth + "]" * depth)
     with pytest.raises(DataError, match=r"classes\.json"):
-        list_images(str(tmp_path / "set.parquet"))
+        list_images(DataSource(str(tmp_path / "set.parquet")))
 
 
 @fuzz(100, text=st.text(max_size=30))
