@@ -21,9 +21,10 @@ SYNCS = ("fsync", "fdatasync")
 RENAMES = ("rename", "renameat", "renameat2")
 REMOVALS = ("unlink", "unlinkat", "rmdir")
 NAMES = (*WRITES, *SYNCS, *RENAMES, *REMOVALS, "mkdir")
-KILL, FULL, BROKEN = "KILL", "ENOSPC", "EIO"
+KILL, FULL, STAYS_FULL, BROKEN = "KILL", "ENOSPC", "ENOSPC+", "EIO"
 FAULTS = {
     KILL: NAMES,
+    STAYS_FULL: ("pwrite64",),  # of the database; a message needs a `write`
     FULL: (*WRITES, *SYNCS, *RENAMES, "mkdir"),
     BROKEN: (*WRITES, *SYNCS, *RENAMES, *REMOVALS),
 }
@@ -62,7 +63,7 @@ class Fault:
     """What is made to go wrong.
 
     Args:
-        kind: KILL before the call, or the name of the error that it gives.
+        kind: KILL before the call, or the name of the error that it gives; with a plus, all later ones give it too.
         name: Of the call.
         nth: Of a thread's calls of that name, from 1.
         is_of_first: Whether it is the thread that the command began with, and happens once; else it happens in each
@@ -77,8 +78,8 @@ class Fault:
     @property
     def option(self) -> str:
         """As strace is told."""
-        action = f"signal={self.kind}" if self.kind == KILL else f"error={self.kind}"
-        return f"inject={self.name}:{action}:when={self.nth}"
+        kind, lasting = self.kind.removesuffix("+"), "+" if self.kind.endswith("+") else ""
+        return f"inject={self.name}:{'signal' if kind == KILL else 'error'}={kind}:when={self.nth}{lasting}"
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def run(words: Sequence[str], limit: float = 300.0) -> Ran:
 
 
 def trace(words: Sequence[str], log: Path, fault: Fault | None = None) -> Ran:
-    """Run a command, trace its calls into `log`, and let `fault` happen."""
-    options = ["-y", "-s", "0", "-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in NAMES)}"]
+    """Run a command, trace its calls into `log`, the first being its own start, and let `fault` happen."""
+    options = ["-y", "-s", "0", "-o", str(log), "-e", f"trace=execve,{','.join(f'?{n}' for n in NAMES)}"]
     follow = [] if fault is not None and fault.is_of_first else ["-f"]
     ran = run(["strace", *follow, *options, *(["-e", fault.option] if fault else []), *words])
     lines = log.read_text(errors="replace").splitlines()

@@ -102,6 +102,7 @@ def test_rules_of_files_are_read_from_a_trace(trace, broken):
 def test_faults_are_said_as_strace_reads_them():
     assert syscalls.Fault("KILL", "rename", 3).option == "inject=rename:signal=KILL:when=3"
     assert syscalls.Fault("EIO", "fsync", 1).option == "inject=fsync:error=EIO:when=1"
+    assert syscalls.Fault("ENOSPC+", "pwrite64", 9).option == "inject=pwrite64:error=ENOSPC:when=9+"
 
 
 def test_any_beginning_of_the_faults_has_every_kind_of_call_and_file():
@@ -109,13 +110,14 @@ def test_any_beginning_of_the_faults_has_every_kind_of_call_and_file():
     made += [syscalls.Call(7, "rename", 1, ("a.json.part", "a.json")), syscalls.Call(7, "fsync", 1, ("a.json.part",))]
     expected = faults.Undisturbed({}, tuple(made), 7, ())
     found = faults.faults_of(expected, Random(SEED))
-    assert len(found) == len(set(found)) == 3 * 91
-    assert {(fault.kind, fault.name) for fault in found[:9]} == set(
-        itertools.product(("KILL", "ENOSPC", "EIO"), ("pwrite64", "rename", "fsync"))
-    )
+    every = {(kind, name) for kind, names in syscalls.FAULTS.items() for name in names}
+    assert len(found) == len(set(found)) == 4 * 89 + 3 * 2
+    assert {(fault.kind, fault.name) for fault in found[:10]} == {
+        pair for pair in every if pair[1] in ("pwrite64", "rename", "fsync")
+    }
     assert found == faults.faults_of(expected, Random(SEED))
     elsewhere = faults.faults_of(replace(expected, first=8), Random(SEED))
-    assert {fault.kind for fault in elsewhere} == {"ENOSPC", "EIO"}
+    assert {fault.kind for fault in elsewhere} == {"ENOSPC", "ENOSPC+", "EIO"}
     assert not any(fault.is_of_first for fault in elsewhere)
 
 
