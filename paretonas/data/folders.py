@@ -101,7 +101,7 @@ def _check_nothing_is_lost(contents: Contents, images: Sequence[Parts], depth: i
     if unread:
         raise DataError(
             f"Images must be of a format that Pillow reads and be named so, but in {contents.root} "
-            f"{count(len(unread), 'image')} would be left out: {name_some(unread)}. Convert or rename them, or move "
+            f"{count(len(unread), 'file')} would be left out: {name_some(unread)}. Convert or rename them, or move "
             "them away."
         )
     lost = [file for file in contents.files if len(file) < depth and not suffix_of(file) and contents.dangles(file)]

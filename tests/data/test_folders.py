@@ -78,7 +78,7 @@ def test_all_formats_that_pillow_reads_are_images(tmp_path, cache, suffix):
 def test_images_that_would_not_be_read_are_an_error(tmp_path, name):
     write_tree(tmp_path, {"cat": 3, "dog": 2})
     coloured(1).save(tmp_path / "cat" / name, "EPS" if name == "1.eps" else "PNG")
-    refuses(tmp_path, f"1 image would be left out: cat/{name}. Convert or rename")
+    refuses(tmp_path, f"1 file would be left out: cat/{name}. Convert or rename")
 
 
 def test_images_are_found_among_other_files_of_their_suffix(tmp_path):
@@ -86,7 +86,7 @@ def test_images_are_found_among_other_files_of_their_suffix(tmp_path):
     for number in range(20):
         coloured(1).save(tmp_path / "cat" / f"photo{number}", "PNG")
     (tmp_path / "cat" / "LICENSE").write_text("free")
-    refuses(tmp_path, "21 images would be left out: cat/LICENSE, cat/photo0")
+    refuses(tmp_path, "21 files would be left out: cat/LICENSE, cat/photo0")
 
 
 def test_what_is_not_used_is_counted_in_one_line(tree):
