@@ -10,6 +10,7 @@ import typer
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, app
 from paretonas.errors import UsageError
+from paretonas.report.aims import USUAL_QUALITY
 
 SHOWN = (20, 50, 100, 150, 200, 500, 1000)
 """Numbers of evaluations that the table has columns for."""
@@ -18,7 +19,7 @@ SHOWN = (20, 50, 100, 150, 200, 500, 1000)
 @app.command()
 def compare(
     table: Annotated[Path, typer.Option(help="Parquet file of architectures and what was measured of them.")],
-    metric: Annotated[str, typer.Option(help="Column of accuracies that the strategies see.")],
+    metric: Annotated[str, typer.Option(help="Column of the quality that the strategies see.")],
     strategies: Annotated[
         str, typer.Option(help="With commas between them, options and all: random,ppo:batch=10,lr=0.005,surrogate")
     ] = "random,regularized-evolution,surrogate",
@@ -26,9 +27,11 @@ def compare(
         str | None, typer.Option(help="Column that tells how good what they find is. Default: metric.")
     ] = None,
     latency: Annotated[str | None, typer.Option(help="Column of latencies in ms: fronts are compared too.")] = None,
+    quality: Annotated[str, typer.Option(help="What that column is: accuracy, perplexity, …")] = USUAL_QUALITY,
     reward: Annotated[
-        str, typer.Option(help="With a latency, what strategies of one goal are told: soft, hard, power, …")
-    ] = "soft",
+        str | None,
+        typer.Option(help="With a latency, what strategies of one goal are told: soft, hard, power, … By the quality."),
+    ] = None,
     target_ms: Annotated[
         float | None, typer.Option(help="Latency that the reward aims at. Default: the median.")
     ] = None,
@@ -51,7 +54,7 @@ def compare(
     from paretonas.executor import executors
 
     columns = tuple(part.strip() for part in decisions.split(",")) if decisions else ()
-    contest = Contest(table, metric, judge, latency, reward, target_ms, trials, batch, columns)
+    contest = Contest(table, metric, judge, latency, quality, reward, target_ms, trials, batch, columns)
     if plot is not None:
         from paretonas.report.figure import check_figure_path
 
@@ -110,7 +113,9 @@ def _print_comparison(found: dict[str, Any]) -> None:
         ]
         console.out.print()
         console.table(
-            head[: len(counts) + 1], rows, f"Share of the front's hypervolume, accuracy and {found['latency']}"
+            head[: len(counts) + 1],
+            rows,
+            f"Share of the front's hypervolume, {found['quality']} and {found['latency']}",
         )
 
 

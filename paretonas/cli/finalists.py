@@ -12,6 +12,7 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
+from paretonas.cli.reading import moved_data, with_data
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.objective.metric import LATENCY, LATENCY_SPREAD, MACS, PARAMS, metric, of_kind
 
@@ -37,6 +38,7 @@ def train(
     resolution: Annotated[
         int | None, typer.Option(help="Train it on images of this side; in files of its own.", min=4)
     ] = None,
+    data: Annotated[str | None, typer.Option(help="Where the search's data lie now, if they were moved.")] = None,
     _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +51,7 @@ def train(
     from paretonas.search.finalists import choose, train_trials
     from paretonas.search.finish import Finishing
     from paretonas.search.search import open_search
+    from paretonas.search.sections import read_config
     from paretonas.space.transform import Transform
     from paretonas.task import recipes
 
@@ -59,8 +62,9 @@ def train(
     store = here.store()
     store.config(name)  # says so if there is no such search
     context.with_resource(store.hold(name))
-    with console.search_listener(as_json) as listener:
-        search = open_search(name, store, here.home, listener)
+    change = None if data is None else with_data(read_config(name, store), data)
+    with console.search_listener(as_json) as listener, moved_data():
+        search = open_search(name, store, here.home, listener, change=change)
     chosen = choose(search.store.trials(name), trial or (), top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from paretonas.errors import UsageError
-from paretonas.registry import Registry
+from paretonas.errors import DataError, UsageError
+from paretonas.registry import Registry, Selection
+
+if TYPE_CHECKING:
+    from paretonas.search.config import SearchConfig
 
 TABLE = "table:"
 """Data that begin so are a table of networks."""
@@ -43,6 +48,35 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"A configuration is a TOML file, but {path} cannot be read: {error}") from None
+
+
+def with_data(config: SearchConfig, data: str | None) -> SearchConfig:
+    """A recorded configuration whose data lie elsewhere now; whether they are the same is seen when they are read.
+
+    Args:
+        config: Of the search.
+        data: As `--data` of a search; None: they lie where they were.
+    """
+    if data is None:
+        return config
+    if (config.table is not None) != data.startswith(TABLE):
+        raise UsageError(f"Data that were moved are written as when the search began, with {TABLE} or without.")
+    if config.table is not None:
+        table = replace(config.table, file=data.removeprefix(TABLE))
+        if table.path.stem != config.table.path.stem:  # the space is called so
+            raise UsageError(f"A table that was moved is still called {config.table.path.name}, but got {data}.")
+        return replace(config, table=table)
+    assert config.task is not None
+    return replace(config, task=Selection(config.task.name, {**config.task.options, "data": data}))
+
+
+@contextmanager
+def moved_data() -> Iterator[None]:
+    """Whoever goes on with a search and finds no data is told how to name them."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{error} If the data of this search were moved: --data DATA.") from None
 
 
 def read_targets(written: Sequence[str]) -> dict[str, float]:
@@ -84,6 +118,8 @@ def with_plugin(section: Any, written: str | None, registry: Registry, also: Map
 
 def with_devices(settings: dict[str, Any], devices: Sequence[str], targets: Mapping[str, float]) -> None:
     """Put devices and the latencies to aim at into the settings."""
+    if devices and "table" in settings:
+        raise UsageError(f"Devices of a table are its columns, --latency NAME=COLUMN, but got --device {devices[0]}.")
     if devices:
         settings["device"] = list(devices)
     if not targets:

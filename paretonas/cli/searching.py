@@ -10,7 +10,16 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
-from paretonas.cli.reading import TABLE, read_seconds, read_targets, read_toml, with_devices, with_plugin
+from paretonas.cli.reading import (
+    TABLE,
+    moved_data,
+    read_seconds,
+    read_targets,
+    read_toml,
+    with_data,
+    with_devices,
+    with_plugin,
+)
 from paretonas.cli.results import print_front
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
@@ -106,7 +115,8 @@ def search(
         "skip_corrupt": skip_corrupt or None, "stream": stream or None,
     }  # fmt: skip
     of_table = {
-        "metric": metric, "quality": quality, "latency": latency, "decisions": decisions and decisions.split(","),
+        "metric": metric, "quality": quality, "latency": latency,
+        "decisions": decisions and [part.strip() for part in decisions.split(",")],
     }  # fmt: skip
     plain = {
         "name": name, "executor": executor, "torch_device": torch_device, "seed": seed,
@@ -211,6 +221,7 @@ def resume(
     trials: Annotated[int | None, typer.Option(help="New budget: number of trials in all.")] = None,
     time: Annotated[str | None, typer.Option(help="New budget: wall time in all, such as 3h.")] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Give it baselines if it has none yet.")] = False,
+    data: Annotated[str | None, typer.Option(help="Where its data lie now, if they were moved.")] = None,
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -226,9 +237,10 @@ def resume(
     if trust:
         trust_models(*own_models(before))
     budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
-    change = replace(before, budget=budget, baselines=baselines or before.baselines)
+    change = replace(with_data(before, data), budget=budget, baselines=baselines or before.baselines)
     with console.search_listener(as_json) as listener:
-        opened = open_search(name, store, here.home, listener, change=change)
+        with moved_data():
+            opened = open_search(name, store, here.home, listener, change=change)
         remember(here.home)
         _run(opened, as_json, listener)
 

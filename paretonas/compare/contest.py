@@ -19,7 +19,7 @@ from paretonas.loop.gates import Limits
 from paretonas.loop.listener import SILENT
 from paretonas.loop.loop import Loop
 from paretonas.loop.plan import Budget, Plan, default_goals
-from paretonas.objective import Goals, Objective, rewards
+from paretonas.objective import Goals, Objective, metric, rewards
 from paretonas.space import SearchSpace
 from paretonas.space.table import Table
 from paretonas.store import Store
@@ -38,7 +38,9 @@ class Contest:
         metric: Column that strategies see.
         judge: Column that tells how good what they found is; None: `metric`.
         latency: Column of latencies in milliseconds; with it fronts are compared too.
-        reward: What strategies of one goal are told where there is a latency: `soft`, `hard`, `power`, …
+        quality: What the columns `metric` and `judge` are: a declared metric.
+        reward: What strategies of one goal are told where there is a latency: `soft`, `hard`, `power`, …; None: the
+            usual one of the quality.
         target_ms: Of the reward; None: the table's median latency.
         trials: Evaluations of every run.
         batch: Proposals asked for at once.
@@ -52,7 +54,8 @@ class Contest:
     metric: str
     judge: str | None = None
     latency: str | None = None
-    reward: str = "soft"
+    quality: str = TableSource.quality
+    reward: str | None = None
     target_ms: float | None = None
     trials: int = 500
     batch: int = 1
@@ -64,8 +67,8 @@ class Contest:
                 "`1 <= trials <= 10000000` and `1 <= batch <= 100000` must hold, "
                 f"but got (trials={self.trials}, batch={self.batch})."
             )
-        rewards.create(self.reward)
-        if self.latency is None and (self.target_ms is not None or self.reward != "soft"):
+        Objective(self.quality, rewards.create(self.reward_told))
+        if self.latency is None and (self.target_ms is not None or self.reward is not None):
             raise UsageError("A target and a reward are about latency: name its column too.")
 
     @property
@@ -74,10 +77,15 @@ class Contest:
         return self.judge or self.metric
 
     @property
+    def reward_told(self) -> str:
+        """The reward of strategies of one goal."""
+        return self.reward or ("soft" if metric(self.quality).is_rising else "inverse-square")
+
+    @property
     def source(self) -> TableSource:
         """The table, read once a process."""
         latency = () if self.latency is None else (self.latency,)
-        return _source(TableSource(str(self.file), self.metric, latency, self.decisions))
+        return _source(TableSource(str(self.file), self.metric, latency, self.decisions, self.quality))
 
     @cached_property
     def table(self) -> Table:
@@ -87,13 +95,13 @@ class Contest:
 
     def objective(self) -> Objective:
         """What strategies of one goal are told."""
-        reward = rewards.create(self.reward)
+        reward = rewards.create(self.reward_told)
         if self.latency is None or not reward.is_aimed:
-            return Objective(reward=reward)
+            return Objective(self.quality, reward)
         target = self.target_ms
         if target is None:
             target = TableEvaluator(self.source).usual_ms("latency_ms", SILENT)
-        return Objective(reward=reward, targets={"latency_ms": target})
+        return Objective(self.quality, reward, {"latency_ms": target})
 
     def plan(self, strategy: str, seed: int) -> Plan:
         """A run of a strategy: as a search would be, but where there is a latency it pursues the front if it can."""

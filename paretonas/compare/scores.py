@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paretonas.compare.contest import Contest, Run
 from paretonas.errors import UsageError
-from paretonas.objective import front, hypervolume
+from paretonas.objective import front, hypervolume, metric
 
 Floats = NDArray[np.float64]
 
@@ -24,21 +24,27 @@ def best_so_far(contest: Contest, runs: Sequence[Run]) -> Floats:
         (runs, trials), in the table's unit; NaN before the first row that is no gap. A run that ended early keeps its
         last value.
     """
-    metric, judge = (np.array(contest.table.column(c)) for c in (contest.metric, contest.judged_by))
+    seen, judge = (np.array(contest.table.column(c)) for c in (contest.metric, contest.judged_by))
+    merit = _sign(contest) * seen
     values = np.full((len(runs), contest.trials), np.nan)
     for i, one in enumerate(runs):
         best = math.nan
         for j in range(contest.trials):
             row = one.rows[j] if j < len(one.rows) else -1
-            if row >= 0 and not metric[row] <= best and not math.isnan(metric[row]):
-                best, values[i, j:] = metric[row], judge[row]
+            if row >= 0 and not merit[row] <= best and not math.isnan(merit[row]):
+                best, values[i, j:] = merit[row], judge[row]
     return values
+
+
+def _sign(contest: Contest) -> float:
+    """What a column of the quality is multiplied by so that the largest is the best."""
+    return metric(contest.quality).at_best(1.0)
 
 
 def hypervolume_share(contest: Contest, runs: Sequence[Run]) -> Floats:
     """Hypervolume of what was found so far, by judge and latency, over that of the table's whole front.
 
-    The reference point is the table's median accuracy and its 90th percentile of latency: with the worst point, random
+    The reference point is the table's median quality and its 90th percentile of latency: with the worst point, random
     search would reach nearly all of it.
 
     Returns:
@@ -48,10 +54,11 @@ def hypervolume_share(contest: Contest, runs: Sequence[Run]) -> Floats:
         UsageError: No latency.
     """
     if contest.latency is None:
-        raise UsageError("A hypervolume is of accuracy and latency: name the latency's column.")
-    accuracy, latency = (np.array(contest.table.column(c)) for c in (contest.judged_by, contest.latency))
-    points = np.stack([accuracy, -latency], axis=1)
-    reference = (float(np.nanmedian(accuracy)), -float(np.nanquantile(latency, 0.9)))
+        raise UsageError("A hypervolume is of quality and latency: name the latency's column.")
+    quality, latency = (np.array(contest.table.column(c)) for c in (contest.judged_by, contest.latency))
+    merit = _sign(contest) * quality
+    points = np.stack([merit, -latency], axis=1)
+    reference = (float(np.nanmedian(merit)), -float(np.nanquantile(latency, 0.9)))
     everything = [tuple(p) for p in points if all(p > reference)]
     whole = hypervolume([everything[i] for i in front(everything)], reference)
     return np.array([_shares(one, points, reference, contest.trials) for one in runs]) / whole
@@ -82,16 +89,20 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
     """What there is to say of the runs, as JSON data.
 
     Returns:
-        The contest's own fields; `best`, the judge's best value in the table; and under `strategies` for each, over
-        seeds and at every evaluation count from 1 on, `mean`, `median`, `quartiles` (two lists) and `standard_error` of
-        best-so-far in the table's unit, the mean `regret`, the same under `hypervolume` where there is a latency, and
-        `repeated` (share of evaluations that were made before), `ask_seconds` (mean and largest).
+        The contest's own fields, and whether its quality `is_rising`; `best`, the judge's best value in the table; and
+        under `strategies` for each, over seeds and at every evaluation count from 1 on, `mean`, `median`, `quartiles`
+        (two lists) and `standard_error` of best-so-far in the table's unit, the mean `regret`, the same under
+        `hypervolume` where there is a latency, and `repeated` (share of evaluations that were made before),
+        `ask_seconds` (mean and largest).
     """
-    best = float(np.nanmax(contest.table.column(contest.judged_by)))
+    sign = _sign(contest)
+    best = float(sign * np.nanmax(sign * np.array(contest.table.column(contest.judged_by))))
     summary: dict[str, Any] = {
         "table": contest.table.name,
         "metric": contest.metric,
         "judge": contest.judged_by,
+        "quality": contest.quality,
+        "is_rising": metric(contest.quality).is_rising,
         "latency": contest.latency,
         "target_ms": contest.objective().targets.get("latency_ms"),
         "trials": contest.trials,
@@ -108,7 +119,7 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
         summary["strategies"][name] = {
             "seeds": len(own),
             **_spread(values),
-            "regret": _plain(best - values.mean(0)),
+            "regret": _plain(sign * (best - values.mean(0))),
             "repeated": statistics.fmean(map(repeated_share, own)),
             "ask_seconds": {"mean": statistics.fmean(seconds), "largest": max(seconds)},
         }

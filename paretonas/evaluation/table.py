@@ -66,6 +66,11 @@ class TableSource:
         alone = len(self.latency) == 1
         return {on_device("latency_ms", "" if alone else _name(name)): column for name, column in named.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the devices that its latencies are of."""
+        return tuple(_name(name or column) for name, _, column in (text.rpartition("=") for text in self.latency))
+
     @cached_property
     def table(self) -> Table:
         """Read once; its columns are checked.

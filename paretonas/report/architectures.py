@@ -45,6 +45,12 @@ def is_zoo(config: Mapping[str, Any]) -> bool:
     return space is not None and _is_of_networks(space)
 
 
+def width_of(config: Mapping[str, Any]) -> float:
+    """Multiplier of filters that the networks of a search share."""
+    space = _built(json.dumps(config.get("space")))
+    return 1.0 if space is None else space.width
+
+
 def _is_of_networks(space: SearchSpace) -> bool:
     return [decision.name for decision in space.decisions] == [ONLY_DECISION]
 

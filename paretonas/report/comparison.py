@@ -41,9 +41,12 @@ def _panel(summary: Mapping[str, Any], part: str | None, title: str) -> alt.Laye
             if middle is not None:
                 rows.append({"strategy": name, "evaluations": i + 1, "median": middle, "low": low, "high": high})
     first = min(max(SKIPPED[0], int(SKIPPED[1] * summary["trials"])), summary["trials"])
-    shown = [row["low"] for row in rows if row["evaluations"] == first]
-    top = 1.0 if part else summary["best"]
-    scale = alt.Scale(domain=[min(shown, default=0.0), top], nice=False, clamp=True)
+    begin = [row for row in rows if row["evaluations"] == first]
+    if part or summary["is_rising"]:
+        domain = [min((row["low"] for row in begin), default=0.0), 1.0 if part else summary["best"]]
+    else:
+        domain = [summary["best"], max((row["high"] for row in begin), default=summary["best"])]
+    scale = alt.Scale(domain=domain, nice=False, clamp=True)
     opacity = 0.15 if len(summary["strategies"]) <= FEW else 0.05
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("evaluations:Q", title="evaluations", scale=alt.Scale(domain=[1, summary["trials"]], nice=False)),

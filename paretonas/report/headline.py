@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from paretonas.objective.metric import metric
 from paretonas.report.aims import Pair
+from paretonas.report.architectures import width_of
 from paretonas.report.cautions import cautions, is_trained_alike, missing, why_not
 from paretonas.report.rivals import Comparison, compare, rivals, versus
 from paretonas.report.searched import Point, Searched, best_within
@@ -87,7 +88,7 @@ def _verdict(searches: Sequence[Searched], pair: Pair) -> Verdict:
         else:
             sentences.append(versus(search, other, alike, theirs))
     comparisons = [compare(alike, best, p) for p in zoo]
-    chosen = {p.name for p in rivals(zoo, float(search.config.get("space", {}).get("width", 1.0)))}
+    chosen = {p.name for p in rivals(zoo, width_of(search.config))}
     headlines = [c for c in comparisons if c.rival.name in chosen]
     limits += missing(searches)
     return Verdict(pair, _about(search, pair), best, inside is not None, comparisons, headlines, sentences, limits)

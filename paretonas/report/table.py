@@ -114,6 +114,6 @@ def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             for i, item in enumerate(value):
                 flat |= settings(item, f"{prefix}{key}[{i}].")
-        else:
+        elif value not in ("", []):
             flat[f"{prefix}{key}"] = value
     return flat

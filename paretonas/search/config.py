@@ -164,6 +164,11 @@ class SearchConfig:
 
     def _check_table(self) -> None:
         """What a table has was built, trained and timed by others: settings of that would have no effect."""
+        assert self.table is not None
+        unknown = {device.name for device in self.devices} - {"", *self.table.names}
+        if unknown:
+            names = ", ".join(self.table.names) or "none"
+            raise UsageError(f"A device of a table is one of its latencies ({names}), but got {sorted(unknown)[0]!r}.")
         usual, by_others = SearchConfig("x", task=Selection("x")), "What a table has was trained by others"
         settings = {
             name: (by_others, getattr(self, name), getattr(usual, name))

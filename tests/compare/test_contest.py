@@ -12,7 +12,7 @@ from paretonas.executor import executors
 from paretonas.loop.listener import SILENT
 from paretonas.loop.loop import Loop
 from paretonas.objective import Goals
-from paretonas.objective.reward import HARD, SOFT, Power
+from paretonas.objective.reward import HARD, SOFT, InverseSquare, Power
 from paretonas.store import Store
 from paretonas.strategy import strategies
 from paretonas.trial import State
@@ -36,6 +36,14 @@ def test_reward_is_what_was_asked_for(file):
     aimed = Contest(file, "valid", latency="ms", target_ms=2.0, reward="mnasnet:beta=-2").objective()
     assert aimed.targets == {"latency_ms": 2.0}
     assert (aimed.reward.alpha, aimed.reward.beta) == (-0.07, -2.0)
+
+
+def test_quality_has_its_usual_reward(file):
+    falling = Contest(file, "valid", latency="ms", quality="perplexity")
+    assert falling.objective().reward == InverseSquare()
+    assert falling.plan("surrogate", 0).goals.metrics == ("perplexity", "latency_ms")
+    with pytest.raises(UsageError, match="a quality that rises"):
+        Contest(file, "valid", latency="ms", quality="perplexity", reward="soft")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from paretonas.compare import Contest, Run, best_so_far, compare, hypervolume_share, repeated_share, run, summary
 from paretonas.errors import UsageError
 from paretonas.executor import executors
+from paretonas.report.comparison import comparison_figure
 
 
 def test_best_so_far_is_the_judges_value_of_the_best_by_the_metric(file):
@@ -16,6 +17,20 @@ def test_best_so_far_is_the_judges_value_of_the_best_by_the_metric(file):
     found = best_so_far(contest, [seen])
     # by valid 60 and 62; by test 52 and 50: the second is preferred although the judge likes it less
     assert found.tolist() == [[52.0, 50.0, 50.0, 50.0]]
+
+
+def test_of_a_falling_quality_the_smallest_is_the_best(file):
+    contest = Contest(file, "valid", "test", "ms", quality="perplexity", trials=27)
+    rows = contest.table.rows
+    seen = Run("random", 0, (rows[2, 0, 0], rows[0, 0, 2], rows[0, 0, 0]), (0.1,))
+    assert best_so_far(contest, [seen])[0, :3].tolist() == [50.0, 52.0, 40.0]
+    found = summary(contest, [seen, run(contest, "nsga2:population=4", 0)])
+    assert (found["best"], found["is_rising"]) == (40.0, False)
+    assert found["strategies"]["random"]["regret"][:3] == [10.0, 12.0, 0.0]
+    assert hypervolume_share(contest, [run(contest, "enumeration", 0)])[0, -1] == pytest.approx(1.0)
+    panel = comparison_figure(found).to_dict()["hconcat"][0]
+    low, high = panel["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert low == 40.0 < high
 
 
 def test_gap_is_no_best_so_far(file):
@@ -74,6 +89,8 @@ def test_summary_says_what_was_compared(file, options, target):
         "table": "toy",
         "metric": "valid",
         "judge": "valid",
+        "quality": "accuracy",
+        "is_rising": True,
         "latency": options.get("latency"),
         "target_ms": target if target is None else pytest.approx(target),
         "trials": 3,
