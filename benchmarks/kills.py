@@ -40,7 +40,7 @@ STRATEGIES = (
     "local-search:initial=3", "surrogate:initial=4", "reinforce:batch=3", "ppo:batch=3",
 )  # fmt: skip
 TIMED = "regularized-evolution:population=3,tournament=2"
-NAME, NUMBER, TRIALS = "k", "0", 8
+NAME, NUMBER, TRIALS = "k", "0", 12
 SEARCH = (
     "search", NAME, "--data", "digits", "--width", "0.25", "--trials", str(TRIALS), "--executor", "process:workers=1",
     "--recipe", "search:epochs=2,batch_size=64,layout=channels-last,precision=float32",
@@ -99,7 +99,7 @@ def _stopped(word: str) -> Callable[[Seen, Seen], bool]:
 
 
 SEARCHING = {
-    "start": Phase(lambda now, then: True, 12.0, 5),
+    "start": Phase(lambda now, then: True, 6.0, 5),
     "measuring": Phase(lambda now, then: now.is_held and not now.states["running"] and now.states["waiting"] > 0, 2, 5),
     "screen": Phase(_stopped("screened"), 0.05, 3),
     "training": Phase(lambda now, then: now.is_held and now.states["running"] > then.states["running"], 2.0, 6),
@@ -164,14 +164,20 @@ def undisturbed(search: Sequence[str], folder: Path) -> dict[str, Any]:
     return wholeness.finalist(home, NAME, int(NUMBER))
 
 
+def _has_ended(trials: dict[str, dict[str, Any]]) -> bool:
+    return sum(trial["told"] is not None for trial in trials.values()) == TRIALS
+
+
 def disturbed(search: Sequence[str], home: Path, rng: Random) -> tuple[list[dict[str, Any]], list[str]]:
     """Kill a search, its final training and its export in every phase, each so many times; rows, and what was wrong."""
     rows, problems, strategy = list[dict[str, Any]](), list[str](), search[search.index("--strategy") + 1]
     for phases, words in ((SEARCHING, ("resume", NAME)), (TRAINING, FINAL), (EXPORTING, EXPORT)):
         aims = [name for name, phase in phases.items() for _ in range(phase.kills)]
         for aim in rng.sample(aims, len(aims)):
-            is_new = phases is SEARCHING and not wholeness.trials(home, NAME)
-            is_killed, said, seen = kill_once(paretonas(home, search if is_new else words), home, phases[aim], rng)
+            if phases is SEARCHING and aim != "start" and _has_ended(wholeness.trials(home, NAME)):
+                continue
+            command = words if wholeness.is_recorded(home, NAME) else search
+            is_killed, said, seen = kill_once(paretonas(home, command), home, phases[aim], rng)
             torn = wholeness.torn(home) + (["a traceback"] if "Traceback" in said else [])
             problems += [f"killed at {aim}: {line}" for line in torn]
             states = json.dumps(dict(seen.states))

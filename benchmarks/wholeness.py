@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,17 +40,20 @@ def left_over(home: Path) -> list[str]:
     return [f"{path.relative_to(home)} was left" for path in sorted(home.rglob("*.part"))]
 
 
+def is_recorded(home: Path, name: str) -> bool:
+    """Whether the home has a search of that name."""
+    if not (home / STORE).exists():
+        return False
+    with closing(Store(home / STORE)) as store:
+        return name in {summary.name for summary in store.searches()}
+
+
 def trials(home: Path, name: str) -> dict[str, dict[str, Any]]:
     """All that two runs of one search share, by trial; of the latencies only that they are there."""
-    if not (home / STORE).exists():
+    if not is_recorded(home, name):
         return {}
-    store = Store(home / STORE)
-    try:
-        if name not in {summary.name for summary in store.searches()}:
-            return {}
+    with closing(Store(home / STORE)) as store:
         return {f"trial {trial.number}": _shared(asdict(trial)) for trial in store.trials(name)}
-    finally:
-        store.close()
 
 
 def finalist(home: Path, name: str, number: int) -> dict[str, dict[str, Any]]:
