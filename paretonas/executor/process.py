@@ -36,6 +36,8 @@ _MALLOC_VARIABLES = {
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 """Glibc keeps freed memory instead of mapping it anew for every activation: 10 to 20 % more images a second."""
+LONGEST_WAIT = 86400.0
+"""In seconds; more than 24 days are more than the system takes."""
 _HINTS = {
     -getattr(
         signal, "SIGKILL", 9
@@ -255,10 +257,11 @@ def _kill_all(pool: dict[int, _Worker]) -> None:
 
 
 def _wait_for_news(busy: Sequence[_Worker], until: float) -> None:
-    """Block until a worker sends or dies, a task's deadline passes, or it is `until`."""
+    """Block until a worker sends or dies, a task's deadline passes, it is `until`, or a day has passed."""
     if busy:
         until = min([until, *(worker.task.deadline for worker in busy if worker.task)])
-        connection.wait([worker.pipe for worker in busy], None if until == inf else max(0.0, until - time.monotonic()))
+        seconds = min(max(0.0, until - time.monotonic()), LONGEST_WAIT)
+        connection.wait([worker.pipe for worker in busy], seconds)
 
 
 def _epitaph(exit_code: int | None) -> str:

@@ -106,6 +106,12 @@ def test_timeout_kills_only_its_job():
         assert run(executor, operator.neg, 2, timeout=1000) == -2
 
 
+def test_time_limit_may_be_longer_than_the_system_waits_at_once(executor):
+    assert run(executor, operator.neg, 2, timeout=1e9) == -2
+    executor.submit("again", operator.neg, 2)
+    assert len(executor.wait(1e9)) == 1
+
+
 def test_interrupt_does_not_reach_the_job(executor):
     assert run(executor, signal.raise_signal, signal.SIGINT) is None
 
