@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
@@ -203,7 +203,8 @@ class _Worker:
         args = (remote, os.getpid(), group, options.memory_gb)
         self.process = _SPAWN.Process(target=_serve, name=f"paretonas-worker-{number}", args=args)
         try:
-            with _environment({**_MALLOC_VARIABLES, **dict.fromkeys(_THREAD_VARIABLES, str(options.threads))}):
+            variables = {**_MALLOC_VARIABLES, **dict.fromkeys(_THREAD_VARIABLES, str(options.threads))}
+            with _environment(variables), _interrupts_blocked():
                 self.process.start()
         except OSError:
             self.pipe.close()
@@ -276,6 +277,20 @@ def _usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started meanwhile hears no Ctrl-C from the terminal, not even before it can say that it will not."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it would unblock them again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

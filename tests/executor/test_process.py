@@ -36,6 +36,11 @@ def test_worker_is_another_process_and_stays_warm(executor):
     assert first == second != os.getpid()
 
 
+def test_worker_never_hears_a_ctrl_c_of_the_terminal(executor):
+    assert signal.SIGINT in run(executor, signal.pthread_sigmask, signal.SIG_BLOCK, [])
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_jobs_start_in_order_of_submission(executor):
     jobs = [executor.submit(str(n), time.monotonic) for n in range(5)]
     assert [job.key for job in drain(executor)] == list("01234")
