@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from paretonas.errors import UsageError
@@ -32,7 +33,7 @@ def prior_trials(texts: Sequence[str], store: Store, space: SearchSpace, objecti
     trials: list[Trial] = []
     for text in texts:
         name, _, count = text.partition("@")
-        if not count.isdigit():
+        if not re.fullmatch(r"[0-9]{1,9}", count):
             raise UsageError(f"An earlier search is NAME or NAME@N, but got {text!r}.")
         usable = rewarded(_ended(name, store)[: int(count)], space, objective)
         if not usable:

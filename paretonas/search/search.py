@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.device import Device, parse_device
-from paretonas.errors import UsageError
+from paretonas.errors import StoreError, UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
-from paretonas.files import refusals
-from paretonas.files import sweep
+from paretonas.files import refusals, sweep
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
@@ -289,7 +288,9 @@ def delete_search(name: str, store: Store, home: Path) -> None:
         UsageError: Its files are in another home.
         MachineError: The system refuses to remove them; the search is still there then.
     """
-    check_home(name, store, home)
+    store.seconds(name)  # says so if there is no such search
+    with suppress(StoreError):  # a damaged one has no home to go by
+        check_home(name, store, home)
     with store.hold(name), refusals(f"The files in {home / name} cannot be removed"):
         if (home / name).exists():
             shutil.rmtree(home / name)

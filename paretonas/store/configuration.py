@@ -25,11 +25,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_plugin(value: Any) -> bool:
-    if not isinstance(value, Mapping):
-        return isinstance(value, str)
+    if not isinstance(value, Mapping) or not isinstance(value.get("name", ""), str):
+        return False
     options = (option for name, option in value.items() if name != "name")
-    is_named = isinstance(value.get("name", ""), str)
-    return is_named and all(isinstance(one, str | bool) or _is_number(one) or _is_texts(one) for one in options)
+    return all(isinstance(one, str | bool) or _is_number(one) or _is_texts(one) for one in options)
 
 
 TEXT: Kind = ("a text", lambda value: isinstance(value, str))
@@ -37,7 +36,7 @@ TEXTS: Kind = ("a list of texts", _is_texts)
 WHOLE: Kind = ("a whole number, 0 or more", lambda value: _is_number(value) and isinstance(value, int) and value >= 0)
 POSITIVE: Kind = ("a positive number", lambda value: _is_number(value) and value > 0)
 TRUTH: Kind = ("true or false", lambda value: isinstance(value, bool))
-PLUGIN: Kind = ("the name of a plugin, and options that are numbers, texts or truth values", _is_plugin)
+PLUGIN: Kind = ("an object with the name of a plugin and its options", _is_plugin)
 DEVICE: Mapping[str, Kind] = {"device": TEXT, "name": TEXT, "target_ms": POSITIVE}
 
 SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {

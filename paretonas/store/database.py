@@ -58,6 +58,7 @@ class Database:
         try:
             self.address = read_address(location)
             self._engine = _engine(self.address)
+            self._patience = float(self.address.url.query.get("timeout", PATIENCE))  # type: ignore[arg-type]
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise StoreError(f"A store is an SQLite file or a database URL, but {location} is none: {error}") from error
         self.leases = Leases(_lock_folder(self.address))
@@ -182,7 +183,7 @@ class Database:
                 return call()
             except OperationalError as error:
                 waited = time.monotonic() - begin
-                if _code(error) not in _BUSY or waited > PATIENCE:
+                if _code(error) not in _BUSY or waited > self._patience:
                     raise
                 if waited > SILENT and not has_said:
                     who = self.leases.holders() or "another process"

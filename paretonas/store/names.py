@@ -8,7 +8,7 @@ from paretonas.errors import UsageError
 
 LONGEST = 100
 _SOME_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}")
-_HOMES_OWN = re.compile(r"cache|scratch.*|store\.db.*")
+_HOMES_OWN = re.compile(r"cache|scratch.*|store\.db.*|trusted\.json")
 """What lies in a home beside the folders of searches."""
 _OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 """What no file on Windows may be called, whatever follows a dot."""

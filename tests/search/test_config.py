@@ -24,7 +24,7 @@ def test_a_name_is_letters_digits_and_three_signs(name):
 @pytest.mark.parametrize(
     "name",
     ["", "../x", "a b", "ä", ".x", "-x", "x.", "x\n", "x" * 101, "a/b", "cache", "Cache", "scratch", "store.db",
-     "store.db-wal", "con", "NUL", "aux.zoo", "com1", "LPT9.x"],
+     "store.db-wal", "trusted.json", "con", "NUL", "aux.zoo", "com1", "LPT9.x"],
 )  # fmt: skip
 def test_a_name_that_cannot_be_a_folder_of_its_own_is_refused(name):
     with pytest.raises(UsageError, match="A search's name is"):

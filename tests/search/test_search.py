@@ -367,6 +367,14 @@ def test_files_that_cannot_be_removed_leave_the_search(table, store, tmp_path):
     assert [summary.name for summary in store.searches()] == ["toy"]
 
 
+def test_a_search_whose_configuration_is_damaged_can_be_deleted(store, tmp_path):
+    store.create_search("s", {"recorded": "nonsense"})
+    with pytest.raises(StoreError, match="recorded is an object"):
+        open_search("s", store, tmp_path)
+    delete_search("s", store, tmp_path)
+    assert store.searches() == []
+
+
 def test_deleting_forgets_the_search_and_keeps_what_was_paid_for(store, tmp_path):
     config = replace(CONFIG, budget=Budget(trials=1))
     (trial,) = new_search(config, store, tmp_path).run()

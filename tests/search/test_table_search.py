@@ -164,7 +164,7 @@ def test_a_table_that_cannot_be_is_refused(table, store, tmp_path, change, messa
         ({"screen": Selection("macs")}, "but got 'macs'"),
         ({"goals": ("accuracy", "latency_ms")}, "maximizes the reward, but got the goals"),
         ({"devices": (DeviceConfig(target_ms=1.0), DeviceConfig(name="x", target_ms=1.0))}, "a name of its own"),
-        ({"devices": (DeviceConfig(name="phone", target_ms=1.0), DeviceConfig(name="pi"))}, "one for latency_ms.phone"),
+        ({"devices": (DeviceConfig(name="phone", target_ms=1.0), DeviceConfig(name="pi"))}, "but got 'phone'"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(table, store, tmp_path, change, message):
@@ -235,6 +235,8 @@ def test_an_earlier_search_changes_what_is_proposed(table, store, tmp_path):
     [
         ({"prior": ("toy", "nobody")}, "No search is called 'nobody'"),
         ({"prior": ("toy@x",)}, "An earlier search is NAME or NAME@N, but got 'toy@x'"),
+        ({"prior": ("toy@²",)}, "An earlier search is NAME or NAME@N, but got 'toy@²'"),
+        ({"prior": ("toy@" + "9" * 5000,)}, "An earlier search is NAME or NAME@N"),
         ({"prior": ("toy@0",)}, "with accuracy, latency_ms, but 'toy@0' has none"),
         ({"prior": ("other@5",)}, r"trials of the space 'tabular/toy' .* but 'other@5' has none"),
         ({"prior": ("toy",), "strategy": Selection("random")}, "does not learn from earlier searches"),

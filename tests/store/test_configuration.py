@@ -37,11 +37,14 @@ def recorded(tmp_path):
         {},
         {"seed": 0, "device": [], "models": [], "colour": {"of": "another version"}},
         {
-            "space": "zoo",
+            "space": {"name": "zoo"},
             "strategy": {"name": "ppo", "batch": 10, "lr": 1e-3, "goals": ["reward"]},
             "task": {"data": "x"},
         },
-        {"device": [{"device": "torch", "target_ms": 3}, {"name": "pi"}], "budget": {"trials": 3, "fidelity": "full"}},
+        {
+            "device": [{"device": "torch", "target_ms": 3}, {"name": "pi"}],
+            "budget": {"trials": 3, "fidelity": {"name": "full"}},
+        },
     ],
 )
 def test_what_can_be_is_read(recorded, config):
@@ -58,10 +61,16 @@ def test_what_can_be_is_read(recorded, config):
         (f'{{"seed": {"9" * 400}}}', "seed is a whole number"),
         ('{"models": "<script>"}', "models is a list of texts, .*<script>"),
         ('{"baselines": 1}', "baselines is true or false"),
-        ('{"task": ["digits"]}', "task is the name of a plugin"),
-        ('{"space": {"name": 3}}', "space is the name of a plugin"),
-        ('{"space": {"name": "mnasnet", "width": {"a": 1}}}', "space is the name of a plugin, and options"),
-        ('{"space": {"name": "mnasnet", "width": NaN}}', "space is the name of a plugin, and options"),
+        ('{"task": ["digits"]}', "task is an object with the name of a plugin"),
+        ('{"space": {"name": 3}}', "space is an object with the name of a plugin"),
+        (
+            '{"space": {"name": "mnasnet", "width": {"a": 1}}}',
+            "space is an object with the name of a plugin and its options",
+        ),
+        (
+            '{"space": {"name": "mnasnet", "width": NaN}}',
+            "space is an object with the name of a plugin and its options",
+        ),
         ('{"table": "t.parquet"}', "table is an object"),
         ('{"table": {"latency": "ms"}}', "table.latency is a list of texts"),
         ('{"device": {"device": "torch"}}', "device is a list"),
@@ -71,7 +80,7 @@ def test_what_can_be_is_read(recorded, config):
         ('{"device": [{"target_ms": Infinity}]}', r"device\[0\].target_ms is a positive number"),
         ('{"device": [{"target_ms": 1e999}]}', r"device\[0\].target_ms is a positive number"),
         ('{"budget": {"seconds": NaN}}', "budget.seconds is a positive number"),
-        ('{"budget": {"fidelity": 3}}', "budget.fidelity is the name of a plugin"),
+        ('{"budget": {"fidelity": 3}}', "budget.fidelity is an object with the name of a plugin"),
         ('{"objective": {"limits": {"a": 1}}}', "objective.limits is a list of texts"),
         ('{"recorded": []}', "recorded is an object"),
         ('{"recorded": {"validation": "many"}}', "recorded.validation is a whole number"),

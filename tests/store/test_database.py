@@ -197,6 +197,16 @@ def test_who_waits_says_for_whom_and_gives_up(path, monkeypatch, capfd):
     store.put("kind", {}, {})
 
 
+def test_how_long_is_waited_may_stand_in_the_url(path):
+    other = sqlite3.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(MachineError, match="database is locked"):
+        Store(f"sqlite:///{path}?timeout=0").put("kind", {}, {})
+    other.close()
+    with pytest.raises(StoreError, match="could not convert string to float"):
+        Store(f"sqlite:///{path}?timeout=soon")
+
+
 def test_who_waits_goes_on_when_the_other_is_done(path, monkeypatch):
     monkeypatch.setattr(database_module, "SILENT", 0.01)
     other = sqlite3.connect(path, check_same_thread=False)
