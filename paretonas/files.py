@@ -82,6 +82,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise MachineError(f"{path} cannot be written: it is a folder. Give the file a name.")
+    if path.exists() and not path.is_file():  # a device, say, which a rename would replace
+        raise MachineError(f"{path} cannot be written: it is no regular file. Give a file's name.")
     draft = path.with_name(path.name + _mark())
     try:
         with refusals(f"{path} cannot be written"):

@@ -57,6 +57,14 @@ def test_folder_is_refused(tmp_path):
         write_text(tmp_path, "text")
 
 
+def test_pipe_or_device_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MachineError, match=r"pipe cannot be written: it is no regular file\. Give a file's name"):
+        write_text(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+
+
 def test_missing_folder_is_said(tmp_path):
     path = tmp_path / "nowhere" / "a.txt"
     with pytest.raises(MachineError, match=f"{path} cannot be written: No such file or directory"):
