@@ -78,7 +78,7 @@ def to_upright(encoded: Encoded) -> tuple[Image.Image, bool]:
     """
     with opened(encoded) as image:
         tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
-        _check_samples(image.mode, tags)
+        _check_samples(image, tags)
         _mend_transparent_colour(image)
         image.load()
         upright = _turned(image)
@@ -168,11 +168,13 @@ def opened(encoded: Encoded) -> Iterator[Image.Image]:
         yield image
 
 
-def _check_samples(mode: str, tags: Mapping[int, Any]) -> None:
+def _check_samples(image: Image.Image, tags: Mapping[int, Any]) -> None:
     """Refuse what Pillow opens, but whose numbers mean nothing that is known, or are not those of the file."""
     bits, is_signed = max(tags.get(BITS, (8,))), SIGNED in tags.get(SAMPLE_FORMAT, ())
-    if mode == "F":
+    if image.mode == "F":
         raise ValueError("floating-point pixels (mode F) have no known range: store them as integers of 8 or 16 bits")
+    if image.format == "FITS" and image.mode != "L":  # Pillow passes over sign and offset
+        raise ValueError("pixels of FITS of more than 8 bits are signed, which is not read: store them as TIFF or PNG")
     if is_signed and bits <= 8:
         raise ValueError("signed pixels of 8 bits have no known range: store them unsigned")
     if tags.get(PLANES) == IN_PLANES and bits > 8:

@@ -45,6 +45,13 @@ def tiff(strips, bits, photometric=1, **more):
     )
 
 
+def fits(bits, pixels):
+    """The bytes of a FITS file of 8 x 8 pixels."""
+    cards = {"SIMPLE": "T", "BITPIX": bits, "NAXIS": 2, "NAXIS1": 8, "NAXIS2": 8}
+    head = "".join(f"{f'{name:8}= {value:>20}':80}" for name, value in cards.items()) + f"{'END':80}"
+    return head.ljust(2880).encode() + pixels.ljust(2880, b"\0")
+
+
 def png(depth, colour, row, transparent=b""):
     """The bytes of a PNG file of 8 x 8 pixels, eight times the row."""
 
@@ -187,6 +194,8 @@ def all_are(value, dtype, shape=64):
         (tiff([all_are(0x77, "u1", 32)], [4]), 0x77),
         (tiff([all_are(0x0F, "u1", 8)], [1]), None),
         (encode(Image.new("I", (8, 8), 0x8000), "PPM"), 0x80),
+        (encode(Image.fromarray(np.full((8, 8), 0xABCD, np.uint16)), "JPEG2000"), 0xAB),
+        (fits(8, all_are(0x77, "u1")), 0x77),
         (b"P2 8 8 1023 " + b"512 " * 64, 0x80),  # Pillow scales by the largest value that is declared
     ],
 )
@@ -238,6 +247,7 @@ def test_jpeg_of_print_has_the_colours_of_the_image(mode):
     [
         (tiff([all_are(0.5, "<f4")], [32], format=[3]), "mode F"),
         (tiff([all_are(-3, "i1")], [8], format=[2]), "signed pixels of 8 bits"),
+        (fits(16, all_are(-3, ">i2")), "FITS of more than 8 bits"),
         (tiff([all_are(-3, "<i2")], [16], format=[2]), r"in 0\.\.32767, but reach from -3"),
         (tiff([all_are(2**31, "<u4")], [32]), r"in 0\.\.65535"),
         (tiff([all_are(v, "<u2") for v in (1, 2, 3)], [16] * 3, 2, planes=[2]), "planes of their own"),
