@@ -21,6 +21,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -251,11 +252,21 @@ def _must(words: Words, draft: Path, home: Path) -> None:
 # Campaigns
 
 
+@contextmanager
+def pool_of(at_once: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads, each waiting for a command; what has not begun when an error or Ctrl-C comes does not begin."""
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def campaign(cases: Iterable[Case], file: Path, injections: Sequence[int], at_once: int) -> list[dict[str, Any]]:
     """Disturb each case so many times; rows that `file` has are not made again, and each new one is kept at once."""
     rows = pq.read_table(file).to_pylist() if file.exists() else []
     done = {(row["case"], row["seed"], Fault(*(row[field] for field in FIELDS))) for row in rows}
-    with ThreadPoolExecutor(at_once) as pool:
+    with pool_of(at_once) as pool:
         for case, count in zip(cases, injections, strict=True):
             with tempfile.TemporaryDirectory(prefix="faults-") as name:
                 expected = undisturbed(case, Path(name))

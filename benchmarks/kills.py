@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import wholeness
 from conditions import conditions, print_conditions, print_table, write_rows
-from faults import Words, paretonas
+from faults import Words, paretonas, pool_of
 from syscalls import ENVIRONMENT, run
 
 STRATEGIES = (
@@ -225,7 +225,7 @@ def campaign(searches: Sequence[tuple[str, int, bool]], file: Path, at_once: int
     """All searches; those that `file` has are not made again, and each is kept when it ends."""
     rows = pq.read_table(file).to_pylist() if file.exists() else []
     done = {row["seed"] for row in rows}
-    with ThreadPoolExecutor(at_once) as pool:
+    with pool_of(at_once) as pool:
         wanted = [pool.submit(one_search, *search) for search in searches if search[1] not in done]
         for future in as_completed(wanted):
             found = future.result()

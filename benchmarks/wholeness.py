@@ -18,8 +18,8 @@ import numpy as np
 from paretonas import Store
 
 STORE = "store.db"
-MEASURED = ("latency_", "train_seconds", "examples_per_second", "final_train_seconds", "final_latency_")
-"""Beginnings of metrics that no two runs share."""
+MEASURED = ("latency_", "train_seconds", "examples_per_second")
+"""Beginnings of metrics, of a search or of a final training, that no two runs share."""
 
 
 def torn(home: Path) -> list[str]:
@@ -72,16 +72,17 @@ def finalist(home: Path, name: str, number: int) -> dict[str, dict[str, Any]]:
     return trials(home, name) | files
 
 
-def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Where two descriptions differ, a line for each part that does."""
+def differences(found: Mapping[str, Any], expected: Mapping[str, Any], where: str = "") -> list[str]:
+    """Where two descriptions differ, a line for each value that does."""
     lines = []
-    for part in dict.fromkeys((*expected, *found)):
-        ours, theirs = found.get(part), expected.get(part)
-        if ours is None or theirs is None:
-            lines.append(f"{part} is {'missing' if ours is None else 'too many'}")
-            continue
-        fields = [key for key in dict.fromkeys((*theirs, *ours)) if ours.get(key) != theirs.get(key)]
-        lines += [f"{part}: {key} is {ours.get(key)!r:.80}, not {theirs.get(key)!r:.80}" for key in fields]
+    for key in dict.fromkeys((*expected, *found)):
+        place = f"{where}{key}"
+        if key not in found or key not in expected:
+            lines.append(f"{place} is {'missing' if key in expected else 'too many'}")
+        elif isinstance(found[key], Mapping) and isinstance(expected[key], Mapping):
+            lines += differences(found[key], expected[key], f"{place}: ")
+        elif found[key] != expected[key]:
+            lines.append(f"{place} is {found[key]!r:.80}, not {expected[key]!r:.80}")
     return lines
 
 
@@ -93,7 +94,7 @@ def _shared(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_measured(name: str) -> bool:
-    return name.startswith(MEASURED)
+    return name.removeprefix("final_").startswith(MEASURED)
 
 
 def _digest(data: bytes) -> str:

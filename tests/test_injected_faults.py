@@ -162,16 +162,19 @@ def test_trials_are_compared_but_for_what_a_clock_says(tmp_path):
     def described(home, **change):
         store = Store(home / wholeness.STORE)
         store.create_search("s", {})
-        usual = {"metrics": {"accuracy": 0.5, "latency_ms": 2.0, "train_seconds": 3.0}, "told": 0, "seconds": 1.0}
+        metrics = {"accuracy": 0.5, "latency_ms": 2.0, "final_examples_per_second": 3.0}
+        usual = {"metrics": metrics, "told": 0, "seconds": 1.0}
         store.add_trials("s", [Trial(0, Architecture("toy", (1,)), "a" * 16, State.COMPLETE, **{**usual, **change})])
         store.close()
         return wholeness.trials(home, "s")
 
     usual = described(tmp_path / "a")
-    slower = described(tmp_path / "b", metrics={"accuracy": 0.5, "latency_ms": 9.0, "train_seconds": 1.0}, seconds=7.0)
-    worse = described(tmp_path / "c", metrics={"accuracy": 0.4, "latency_ms": 2.0, "train_seconds": 3.0})
+    slower = described(
+        tmp_path / "b", metrics={"accuracy": 0.5, "latency_ms": 9.0, "final_examples_per_second": 1.0}, seconds=7.0
+    )
+    worse = described(tmp_path / "c", metrics={"accuracy": 0.4, "latency_ms": 2.0, "final_examples_per_second": 3.0})
     assert wholeness.differences(slower, usual) == []
-    assert [line.partition(" is ")[0] for line in wholeness.differences(worse, usual)] == ["trial 0: metrics"]
+    assert wholeness.differences(worse, usual) == ["trial 0: metrics: accuracy is 0.4, not 0.5"]
     assert wholeness.differences(described(tmp_path / "d", told=1), usual) == ["trial 0: told is 1, not 0"]
     assert wholeness.differences(wholeness.trials(tmp_path / "nowhere", "s"), usual) == ["trial 0 is missing"]
 
