@@ -23,7 +23,7 @@ def check_output(path: Path, what: str, suffixes: Sequence[str]) -> None:
         MachineError: The system takes no file there.
     """
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{what} is written as {', '.join(suffixes)}, but got {path.name!r}.")
+        raise UsageError(f"{what} is written as {', '.join(suffixes)}, but got {str(path)!r}.")
     if path.is_dir():
         raise UsageError(f"{what} is a file, but {path} is a folder.")
     if not path.parent.exists():

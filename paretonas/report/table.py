@@ -86,8 +86,8 @@ def write_parquet(trials: Sequence[Trial], path: Path) -> None:
     """
     if not path.parent.exists():
         raise UsageError(f"A table is written to a folder that exists, but there is no {path.parent}.")
-    with written_aside(path) as draft:
-        pq.write_table(trials_table(trials), draft)
+    with written_aside(path) as draft, draft.open("wb") as file:
+        pq.write_table(trials_table(trials), file)
 
 
 def config_toml(config: Mapping[str, Any]) -> str:

@@ -70,6 +70,9 @@ def test_table_has_a_row_a_trial_and_nulls_where_a_metric_is_missing(tmp_path):
     write_parquet(TRIALS, tmp_path / "t.parquet")
     rows = pq.read_table(tmp_path / "t.parquet").to_pylist()
     assert rows == trials_table(TRIALS).to_pylist()
+    with pytest.raises(MachineError, match="Not a directory"):
+        write_parquet(TRIALS, tmp_path / "t.parquet" / "u.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
     assert [row["accuracy"] for row in rows] == [0.5, 0.7, 0.6, 0.4, None, 0.7]
     assert rows[4]["state"] == "failed"
     assert rows[3]["choices"] == [3]
