@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from paretonas.errors import ParetonasError, SpecError, UnknownNameError
 from paretonas.registry import Registry, short
+from paretonas.space.interface import LARGEST_SIDE
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -142,8 +143,8 @@ def strides_to_drop(resolution: int) -> int:
     >>> strides_to_drop(224), strides_to_drop(32)
     (0, 2)
     """
-    if resolution < 4:
-        raise SpecError(f"Images have 4 pixels a side or more, but got {resolution}.")
+    if not 4 <= resolution <= LARGEST_SIDE:
+        raise SpecError(f"Images have 4 to {LARGEST_SIDE} pixels a side, but got {resolution}.")
     return sum(resolution < 4 * 2**n for n in range(1, 1 + STRIDES_OF_TWO))
 
 
