@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -16,6 +17,8 @@ from filelock import FileLock, Timeout
 from paretonas.errors import MachineError, StoreError
 from paretonas.files import refusal
 from paretonas.store.names import check_name
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Leases:
@@ -67,10 +70,9 @@ class Leases:
                 f"A search is written by one process at a time, but another one holds {name!r}{by}."
             ) from None
         except OSError as error:
-            raise MachineError(
-                refusal(f"Whoever writes into a search locks a file, but {lock.lock_file} cannot be locked", error)
-                + " Network file systems may have no locks; a local disk has."
-            ) from error
+            said = refusal(f"Whoever writes into a search locks a file, but {lock.lock_file} cannot be locked", error)
+            where = " A local disk has locks; some network file systems have none." if error.errno in _NO_LOCKS else ""
+            raise MachineError(said + where) from error
 
     def holders(self) -> str:
         """Who holds searches now, in words, as far as their notes tell."""

@@ -56,7 +56,7 @@ class Store:
         location: Path of an SQLite file, made if it is missing, or an SQLAlchemy URL.
 
     Attributes:
-        folder: Where an SQLite file given by its path lies; None for a URL.
+        folder: Where an SQLite file lies, links followed; None: on a server, or in memory.
 
     Raises:
         StoreError: It cannot be opened, is no database, or was made by another version.

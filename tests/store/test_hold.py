@@ -126,7 +126,7 @@ def test_a_file_system_without_locks_is_said(path, monkeypatch, number):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(MachineError, match=f"{os.strerror(number)}.* Network file systems may have no locks"):
+    with pytest.raises(MachineError, match=f"{os.strerror(number)}.* A local disk has locks"):
         Store(path).hold("cats").__enter__()
 
 
