@@ -16,3 +16,9 @@ def real_data() -> Path:
     if not folder.exists():
         pytest.skip(f"no real data at {folder}; set PARETONAS_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command line names is trusted by its process, and that of the tests runs many."""
+    monkeypatch.setenv("PARETONAS_TRUSTED", "{}")

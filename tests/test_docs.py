@@ -285,7 +285,7 @@ def test_options_of_search_stand_in_the_file_where_the_guide_says():
     keys = {key for block in blocks(STORE, "toml") for key in flat(tomllib.loads(block["code"]))}
     told = table_rows(STORE, "option")
     options = {option for row in told for option in in_backticks(row[0])}
-    assert options == set(options_of(COMMANDS.commands["search"])) - {"--config", "--json"}
+    assert options == set(options_of(COMMANDS.commands["search"])) - {"--config", "--json", "--trust"}
     assert {key for row in told for key in in_backticks(row[1]) if re.fullmatch(r"[\w.]+", key)} <= keys
 
 

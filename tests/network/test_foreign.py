@@ -42,7 +42,6 @@ def factories(tmp_path, monkeypatch):
     (tmp_path / "broken_module_of_a_user.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv(VARIABLE, "{}")
     trust_everything()
     yield name
     sys.modules.pop(name, None)

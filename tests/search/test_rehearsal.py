@@ -55,7 +55,6 @@ def models(tmp_path, monkeypatch):
     (tmp_path / "users_models.py").write_text(MODELS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv(VARIABLE, "{}")
     yield "users_models"
     sys.modules.pop("users_models", None)
 

@@ -17,7 +17,7 @@ SOURCE = f"{MODULE}:net"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """The current one, with a module of the user's; nothing is trusted."""
+    """The current one, with a module of the user's."""
     here = tmp_path / "work"
     here.mkdir()
     (here / f"{MODULE}.py").write_text(
@@ -25,7 +25,6 @@ def folder(tmp_path, monkeypatch):
     )
     (here / "neighbour_of_users.py").write_text("ANSWER = 42\n")
     monkeypatch.chdir(here)
-    monkeypatch.setenv(VARIABLE, "{}")
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield here
     for name in (MODULE, "neighbour_of_users"):
