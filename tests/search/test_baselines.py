@@ -1,6 +1,6 @@
 """What stands beside a search: the same data, devices and recipe, and another choice of networks."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import toy_table
@@ -14,6 +14,7 @@ from paretonas.search.companions import check_names, companions
 from paretonas.search.config import DeviceConfig, Recorded
 from paretonas.search.search import new_search, open_search
 from paretonas.search.sections import config_to_json
+from paretonas.space import Decision, ForeignSpec, SearchSpace, spaces
 from paretonas.trial import State
 
 EVOLUTION = Selection("regularized-evolution", {"population": 4, "tournament": 2})
@@ -103,6 +104,28 @@ def test_baselines_neither_learn_from_earlier_searches_nor_pursue_goals(table):
     config = toy_table.config(table, "surrogate", baselines=True, prior=("other@3",), goals=("accuracy",))
     (random,) = companions(config)
     assert (random.prior, random.goals) == ((), ())
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A space whose option `width` is no multiplier of filters.
+
+    Args:
+        width: Of something else.
+    """
+
+    width: int = 64
+
+    def build(self):
+        return SearchSpace("wide", (Decision("a", (1, 2)),), lambda values: ForeignSpec(f"toy:{values['a']}"))
+
+
+def test_the_zoo_is_as_wide_as_the_space_says(monkeypatch):
+    zoo, _ = companions(replace(WITH, space=Selection("mnasnet", {"width": 0.5})))
+    assert zoo.space.options["width"] == 0.5
+    monkeypatch.setitem(spaces._entries, "wide", "test_baselines:Wide")
+    zoo, _ = companions(replace(WITH, space=Selection("wide", {"width": 64})))
+    assert zoo.space.options["width"] == 1.0
 
 
 def test_a_search_without_baselines_has_none():

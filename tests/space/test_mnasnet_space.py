@@ -391,6 +391,11 @@ def test_decoded_specs_are_canonical(variant):
         assert spec.canonical() == spec
 
 
+@pytest.mark.parametrize("width", [1.0, 0.5])
+def test_a_space_says_how_wide_its_networks_are(width):
+    assert MnasNetSpace(width=width).build().restricted(lambda spec: True).width == width
+
+
 def test_architectures_of_another_variant_are_refused():
     paper, google = MnasNetSpace().build(), MnasNetSpace(variant="google").build()
     with pytest.raises(SpecError, match="belongs to its space"):
