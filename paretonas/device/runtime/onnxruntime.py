@@ -18,8 +18,9 @@ from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, MeasureError, SpecError
 from paretonas.export import Arrays, LoadedModel, example_inputs
 from paretonas.export.onnx import modules_of_nodes, stamped
+from paretonas.export.onnx.external import check_external_data
 from paretonas.export.onnx.graph import output_names
-from paretonas.files import open_regular, scratch_folder
+from paretonas.files import scratch_folder
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
 
@@ -87,7 +88,7 @@ class OnnxRuntime(Runtime):
             options.enable_profiling = True
             options.profile_file_prefix = str(trace)
         try:
-            open_regular(path).close()  # a pipe would block for ever
+            check_external_data(path)
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no public base class
             raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error
