@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from paretonas.errors import MachineError, ParetonasError, StoreError
 from paretonas.files import refusals
@@ -37,6 +37,10 @@ _REMEDIES = {
     sqlite3.SQLITE_LOCKED: "End the process that writes into it",
 }
 """SQLite's errors that are the machine's, and what to do about them."""
+
+
+class TakenError(StoreError):
+    """A row has a key that another one has."""
 
 
 class Database:
@@ -86,7 +90,7 @@ class Database:
 
     @contextmanager
     def writing(self, is_synced: bool = False) -> Iterator[sa.Connection]:
-        """A transaction, after whatever is missing was made; a broken uniqueness is the caller's to explain.
+        """A transaction, after whatever is missing was made.
 
         Args:
             is_synced: SQLite waits until it is on the disk, with all earlier ones; others have rules of their own.
@@ -196,13 +200,13 @@ class Database:
         """Errors of the database are ours."""
         try:
             yield
-        except (sa.exc.IntegrityError, ParetonasError):
-            raise
         except (SQLAlchemyError, UnicodeDecodeError) as error:
             raise self._translation(error) from error
 
     def _translation(self, error: Exception) -> ParetonasError:
         reason, code = (error.orig if isinstance(error, DBAPIError) else error), _code(error)
+        if isinstance(error, IntegrityError):
+            return TakenError(f"The rows of a store have keys of their own, but of {self.address}: {reason}")
         if code in _REMEDIES:
             return MachineError(f"The store {self.address} cannot be used: {reason}. {_REMEDIES[code]}, then go on.")
         if code == sqlite3.SQLITE_NOTADB:

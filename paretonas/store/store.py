@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from paretonas.errors import StoreError
 from paretonas.store.configuration import check_configuration
 from paretonas.store.copying import copy_database
-from paretonas.store.database import Database
+from paretonas.store.database import Database, TakenError
 from paretonas.store.rows import (
     NUMBER,
     TEXT,
@@ -106,7 +106,7 @@ class Store:
         try:
             with self._database.writing() as connection:
                 connection.execute(_searches.insert().values(row))
-        except sa.exc.IntegrityError:
+        except TakenError:
             raise StoreError(
                 f"A search has a name of its own, but {name!r} exists: go on with `paretonas resume {name}`, "
                 f"remove it with `paretonas delete {name}`, or choose another name."
@@ -188,7 +188,7 @@ class Store:
         try:
             with self._database.writing() as connection:
                 connection.execute(_trials.insert(), rows)
-        except sa.exc.IntegrityError:
+        except TakenError:
             numbers = [row["number"] for row in rows]
             raise StoreError(f"A trial has a number of its own, but search {name!r} has one of {numbers}.") from None
 

@@ -277,6 +277,17 @@ def test_a_full_disk_is_the_machines_fault_and_takes_nothing(path):
     assert read(path) == WHOLE
 
 
+def test_a_key_that_is_taken_is_our_error(path):
+    store, error = Store(path), sa.exc.IntegrityError("", {}, sqlite3.IntegrityError("it is taken"))
+
+    def fail(*_):
+        raise error
+
+    sa.event.listen(store._database._engine, "commit", fail)
+    with pytest.raises(StoreError, match=r"keys of their own, but of .*store\.db: it is taken"):
+        store.put("kind", {}, {})
+
+
 def test_a_damaged_file_is_said(path):
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
