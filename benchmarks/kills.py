@@ -67,14 +67,14 @@ class Seen:
     Args:
         states: How many trials are in which state.
         gated: How many trials each gate has stopped: the beginnings of their reasons.
-        timings: Latencies that are stored.
+        seconds: That the search has run, by when its store was last told.
         files: Of the search's folder.
         is_held: Whether a process has begun to write into the search.
     """
 
     states: Counter[str] = field(default_factory=Counter)
     gated: Counter[str] = field(default_factory=Counter)
-    timings: int = 0
+    seconds: float = 0.0
     files: frozenset[str] = frozenset()
     is_held: bool = False
 
@@ -101,9 +101,9 @@ def _stopped(word: str) -> Callable[[Seen, Seen], bool]:
 SEARCHING = {
     "start": Phase(lambda now, then: True, 6.0, 5),
     "measuring": Phase(lambda now, then: now.is_held and not now.states["running"] and now.states["waiting"] > 0, 2, 5),
-    "screen": Phase(_stopped("screened"), 0.05, 3),
-    "training": Phase(lambda now, then: now.is_held and now.states["running"] > then.states["running"], 2.0, 6),
-    "halving": Phase(_stopped("stopped"), 0.05, 3),
+    "screen": Phase(_stopped("screened"), 0.05, 4),
+    "training": Phase(lambda now, then: now.is_held and now.states["running"] > 0 and now.seconds > then.seconds, 2, 6),
+    "halving": Phase(_stopped("stopped"), 0.05, 4),
 }
 TRAINING = {"final": Phase(lambda now, then: f"trial-{NUMBER}.progress" in now.files, 6.0, 4)}
 EXPORTING = {"export": Phase(lambda now, then: True, 10.0, 4)}
@@ -117,11 +117,11 @@ def look(home: Path, pid: int) -> Seen:
     try:
         with closing(sqlite3.connect(f"file:{home / wholeness.STORE}?mode=ro", uri=True, timeout=0)) as connection:
             trials = connection.execute("SELECT state, error FROM trials").fetchall()
-            timings = connection.execute("SELECT count(*) FROM evaluations WHERE kind = 'latency'").fetchone()[0]
+            seconds = connection.execute("SELECT sum(seconds) FROM searches").fetchone()[0] or 0.0
     except sqlite3.Error:
         return Seen(files=files)
     gated = Counter((error or "").partition(" ")[0] for state, error in trials if state == "pruned")
-    return Seen(Counter(state for state, _ in trials), gated, timings, files, _is_held(home, pid))
+    return Seen(Counter(state for state, _ in trials), gated, seconds, files, _is_held(home, pid))
 
 
 def _is_held(home: Path, pid: int) -> bool:

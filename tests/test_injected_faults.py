@@ -183,6 +183,7 @@ def test_a_phase_is_seen_in_the_home(tmp_path):
     assert kills.look(tmp_path, 7) == kills.Seen()
     store = Store(tmp_path / wholeness.STORE)
     store.create_search(kills.NAME, {})
+    store.set_seconds(kills.NAME, 3.0)
     states = {State.WAITING: None, State.RUNNING: None, State.PRUNED: "screened out: params"}
     at = Architecture("toy", (1,))
     store.add_trials(
@@ -194,6 +195,8 @@ def test_a_phase_is_seen_in_the_home(tmp_path):
     store.close()
     begun = {name for name, phase in kills.SEARCHING.items() if phase.has_begun(seen, before)}
     assert begun == {"start", "training", "screen"}
+    begun = {name for name, phase in kills.SEARCHING.items() if phase.has_begun(seen, seen)}
+    assert begun == {"start"}  # nothing happened since this session began
     assert not kills.look(tmp_path, 8).is_held
 
 
