@@ -117,3 +117,12 @@ def test_kind_is_found_on_whichever_device():
 
 def test_declaration_is_of_plain_values():
     assert Metric("dice", "Dice", True, "training", "%", 100.0, ".1f").text(0.875) == "87.5 %"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("params", 1200, "1.2 k"), ("params", 0, "0.00 M"), ("macs", 99_000, "99.0 k"), ("macs", 1e5, "0.1 M"),
+     ("weight_bytes", 4800, "4.8 kB"), ("accuracy", 0.0005, "0.05 %")],
+)  # fmt: skip
+def test_little_of_what_is_printed_in_millions_is_printed_in_thousands(name, value, text):
+    assert metric(name).text(value) == text
