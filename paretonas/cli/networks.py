@@ -39,7 +39,9 @@ def measure(
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Say which parts of a spec take how much of the time.")
     ] = False,
-    time_limit: Annotated[str, typer.Option(help="Longest time that it may take: 90s, 10m, 1h30m.")] = "10m",
+    time_limit: Annotated[
+        str, typer.Option(help="Longest time that it may take, waiting included: 90s, 10m, 1h30m.")
+    ] = "20m",
     _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
