@@ -121,7 +121,7 @@ def test_declaration_is_of_plain_values():
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
-    [("params", 1200, "1.2 k"), ("params", 0, "0.00 M"), ("macs", 99_000, "99.0 k"), ("macs", 1e5, "0.1 M"),
+    [("params", 1200, "1.2 k"), ("params", 0, "0.00 M"), ("macs", 99_000, "99.0 k"), ("macs", 2e5, "0.2 M"),
      ("weight_bytes", 4800, "4.8 kB"), ("accuracy", 0.0005, "0.05 %")],
 )  # fmt: skip
 def test_little_of_what_is_printed_in_millions_is_printed_in_thousands(name, value, text):
