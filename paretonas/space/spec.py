@@ -131,6 +131,8 @@ class ForeignSpec(Spec):
         return self if resolution is None else replace(self, strides_dropped=strides_to_drop(resolution))
 
 
+_HASH = "_spec_hash"
+"""Where a spec keeps its hash; no field, so that it takes no part in what the spec is."""
 STRIDES_OF_TWO = 5
 """Of a network for ImageNet's 224 pixels."""
 SMALLEST_SIDE = 4
@@ -190,8 +192,12 @@ def spec_hash(spec: Spec) -> str:
     >>> spec_hash(ForeignSpec("timm:resnet18"))
     'bf389f38e155d2b2'
     """
-    text = json.dumps(spec_to_json(spec), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    kept: str | None = getattr(spec, _HASH, None)
+    if kept is None:
+        text = json.dumps(spec_to_json(spec), sort_keys=True, separators=(",", ":"))
+        kept = hashlib.sha256(text.encode()).hexdigest()[:16]
+        vars(spec)[_HASH] = kept  # of this object: equal ones may differ in it, as 1 and 1.0 are equal
+    return kept
 
 
 def read_json(to: Any, data: Any, where: str) -> Any:
