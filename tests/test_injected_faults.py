@@ -25,7 +25,7 @@ faults, kills, syscalls, wholeness = map(importlib.import_module, ("faults", "ki
 
 SEED = 12
 HOME = Path("/runs")
-EACH = 12
+EACH = 8
 """Faults of each kind that a search of a table goes through here; the campaign has more."""
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace: apt-get install strace")
 
