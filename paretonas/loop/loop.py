@@ -33,6 +33,9 @@ AHEAD = 4
 MOST_CRASHES = 2
 """So many workers that died at a trial fail it: one may have been the machine's fault."""
 
+LONGEST_LOOK = 1200.0
+"""Seconds after which counting or timing a candidate is given up; waiting for others that measure counts too."""
+
 
 class Loop:
     """One session of a search.
@@ -182,9 +185,10 @@ class Loop:
         return self._passed(trial, stage, evidence, trial.spec_hash in self._tally.complete)
 
     def _submit(self, trial: Trial, stage: Stage, spec: Spec) -> None:
-        trial, limit = replace(trial, is_reused=False), None
+        trial = replace(trial, is_reused=False)
         if stage.share is not None:  # all else is too short to be told of; its result is kept by its key
-            trial, limit = self._save(replace(trial, state=State.RUNNING)), self._plan.budget.trial_seconds
+            trial = self._save(replace(trial, state=State.RUNNING))
+        limit = LONGEST_LOOK if stage.share is None else self._plan.budget.trial_seconds
         self._turns.begin(trial, stage, stage.call(spec), limit)
 
     def _collect(self, trial: Trial, stage: Stage, job: Job[Any]) -> None:

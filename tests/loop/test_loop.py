@@ -10,6 +10,7 @@ import paretonas.loop.tally as module
 from paretonas.errors import CrashError, ExportError, MachineError, StoreError, TrainingError, WorkError
 from paretonas.evaluation.evaluator import WORKERS
 from paretonas.loop.listener import Listener
+from paretonas.loop.loop import LONGEST_LOOK
 from paretonas.loop.plan import Budget
 from paretonas.objective import Goals, Objective, rewards
 from paretonas.space import Architecture
@@ -308,7 +309,7 @@ def test_time_left_follows_the_pace_of_this_session(store, clock):
     assert [p.seconds for p in seen] == [360.0 * n for n in range(1, 13)]
 
 
-def test_trainings_alone_have_a_time_limit(store):
+def test_a_training_has_the_time_limit_of_the_budget_and_all_else_one_of_its_own(store):
     limits = []
 
     class Timed(lanes_of(Computed(store))[WORKERS].executor.__class__):
@@ -320,7 +321,7 @@ def test_trainings_alone_have_a_time_limit(store):
     lanes = lanes_of(evaluator, start=lambda name: Timed())
     run(plan_of(evaluator, budget=Budget(3, trial_seconds=7.0)), store, lanes)
     assert {timeout for executor, timeout in limits if executor is lanes[WORKERS].executor} == {7.0}
-    assert {timeout for executor, timeout in limits if executor is not lanes[WORKERS].executor} == {None}
+    assert {timeout for executor, timeout in limits if executor is not lanes[WORKERS].executor} == {LONGEST_LOOK}
 
 
 @pytest.mark.parametrize(("wrong", "numbers"), [((0, 0), "0, 0"), ((1, 2), "1, 2"), (range(9), "0, 1, .*, 8")])
