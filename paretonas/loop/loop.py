@@ -54,6 +54,7 @@ class Loop:
         self._trials = {trial.number: trial for trial in store.trials(plan.name)}
         self._waiting: dict[int, Trial] = {}
         self._taken_up: frozenset[int] = frozenset()
+        self._begun = {n: trial.fidelity for n, trial in self._trials.items() if trial.state is State.RUNNING}
         self._specs: dict[int, Spec] = {}
         self._crashes: Counter[int] = Counter()
 
@@ -156,8 +157,9 @@ class Loop:
             stage = self._turns.next_stage(trial)
             is_its_turn = stage is job or stage.lane == INLINE
             evidence = stage.known(spec) if is_its_turn else None
-            if evidence is not None:
-                trial = self._passed(trial, stage, evidence, True)
+            if evidence is not None:  # of another trial, but where an earlier session ended as it was about to say so
+                is_own = stage.share is not None and stage.share == self._begun.get(trial.number)
+                trial = self._passed(trial, stage, evidence, not is_own)
             elif stage.lane == INLINE:
                 trial = self._look(trial, stage, spec)
             elif is_its_turn and not self._tally.is_out_of_time:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
-
-from paretonas.files import write_text
 
 
 class ProgressFile:
@@ -19,14 +18,13 @@ class ProgressFile:
         self._path, self._percent = path, -1
 
     def step(self, done: int, steps: int) -> None:
-        """Take note that `done` of `steps` are done.
-
-        Raises:
-            MachineError: The system refuses to write.
-        """
+        """Take note that `done` of `steps` are done; where the system refuses, nobody sees it, and no more than that."""
         if (percent := 100 * done // steps) > self._percent:
             self._percent = percent
-            write_text(self._path, json.dumps({"share": done / steps}))
+            draft = self._path.with_name(f"{self._path.name}.draft")
+            with suppress(OSError):  # and it need not be on the disk: it is of no use to anybody after a power cut
+                draft.write_text(json.dumps({"share": done / steps}))
+                draft.replace(self._path)
 
 
 def read_share(path: Path) -> float:

@@ -125,6 +125,17 @@ def test_a_search_killed_again_and_again_goes_on_as_it_would_have(kind):
     assert facts(trials) == whole
 
 
+@pytest.mark.parametrize("kind", ["", "asha"])
+def test_what_a_trial_paid_for_itself_is_not_reused_after_a_kill(kind):
+    whole_store = Mortal("sqlite://")
+    whole = [t.is_reused for t in run(small_plan(kind, whole_store), whole_store)]
+    for n in range(whole_store.writes):
+        store = Mortal("sqlite://", n)
+        with pytest.raises(KeyboardInterrupt):
+            run(small_plan(kind, store), store)
+        assert [t.is_reused for t in run(small_plan(kind, store), store)] == whole
+
+
 @pytest.mark.parametrize(
     "strategy", ["random", "ppo:batch=3,lr=0.01", "regularized-evolution:population=4,tournament=2"]
 )

@@ -23,3 +23,7 @@ def test_damaged_file_is_no_share(tmp_path):
     for text in ("", "[]", "{}", '{"share": "half"}', "\x00"):
         path.write_text(text)
         assert read_share(path) == 0
+
+
+def test_what_cannot_be_written_disturbs_no_training(tmp_path):
+    ProgressFile(tmp_path / "nowhere" / "t.progress").step(1, 2)
