@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from paretonas.errors import CrashError, MachineError, ParetonasError, StoreError, TrainingError, WorkError
+from paretonas.errors import CrashError, MachineError, ParetonasError, StoreError, TrainingError
 from paretonas.evaluation.evaluator import INLINE, Evidence, Stage
 from paretonas.executor import Job
 from paretonas.executor.executor import Failure
+from paretonas.loop.asking import Asking
 from paretonas.loop.gates import Objection
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Lanes, Plan
@@ -49,7 +50,7 @@ class Loop:
 
     def __init__(self, plan: Plan, store: Store, lanes: Lanes, listener: Listener):
         self._plan, self._store, self._listener = plan, store, listener
-        self._stages, self._strategy = plan.check(), plan.start()
+        self._stages, self._strategy = plan.check(), Asking(plan.start(), plan.name)
         self._turns, self._tally = Turns(self._stages, lanes), Tally(plan, store.seconds(plan.name))
         self._trials = {trial.number: trial for trial in store.trials(plan.name)}
         self._waiting: dict[int, Trial] = {}
@@ -109,23 +110,13 @@ class Loop:
             return False
         if self._tally.is_out_of_time or self._strategy.is_finished:
             return False
-        proposals = self._strategy.ask(wanted)
-        self._check(proposals, wanted)
+        proposals = self._strategy.ask(wanted, first=len(self._trials))
         trials = {proposal.number: self._new_trial(proposal) for proposal in proposals}
         if trials:
             self._store.add_trials(self._plan.name, trials.values())
             self._trials |= trials
             self._waiting |= trials
         return bool(trials)
-
-    def _check(self, proposals: Sequence[Proposal], wanted: int) -> None:
-        """Whether a strategy, which may be anybody's, gives what it was asked for."""
-        first, numbers = len(self._trials), [proposal.number for proposal in proposals]
-        if len(numbers) > wanted or numbers != list(range(first, first + len(numbers))):
-            raise WorkError(
-                f"A strategy gives {wanted} proposals at most, numbered from {first} on, but that of "
-                f"{self._plan.name!r} gave the numbers {', '.join(map(str, numbers))}."
-            )
 
     def _new_trial(self, proposal: Proposal) -> Trial:
         spec = self._specs[proposal.number] = self._plan.space.decode(proposal.architecture)
@@ -139,9 +130,18 @@ class Loop:
         )
 
     def _spec(self, trial: Trial) -> Spec:
-        """Decoded once a session."""
+        """Decoded once a session.
+
+        Raises:
+            StoreError: It is not what was stored.
+        """
         if trial.number not in self._specs:
-            self._specs[trial.number] = self._plan.space.decode(trial.architecture)
+            spec = self._specs[trial.number] = self._plan.space.decode(trial.architecture)
+            if spec_hash(spec) != trial.spec_hash:
+                raise StoreError(
+                    f"Trial {trial.number} of {self._plan.name!r} was a network {trial.spec_hash}, but the space "
+                    f"{self._plan.space.name!r} makes {spec_hash(spec)} of it now: it has changed. Begin a new search."
+                )
         return self._specs[trial.number]
 
     # Evaluating

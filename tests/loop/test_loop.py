@@ -13,7 +13,7 @@ from paretonas.loop.listener import Listener
 from paretonas.loop.loop import LONGEST_LOOK
 from paretonas.loop.plan import Budget
 from paretonas.objective import Goals, Objective, rewards
-from paretonas.space import Architecture
+from paretonas.space import Architecture, ForeignSpec
 from paretonas.store import Store
 from paretonas.strategy import StrategyOptions, strategies
 from paretonas.testing.strategy import TOY_SPACE
@@ -324,24 +324,56 @@ def test_a_training_has_the_time_limit_of_the_budget_and_all_else_one_of_its_own
     assert {timeout for executor, timeout in limits if executor is not lanes[WORKERS].executor} == {LONGEST_LOOK}
 
 
-@pytest.mark.parametrize(("wrong", "numbers"), [((0, 0), "0, 0"), ((1, 2), "1, 2"), (range(9), "0, 1, .*, 8")])
-def test_proposals_that_were_not_asked_for_are_refused(store, wrong, numbers):
-    class Wrong:
-        is_finished = False
+class Wrong(StrategyOptions):
+    """A strategy that gives whatever it was made with."""
 
-        def ask(self, n):
-            return [Proposal(number, Architecture("toy", (0, 0, 0, 0))) for number in wrong]
+    is_finished = False
 
-        def tell(self, trials):
-            pass
+    def __init__(self, gives, hears=lambda trials: None):
+        self.ask, self.tell = gives, hears
 
-    class Options(StrategyOptions):
-        def start(self, space, seed, goals, prior=()):
-            return Wrong()
+    def start(self, space, seed, goals, prior=()):
+        return self
 
-    with pytest.raises(WorkError, match=f"4 proposals at most, numbered from 0 on, but that of 's' gave .* {numbers}"):
-        run(plan_of(Computed(store), strategy=Options()), store)
+
+def proposals_of(*numbers, context=None):
+    return [Proposal(number, Architecture("toy", (0,) * 8), context or {}) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (lambda n: proposals_of(0, 0), "4 proposals at most, numbered from 0 on, but it gave the numbers 0, 0"),
+        (lambda n: proposals_of(1, 2), "numbered from 0 on, but it gave the numbers 1, 2"),
+        (lambda n: proposals_of(*range(9)), "4 proposals at most, .* the numbers 0, 1, .*, 8"),
+        (lambda n: [7], "gives proposals, but among them is 7"),
+        (lambda n: None, "fails when it is asked: TypeError"),
+        (lambda n: 1 / 0, "fails when it is asked: ZeroDivisionError"),
+        (lambda n: proposals_of(0, context={"p": float("nan")}), "JSON data in the context of proposal 0: ValueError"),
+        (lambda n: proposals_of(0, context={"p": {1}}), "JSON data in the context of proposal 0: TypeError"),
+    ],
+)
+def test_what_a_strategy_gives_is_checked(store, gives, said):
+    with pytest.raises(WorkError, match=f"The strategy of 's' .*{said}"):
+        run(plan_of(Computed(store), strategy=Wrong(gives)), store)
     assert store.trials("s") == []
+
+
+def test_a_strategy_that_cannot_be_told_is_named(store):
+    def hear(trials):
+        if trials:
+            raise KeyError("reward")
+
+    with pytest.raises(WorkError, match=r"The strategy of 's' fails when it is told of trials: KeyError: 'reward'"):
+        run(plan_of(Computed(store), strategy=Wrong(lambda n: proposals_of(0), hear)), store)
+
+
+def test_a_space_that_has_changed_since_is_noticed(store):
+    with pytest.raises(KeyboardInterrupt):
+        run(plan_of(Computed(store, raises={("training", 0): KeyboardInterrupt()})), store)
+    changed = replace(TOY_SPACE, decoder=lambda values: ForeignSpec("toy:other"))
+    with pytest.raises(StoreError, match=r"Trial \d of 's' was a network .*: it has changed\. Begin a new"):
+        run(plan_of(Computed(store), space=changed), store)
 
 
 def test_a_strategy_that_is_finished_ends_a_search(store):
