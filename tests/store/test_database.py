@@ -47,7 +47,6 @@ WHOLE = {"seed": 1}, [some_trial(0)], ["s"]
 def unprivileged(tmp_path):
     """Makes a folder one that cannot be written to, also by the superuser, whose process steps down for the test."""
     folders = [above for above in tmp_path.parents if above.owner() == "root" and not above.stat().st_mode & 0o001]
-    modes = [folder.stat().st_mode for folder in folders]
 
     def close_to_writers(folder):
         for file in folder.iterdir():
@@ -55,13 +54,11 @@ def unprivileged(tmp_path):
         folder.chmod(0o555)
         if os.geteuid() == 0:
             for above in folders:
-                above.chmod(0o755)
+                above.chmod(0o711)  # and stays so: other tests share it
             os.seteuid(NOBODY)
 
     yield close_to_writers
     os.seteuid(os.getuid())
-    for folder, mode in zip(folders, modes, strict=True):
-        folder.chmod(mode)
     tmp_path.chmod(0o755)
 
 
