@@ -40,7 +40,7 @@ class DeviceConfig:
         target_ms: Latency to aim at; None: what a typical network takes, measured at the start.
 
     Raises:
-        UsageError: A target that is not positive.
+        UsageError: No device, a name of other characters, or a target that is not positive.
     """
 
     device: str = "onnxruntime"
@@ -48,6 +48,8 @@ class DeviceConfig:
     target_ms: float | None = None
 
     def __post_init__(self) -> None:
+        if not self.device:
+            raise UsageError("A device is written `runtime[:options][@transport:address]`, but got an empty one.")
         if self.target_ms is not None and not 0 < self.target_ms < float("inf"):
             raise UsageError(f"A target latency is a positive number of milliseconds, but got {self.target_ms}.")
         if self.name and not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):

@@ -153,10 +153,7 @@ class TaskContract:
     def test_a_network_takes_and_gives_what_the_interface_says(self, task: Task, model: nn.Module) -> None:
         interface = task.interface
         for batch in (1, 3):
-            inputs = tuple(
-                np.zeros((batch, *port.shape[1:]), port.dtype)
-                for port in interface.inputs
-            )
+            inputs = tuple(np.zeros((batch, *port.shape[1:]), port.dtype) for port in interface.inputs)
             outputs = as_run(model)(inputs)
             assert [out.shape for out in outputs] == [(batch, *port.shape[1:]) for port in interface.outputs]
 

@@ -181,9 +181,9 @@ def test_default_workers_fill_the_cores(threads):
         assert executor.workers == max(1, len(CORES) // threads)
 
 
-@pytest.mark.parametrize("text", ["workers=0", "threads=-1", "memory_gb=0", "memory_gb=nan"])
+@pytest.mark.parametrize("text", ["workers=0", "threads=-1", "memory_gb=0"])
 def test_options_are_checked(text):
-    with pytest.raises(UsageError, match=f"`{text.split('=')[0]} > 0` must hold"):
+    with pytest.raises(UsageError, match=f"`0 < {text.split('=')[0]} <= .*` must hold"):
         executors.create(f"process:{text}")
 
 
