@@ -18,7 +18,7 @@ class ProgressFile:
         self._path, self._percent = path, -1
 
     def step(self, done: int, steps: int) -> None:
-        """Take note that `done` of `steps` are done; where the system refuses, nobody sees it, and no more than that."""
+        """Take note that `done` of `steps` are done; where the system refuses, nobody sees it."""
         if (percent := 100 * done // steps) > self._percent:
             self._percent = percent
             draft = self._path.with_name(f"{self._path.name}.draft")
