@@ -148,10 +148,14 @@ def test_resume_raises_the_budget(paretonas, searched):
     assert len(json.loads(paretonas("show", "first", "--json")[1])["trials"]) == 5
 
 
-def test_measure_takes_names_specs_and_devices(paretonas, tmp_path):
+def test_measure_takes_names(paretonas):
     found = json.loads(paretonas("measure", "mnasnet-small", "--resolution", "32", "--json")[1])
     assert found["conditions"]["threads"] == 1
     assert found["latency_ms"] == pytest.approx(found["ratio"] * found["reference"]["latency_ms"])
+
+
+@pytest.mark.slow
+def test_measure_takes_files_of_specs_and_other_runtimes(paretonas, tmp_path):
     spec = json.loads(paretonas("zoo", "mnasnet-small", "--json")[1])["spec"]
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     code, out, _ = paretonas("measure", tmp_path / "spec.json", "--resolution", "32", "--device", "torch")

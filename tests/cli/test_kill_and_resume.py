@@ -14,8 +14,6 @@ from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State
 
-TRIALS = 10
-
 
 def _command(home, *words):
     return [sys.executable, "-m", "paretonas.cli", "--home", str(home), *words]
@@ -51,14 +49,17 @@ def _is_alive(pid):
     return True
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_search_resumes_without_loss(tmp_path, sent):
+@pytest.mark.parametrize(
+    ("sent", "workers", "number"),
+    [(signal.SIGKILL, 1, 7), pytest.param(signal.SIGTERM, 2, 10, marks=pytest.mark.slow)],
+)
+def test_a_killed_search_resumes_without_loss(tmp_path, sent, workers, number):
     process = subprocess.Popen(
         _command(
-            tmp_path, "search", "s", "--data", "digits", "--width", "0.25", "--trials", str(TRIALS), "--target-ms", "1",
+            tmp_path, "search", "s", "--data", "digits", "--width", "0.25", "--trials", str(number), "--target-ms", "1",
             "--strategy", "regularized-evolution:population=3,tournament=2",
             "--recipe", "search:epochs=1,batch_size=64,layout=channels-last,precision=float32",
-            "--executor", "process:workers=2",
+            "--executor", f"process:workers={workers}",
         ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -66,13 +67,13 @@ def test_a_killed_search_resumes_without_loss(tmp_path, sent):
     )  # fmt: skip
     _wait_for(lambda: _states(tmp_path).count("complete") >= 2 or process.poll() is not None, "two complete trials")
     assert process.poll() is None, process.stderr.read()
-    workers = _children(process.pid)
+    children = _children(process.pid)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     if sent == signal.SIGTERM:
         assert process.returncode == 143
         assert "paretonas resume s" in err
-    _wait_for(lambda: not any(map(_is_alive, workers)), "the workers to end")
+    _wait_for(lambda: not any(map(_is_alive, children)), "the workers to end")
     before = {t.number: t for t in Store(tmp_path / "store.db").trials("s") if t.state is State.COMPLETE}
     assert len(before) >= 2
 
@@ -80,9 +81,9 @@ def test_a_killed_search_resumes_without_loss(tmp_path, sent):
     assert done.returncode == 0, done.stderr
     store = Store(tmp_path / "store.db")
     trials = store.trials("s")
-    assert [t.number for t in trials] == list(range(TRIALS))
+    assert [t.number for t in trials] == list(range(number))
     assert {t.state for t in trials} == {State.COMPLETE}
     assert {t.number: t for t in trials if t.number in before} == before
-    assert sorted(t.told for t in trials) == list(range(TRIALS))
+    assert sorted(t.told for t in trials) == list(range(number))
     search = open_search("s", store, tmp_path)
-    assert replayed_proposals(search.plan(), trials, batch=8) == [t.architecture for t in trials]
+    assert replayed_proposals(search.plan(), trials, batch=4 * workers) == [t.architecture for t in trials]
