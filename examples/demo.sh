@@ -7,8 +7,8 @@ unset PARETONAS_STORE
 export PARETONAS_HOME=demo-runs
 rm -rf demo-runs
 
-"$paretonas" search demo --data digits --width 0.25 --trials 16 \
+"$paretonas" search demo --data digits --width 0.25 --trials 12 \
   --strategy surrogate:initial=6 --recipe search:epochs=5,batch_size=32,lr=0.8
-"$paretonas" train demo --final --top 1 --recipe small-image:epochs=20,batch_size=32
+"$paretonas" train demo --final --top 1 --recipe small-image:epochs=12,batch_size=32
 "$paretonas" front demo --plot demo-runs/front.png
 "$paretonas" report demo --output demo-runs/report.html
