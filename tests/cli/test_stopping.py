@@ -144,7 +144,7 @@ def test_ctrl_c_again_and_again_at_any_time_is_no_traceback(tmp_path):
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.05)
         out, err = process.communicate(timeout=60)
-        assert process.returncode == 130, err
+        assert process.returncode in (130, -signal.SIGINT), err  # which a shell calls 130 too
         assert "Traceback" not in out + err, err
         assert "Exception ignored" not in err
         assert err.splitlines()[-1].startswith("Stopped")
