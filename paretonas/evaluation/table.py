@@ -61,10 +61,10 @@ class TableSource:
     @property
     def columns(self) -> dict[str, str]:
         """Metric -> column, for each latency; the only one goes without its device's name."""
-        pairs = [text.rpartition("=") for text in self.latency]
-        named = {name or column: column for name, _, column in pairs}
         alone = len(self.latency) == 1
-        return {on_device("latency_ms", "" if alone else _name(name)): column for name, column in named.items()}
+        columns = (text.rpartition("=")[2] for text in self.latency)
+        named = zip(self.names, columns, strict=True)
+        return {on_device("latency_ms", "" if alone else name): column for name, column in named}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from paretonas.evaluation.evaluator import INLINE, Evidence, Stage
 from paretonas.executor import Job
 from paretonas.executor.executor import Failure
 from paretonas.loop.asking import Asking
-from paretonas.loop.gates import Objection
+from paretonas.loop.gates import Gate, Objection
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Lanes, Plan
 from paretonas.loop.tally import Tally
@@ -33,7 +33,6 @@ AHEAD = 4
 """Proposals a worker that are measured before training begins, on a machine that does both."""
 MOST_CRASHES = 2
 """So many workers that died at a trial fail it: one may have been the machine's fault."""
-
 LONGEST_LOOK = 1200.0
 """Seconds after which counting or timing a candidate is given up; waiting for others that measure counts too."""
 
@@ -251,7 +250,7 @@ class Loop:
                 with suppress(TrainingError):  # of which the trial has failed
                     gate.recall(shown, stage)
 
-    def _asked(self, trial: Trial, is_last: bool) -> Sequence[Any]:
+    def _asked(self, trial: Trial, is_last: bool) -> Sequence[Gate]:
         """The gates that were asked of a trial at a stage: where one stopped it, none of those behind it."""
         gates = self._plan.gates
         stops = [place for place, gate in enumerate(gates) if is_last and gate.name == trial.stopped_by]
