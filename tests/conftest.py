@@ -4,9 +4,14 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytest-xdist already uses every core
 
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from paretonas.cli import stopping
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +27,13 @@ def real_data() -> Path:
 def _nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command line names is trusted by its process, and that of the tests runs many."""
     monkeypatch.setenv("PARETONAS_TRUSTED", "{}")
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command keeps them for good, and this process runs many."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

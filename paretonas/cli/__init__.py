@@ -3,7 +3,9 @@
 Exit codes: 0 done, 1 the work failed, 2 bad usage, 128 + the number of the signal that stopped it.
 """
 
-from paretonas.cli.stopping import watched
+import faulthandler
+
+from paretonas.cli.stopping import watch
 from paretonas.cli.streams import open_streams
 
 __all__ = ["main"]
@@ -11,8 +13,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point of the command `paretonas`."""
-    with watched():
-        open_streams()
-        from paretonas.cli.commands import run  # takes a second, in which a signal may come
+    watch()
+    open_streams()
+    faulthandler.enable(2)  # a crash in somebody's C code says where it was
+    from paretonas.cli.commands import run  # takes a second, in which a signal may come
 
-        run()
+    run()

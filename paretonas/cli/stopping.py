@@ -1,12 +1,11 @@
 """What Ctrl-C, SIGTERM and SIGHUP do: one sentence that says how to go on, and the exit code 128 + the signal's number.
 
 The first signal unwinds the command, so that workers end and what is held is let go; in the middle of an import, before
-a command has begun, and at the second signal the process ends at once, which loses nothing either.
+a command has begun, once it has ended, and at the second signal the process ends at once, which loses nothing either.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -25,7 +24,7 @@ class Stopping:
 
     Attributes:
         received: The first of them.
-        sentence: What is said when the command is stopped now.
+        sentence: What is said when the command is stopped now; nothing once it has ended.
         is_running: Whether a command has begun, which can be unwound.
     """
 
@@ -44,7 +43,8 @@ class Stopping:
     def leave(self, number: int) -> NoReturn:
         """End now, without a look back; safe in the middle of anything."""
         with suppress(OSError):
-            os.write(2, f"{self.sentence}\n".encode(errors="backslashreplace"))
+            if self.sentence:
+                os.write(2, f"{self.sentence}\n".encode(errors="backslashreplace"))
             if os.isatty(1):
                 os.write(1, SHOW_CURSOR)
         os._exit(128 + (self.received or number))
@@ -59,21 +59,17 @@ class Stopping:
 _now = Stopping()
 
 
-@contextmanager
-def watched() -> Iterator[None]:
-    """Signals are ours meanwhile, but for those that whoever started us wants ignored, as `nohup` does."""
+def watch() -> None:
+    """From now on signals are ours, but for those that whoever started us wants ignored, as `nohup` does.
+
+    For good: what runs at the end of a process would answer Ctrl-C with a traceback.
+    """
     global _now
     _now = Stopping()
-    kept = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _now.handle) for number in kept}
-    hook, sys.unraisablehook = sys.unraisablehook, _now.unraisable
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)  # on the way out nothing is left to unwind
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _now.handle)
+    sys.unraisablehook = _now.unraisable
 
 
 @contextmanager
@@ -90,7 +86,7 @@ def unwound() -> Iterator[None]:
             sys.stderr.flush()
         raise SystemExit(128 + (_now.received or signal.SIGINT)) from None
     finally:
-        _now.is_running = False
+        _now.is_running, _now.sentence = False, ""
 
 
 def say_when_stopped(sentence: str) -> None:

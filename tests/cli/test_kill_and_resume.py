@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -21,12 +22,10 @@ def _command(home, *words):
 
 def _states(home):
     try:
-        with sqlite3.connect(home / "store.db") as connection:
+        with closing(sqlite3.connect(home / "store.db")) as connection:
             return [state for (state,) in connection.execute("SELECT state FROM trials")]
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError:  # it is not made yet
         return []
-    finally:
-        connection.close()
 
 
 def _wait_for(claim, what, seconds=200):

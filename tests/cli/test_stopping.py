@@ -36,7 +36,8 @@ def _ends(body, is_command=True):
 
 
 def _run(body, is_command=True):
-    with stopping.watched(), stopping.unwound() if is_command else nullcontext():
+    stopping.watch()
+    with stopping.unwound() if is_command else nullcontext():
         body()
 
 
@@ -102,16 +103,22 @@ def test_interrupt_where_nothing_can_be_raised_ends_at_once(capfd, endings):
     assert "Stopped.\n" in capfd.readouterr().err
 
 
-def test_handlers_are_given_back_and_ignored_signals_stay_ignored():
-    before = [signal.getsignal(number) for number in stopping.SIGNALS]
+def test_ignored_signals_stay_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        with stopping.watched():
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before[stopping.SIGNALS.index(signal.SIGHUP)])
-    assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
+    stopping.watch()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    signal.raise_signal(signal.SIGHUP)
+
+
+def test_signal_after_a_command_ends_at_once_and_says_nothing(capfd, endings):
+    def work():
+        with stopping.unwound():
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    _ends(work, is_command=False)
+    assert endings == [130]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_search_that_is_stopped_says_how_to_go_on(command, toy_search, monkeypatch):
