@@ -50,7 +50,7 @@ def _is_alive(pid):
 
 @pytest.mark.parametrize(
     ("sent", "workers", "number"),
-    [(signal.SIGKILL, 1, 7), pytest.param(signal.SIGTERM, 2, 10, marks=pytest.mark.slow)],
+    [(signal.SIGKILL, 1, 5), pytest.param(signal.SIGTERM, 2, 10, marks=pytest.mark.slow)],
 )
 def test_a_killed_search_resumes_without_loss(tmp_path, sent, workers, number):
     process = subprocess.Popen(
