@@ -25,7 +25,7 @@ T = TypeVar("T")
 BATCH = 64
 """Images held in memory at once."""
 SURVEYED = 500
-SHOWN = 20
+SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +171,8 @@ def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
         skipped: Names with reasons.
         total: Number of all images.
     """
-    lines = [*skipped[:SHOWN], *([f"… and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else [])]
-    shown = "".join(f"\n  {line}" for line in lines)
+    shown = "; ".join(skipped[:SHOWN]) + (f"; and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else "")
     return DataError(
-        f"Every image must be readable, but {len(skipped)} of {total} are corrupt:{shown}\n"
-        "Repair them, or leave them out with --skip-corrupt."
+        f"Every image must be readable, but {len(skipped)} of {total} are corrupt: {shown}. Repair them, or leave them "
+        "out with --skip-corrupt."
     )

@@ -50,7 +50,7 @@ def list_folders(contents: Contents) -> Listing:
     _check_nothing_is_lost(contents, images, depth)
     for top in splits:
         if not any(image[0] == top for image in used):
-            raise empty_split(contents.root / top)
+            raise empty_split(contents.root / top, sum(image[0] == top for image in outside))
     if not used:
         raise unknown_layout(contents.root, list_unused(contents, (), outside))
     names, classes = _name_classes(contents, splits)

@@ -23,7 +23,7 @@ from paretonas.data.decode import Listing
 from paretonas.data.encoded import EncodedImages
 from paretonas.data.listing import list_images
 from paretonas.data.repeats import describe_repeats
-from paretonas.data.source import PARTS, DataSource
+from paretonas.data.source import PARTS, DataSource, describe_unseen
 from paretonas.data.writing import ENCODED, FORMAT, write_prepared
 from paretonas.errors import DataError, MachineError
 from paretonas.files import is_refusal
@@ -151,7 +151,11 @@ def open_data(folder: Path) -> ImageData:
             digest=meta["digest"],
             skipped=tuple(meta["skipped"]),
             folder=folder,
-            notes=describe_repeats(meta.get("repeats", 0), test - val),
+            notes=(
+                *describe_repeats(meta.get("repeats", 0), test - val),
+                *describe_unseen("validation", labels[left_out:val], classes),
+                *describe_unseen("test", labels[val:], classes),
+            ),
         )
     except Exception as error:  # a damaged file may say anything, and NumPy's and JSON's readers raise as much
         if is_refusal(error) or isinstance(error, PermissionError | MemoryError):

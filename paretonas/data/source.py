@@ -10,6 +10,7 @@ import numpy as np
 from paretonas.errors import DataError
 
 MOST_PIXELS = 10**10
+SHOWN = 5
 PARTS = ("train", "left_out", "val", "test")
 
 
@@ -126,6 +127,17 @@ def split_images(
         train, rest = _divide(labels, train, source.train_images, rng, stratified=False)
         left_out = np.concatenate([left_out, rest])
     return [rng.permutation(part) for part in (train, left_out, val, test)]
+
+
+def describe_unseen(part: str, labels: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    """A line on the classes that have no image in a part that is scored, or none.
+
+    >>> describe_unseen("test", np.array([0, 0]), ["cat", "dog"])
+    ('no test image is of 1 of 2 classes: dog',)
+    """
+    unseen = [classes[i] for i in np.setdiff1d(np.arange(len(classes)), labels)]
+    some = ", ".join(unseen[:SHOWN]) + (", …" if len(unseen) > SHOWN else "")
+    return (f"no {part} image is of {len(unseen)} of {len(classes)} classes: {some}",) if unseen else ()
 
 
 def _divide(

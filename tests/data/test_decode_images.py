@@ -33,13 +33,13 @@ def test_corrupt_images_stop_with_a_list(tree, cache):
     assert list(cache.iterdir()) == []
 
 
-def test_corrupt_images_are_listed_up_to_twenty(tree, cache):
+def test_corrupt_images_are_listed_up_to_ten(tree, cache):
     for number in range(30):
         (tree / "cat" / f"{number}.png").write_bytes(b"")
     with pytest.raises(DataError, match="30 of 100") as caught:
         prepare(tree, cache)
-    assert str(caught.value).count("cat/") == 20
-    assert "… and 10 more" in str(caught.value)
+    assert str(caught.value).count("cat/") == 10
+    assert "; and 20 more" in str(caught.value)
 
 
 def test_corrupt_images_are_skipped_on_demand(tree, cache):
@@ -95,7 +95,7 @@ def test_image_that_may_not_be_read_is_corrupt(tree, cache, monkeypatch):
 
     real = pixels.open_regular
     monkeypatch.setattr(pixels, "open_regular", refuse)
-    with pytest.raises(DataError, match=r"1 of 100 are corrupt:\n  cat/7\.png: Permission denied\n"):
+    with pytest.raises(DataError, match=r"1 of 100 are corrupt: cat/7\.png: Permission denied\. "):
         prepare(tree, cache)
     assert len(prepare(tree, cache, skip_corrupt=True).skipped) == 1
 
@@ -117,7 +117,7 @@ def test_fault_of_the_machine_is_no_corrupt_image(tree, cache, monkeypatch, faul
 def test_decompression_bombs_are_corrupt_unless_they_are_allowed(tree, cache, monkeypatch, side):
     coloured(0, (side, side)).save(tree / "cat" / "0.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16 * 16)
-    with pytest.raises(DataError, match=r"1 of 100 are corrupt:\n  cat/0\.png: Image size .*max_pixels=N\n"):
+    with pytest.raises(DataError, match=r"1 of 100 are corrupt: cat/0\.png: Image size .*max_pixels=N\. "):
         prepare(tree, cache)
     assert len(prepare(tree, cache, max_pixels=side * side).full_train) == 80
     streamed = prepare(tree, cache, max_pixels=side * side, stream=True)

@@ -148,7 +148,7 @@ def test_a_split_without_images_is_an_error(tmp_path):
     (tmp_path / "test").mkdir()
     refuses(tmp_path, "test holds none")
     coloured(1).save(tmp_path / "test" / "1.png")
-    refuses(tmp_path, "test holds none")
+    refuses(tmp_path, "test holds none: 1 image in it, but in no folder of a class. Put them into folders")
 
 
 def test_a_folder_without_images_is_no_split(tmp_path):

@@ -181,6 +181,15 @@ def test_what_the_machine_refuses_is_not_damaged(tree, cache, monkeypatch, fault
     assert folder.exists()
 
 
+def test_classes_that_are_not_scored_are_told_of(tmp_path, cache):
+    write_tree(tmp_path / "set" / "train", {"cat": 20, "dog": 20, "eel": 1})
+    write_tree(tmp_path / "set" / "test", {"cat": 5})
+    assert prepare(tmp_path / "set", cache).notes[-2:] == (
+        "no validation image is of 1 of 3 classes: eel",
+        "no test image is of 2 of 3 classes: dog, eel",
+    )
+
+
 def test_open_refuses_an_absent_folder(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
         open_data(tmp_path / "nowhere")

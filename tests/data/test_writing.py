@@ -140,5 +140,5 @@ def test_pixels_of_16_bits_are_seen_as_those_of_8(tmp_path, cache, stream):
 def test_file_of_which_8_bits_leave_nothing_is_named(tmp_path, cache):
     root = grey_tree(tmp_path / "tree", np.uint16(65535))
     Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16)).save(root / "a/0.png")
-    fails(root, cache, r"1 of 20 are corrupt:\n  a/0\.png: .* from 0 to 255 where they could reach 65535")
+    fails(root, cache, r"1 of 20 are corrupt: a/0\.png: .* from 0 to 255 where they could reach 65535")
     assert len(prepare(root, cache, skip_corrupt=True).skipped) == 1
