@@ -204,7 +204,7 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}", markup=False),
     ]
-    with Progress(*columns, console=out, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         trials = bar.add_task("trials", total=None, visible=False, left="")
         others: dict[str, TaskID] = {}
 
@@ -246,7 +246,7 @@ def training_bars(names: Sequence[int]) -> Iterator[Callable[[dict[int, float]],
         TaskProgressColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=out, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         tasks = {name: bar.add_task(f"training trial {name}", total=1.0) for name in names}
 
         def show(shares: dict[int, float]) -> None:
@@ -265,6 +265,6 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -45,9 +45,9 @@ def read_indices(text: str) -> list[int]:
 def read_toml(path: Path) -> dict[str, Any]:
     """A configuration file; its values are checked where they are used. What a search finds out itself is left out."""
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows writes it too
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"A configuration is a TOML file, but {path} cannot be read: {error}") from None
+        raise UsageError(f"A configuration is a TOML file of UTF-8, but {path} cannot be read: {error}") from None
     return {key: value for key, value in settings.items() if key != "recorded"}
 
 

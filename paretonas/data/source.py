@@ -34,7 +34,7 @@ class DataSource:
             fill the memory.
 
     Raises:
-        DataError: A number is out of its range.
+        DataError: A number is out of its range, or the path is none.
     """
 
     path: str
@@ -49,6 +49,8 @@ class DataSource:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
+        if not self.path.strip() or "://" in self.path:
+            raise DataError(f"Data are a file or a folder of this machine, or 'digits', but got {self.path!r}.")
         if self.resolution is not None and not 8 <= self.resolution <= 1024:
             raise DataError(f"`8 <= resolution <= 1024` must hold, but resolution is {self.resolution}.")
         if not 0 <= self.seed < 2**32:

@@ -48,7 +48,9 @@ class Subject:
     @property
     def is_file(self) -> bool:
         """Whether it is an exported file."""
-        return Path(self.model).suffix in {formats.load(name).suffix for name in formats}
+        path = Path(self.model)
+        is_spec = path.suffix == ".json" or self.model in zoo
+        return path.suffix in {formats.load(name).suffix for name in formats} or (path.is_file() and not is_spec)
 
     def network(self) -> tuple[Spec, Interface]:
         """The spec of what is no file, and its interface."""
@@ -65,7 +67,7 @@ class Subject:
         if not path.exists():
             raise UsageError(f"A model is a file that exists, but there is no {path}.")
         if path.suffix != suffix:
-            raise UsageError(f"The runtime of {device.text!r} takes {suffix} files, but got {path.name!r}.")
+            raise UsageError(f"The runtime of {device.text!r} takes {suffix} files, but got {path.name!r}. Convert it.")
         return ModelFile(path, device.runtime.interface(path))
 
 

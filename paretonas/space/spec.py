@@ -180,7 +180,7 @@ def load_spec(path: Path) -> Spec:
         SpecError: No such file, not JSON, or not a spec.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"A spec is a JSON file, but {path} cannot be read: {error}") from None
     return spec_from_json(data)

@@ -63,7 +63,7 @@ def test_val_size_follows_the_rule(images, expected):
     splits = np.full(images, "train")
     splits[:5] = "test"
     labels, splits = np.append(labels, labels[:5]), np.append(splits, ["train"] * 5)
-    parts = split_images(labels, splits, "abcde", DataSource(""))
+    parts = split_images(labels, splits, "abcde", DataSource("set"))
     assert [len(part) for part in parts] == [images - expected, 0, expected, 5]
 
 
@@ -142,3 +142,9 @@ def test_cifar10_test_images_are_split_evenly(cache, real_data):
     assert np.bincount(prepared.val.labels).tolist() == [100] * 10
     assert np.bincount(prepared.test.labels).tolist() == [200] * 10
     assert prepared.full_train.images.shape == (8000, 3, 32, 32)
+
+
+@pytest.mark.parametrize("path", ["", "  ", "s3://bucket/cats", "https://example.com/cats.zip"])
+def test_data_source_refuses_what_is_no_path(path):
+    with pytest.raises(DataError, match="a file or a folder of this machine"):
+        DataSource(path)

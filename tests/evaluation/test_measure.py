@@ -126,9 +126,10 @@ def test_a_measured_file_knows_its_own_interface(tmp_path, cache, calm, device):
 def test_a_file_that_the_runtime_does_not_take_is_refused(tmp_path, cache):
     with pytest.raises(UsageError, match="A model is a file that exists"):
         measure_model(Subject(str(tmp_path / "absent.onnx")), "onnxruntime", cache, tmp_path)
-    (tmp_path / "m.safetensors").touch()
-    with pytest.raises(UsageError, match=r"takes \.onnx files, but got 'm\.safetensors'"):
-        measure_model(Subject(str(tmp_path / "m.safetensors")), "onnxruntime", cache, tmp_path)
+    for name in ("m.safetensors", "m.pth", "m.tflite", "m"):
+        (tmp_path / name).touch()
+        with pytest.raises(UsageError, match=rf"takes \.onnx files, but got '{name}'"):
+            measure_model(Subject(str(tmp_path / name)), "onnxruntime", cache, tmp_path)
     with pytest.raises(DeviceError):
         measure_model(HALF, "abacus", cache, tmp_path)
 

@@ -75,7 +75,7 @@ class OnnxRuntime(Runtime):
             outputs = tuple(_port(value, getattr(array, "shape", ())) for value, array in found)
             return Interface(inputs, _own_names(inputs, outputs))
         except SpecError as error:
-            raise MeasureError(f"ONNX Runtime cannot time {path}: {error}") from None
+            raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from None
 
     def _session(self, path: Path, trace: Path | None = None) -> Any:
         import onnxruntime
