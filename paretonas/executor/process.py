@@ -36,6 +36,8 @@ _MALLOC_VARIABLES = {
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 """Glibc keeps freed memory instead of mapping it anew for every activation: 10 to 20 % more images a second."""
+LONGEST_LEAVING = 2.0
+"""Seconds that an idle worker has to leave."""
 LONGEST_WAIT = 86400.0
 """In seconds; more than 24 days are more than the system takes."""
 _HINTS = {
@@ -240,9 +242,16 @@ class _Worker:
         self.process.join(5.0)  # its pipe closes a moment before its exit code is known
         return Outcome.crashed(_epitaph(self.process.exitcode), seconds)
 
+    def dismiss(self) -> None:
+        """Let it leave by itself, if it is idle; `kill` waits for it."""
+        if self.task is None:
+            self.pipe.close()
+
     def kill(self) -> None:
         """End the worker and what its job started."""
         assert self.process.pid
+        if self.pipe.closed:  # otherwise what it has of the system's would be called leaked
+            self.process.join(LONGEST_LEAVING)
         if self.is_spent or self.process.is_alive():  # not of a worker that died idle: its number may be taken by now
             with suppress(OSError):  # it may not lead a group yet
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -253,6 +262,8 @@ class _Worker:
 
 
 def _kill_all(pool: dict[int, _Worker]) -> None:
+    for worker in pool.values():
+        worker.dismiss()
     while pool:
         pool.popitem()[1].kill()
 

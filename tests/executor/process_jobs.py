@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.util import Finalize
 
 from paretonas.errors import WorkError
 
@@ -60,3 +61,8 @@ def print_unflushed():
 
 def environment():
     return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def leave_a_note(file):
+    """Written when the worker leaves, unless it is killed."""
+    Finalize(None, file.touch, exitpriority=0)

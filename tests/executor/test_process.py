@@ -36,6 +36,13 @@ def test_worker_is_another_process_and_stays_warm(executor):
     assert first == second != os.getpid()
 
 
+def test_idle_workers_leave_by_themselves_and_clean_up(tmp_path):
+    executor = ProcessOptions(workers=1).start()
+    run(executor, process_jobs.leave_a_note, tmp_path / "left")
+    executor.close()
+    assert (tmp_path / "left").exists()
+
+
 def test_worker_never_hears_a_ctrl_c_of_the_terminal(executor):
     assert signal.SIGINT in run(executor, signal.pthread_sigmask, signal.SIG_BLOCK, [])
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
