@@ -178,7 +178,8 @@ def disturbed(search: Sequence[str], home: Path, rng: Random) -> tuple[list[dict
                 continue
             command = words if wholeness.is_recorded(home, NAME) else search
             is_killed, said, seen = kill_once(paretonas(home, command), home, phases[aim], rng)
-            torn = wholeness.torn(home) + (["a traceback"] if "Traceback" in said else [])
+            traceback = said[said.find("Traceback") :] if "Traceback" in said else ""
+            torn = wholeness.torn(home) + ([f"a traceback: {' / '.join(traceback.splitlines())}"] if traceback else [])
             problems += [f"killed at {aim}: {line}" for line in torn]
             states = json.dumps(dict(seen.states))
             print(f"  {strategy}: {aim} {'killed' if is_killed else 'not reached'} {states}", flush=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 builders = Registry(
     "network builder",
     {
+        "cell": "paretonas.network.cell:CellNetwork",
         "foreign": "paretonas.network.foreign:ForeignNetwork",
         "mnasnet": "paretonas.network.mnasnet:MnasNet",
         "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",

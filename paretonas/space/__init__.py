@@ -8,9 +8,12 @@ from paretonas.space.spec import ForeignSpec, Part, Spec, load_spec, read_json, 
 spaces = Registry(
     "space",
     {
+        "amoebanet": "paretonas.space.nasnet:AmoebaNetSpace",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
+        "nasnet": "paretonas.space.nasnet:NASNetSpace",
+        "pnasnet": "paretonas.space.nasnet:PNASNetSpace",
     },
 )
 

@@ -24,6 +24,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 spec_kinds = Registry(
     "spec kind",
     {
+        "cell": "paretonas.space.cell:CellSpec",
         "foreign": "paretonas.space.spec:ForeignSpec",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
         "nasbench-macro": "paretonas.space.nasbench:MacroSpec",

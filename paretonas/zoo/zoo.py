@@ -11,6 +11,10 @@ from paretonas.space import Spec
 zoo = Registry(
     "network of the zoo",
     {
+        "amoebanet-a": "paretonas.zoo.amoebanet:AmoebaNetA",
+        "amoebanet-b": "paretonas.zoo.amoebanet:AmoebaNetB",
+        "amoebanet-c": "paretonas.zoo.amoebanet:AmoebaNetC",
+        "amoebanet-d": "paretonas.zoo.amoebanet:AmoebaNetD",
         "efficientnet-b0": "paretonas.zoo.foreign:EfficientNetB0",
         "mnasnet-a1": "paretonas.zoo.mnasnet:MnasNetA1",
         "mnasnet-a1-mbconv3-k3": "paretonas.zoo.mnasnet:MBConv3K3",
@@ -24,6 +28,10 @@ zoo = Registry(
         "mobilenet-v2": "paretonas.zoo.mobilenet:MobileNetV2",
         "mobilenet-v3-large": "paretonas.zoo.foreign:MobileNetV3Large",
         "mobilenet-v3-small": "paretonas.zoo.foreign:MobileNetV3Small",
+        "nasnet-a": "paretonas.zoo.nasnet:NASNetA",
+        "nasnet-a-large": "paretonas.zoo.nasnet:NASNetALarge",
+        "pnasnet-5": "paretonas.zoo.pnasnet:PNASNet5",
+        "pnasnet-5-large": "paretonas.zoo.pnasnet:PNASNet5Large",
     },
 )
 
