@@ -122,15 +122,19 @@ class SearchSpace:
         """Whether the spec of a point of this space is accepted."""
         return self.accepts is None or self.accepts(self.decode(architecture))
 
-    def sample(self, rng: Random) -> Architecture:
+    def sample(self, rng: Random, length: int | None = None) -> Architecture:
         """An architecture drawn uniformly.
+
+        Args:
+            rng: Used for all of it.
+            length: One of `lengths`; None: the full one.
 
         Raises:
             SpecError: Of 10,000 draws the restriction accepts none.
         """
 
         def draw() -> Architecture:
-            return Architecture(self.name, tuple(rng.randrange(len(d.choices)) for d in self.decisions))
+            return Architecture(self.name, tuple(rng.randrange(len(d.choices)) for d in self.decisions[:length]))
 
         return self._accepted(draw)
 

@@ -10,6 +10,7 @@ strategies = Registry(
         "local-search": "paretonas.strategy.local_search:LocalSearch",
         "nsga2": "paretonas.strategy.nsga2:NSGA2",
         "ppo": "paretonas.strategy.ppo:PPO",
+        "progressive": "paretonas.strategy.progressive:Progressive",
         "random": "paretonas.strategy.random:RandomSearch",
         "reinforce": "paretonas.strategy.reinforce:Reinforce",
         "regularized-evolution": "paretonas.strategy.regularized_evolution:RegularizedEvolution",
