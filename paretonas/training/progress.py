@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +10,8 @@ class ProgressFile:
     """Writes the share of the steps that is done, at most once for each percent.
 
     Args:
-        path: Is replaced in one step each time, so that a reader never sees half of it.
+        path: Is written in place, always as many bytes at once, so that a reader never sees half of it. It is of no use
+            to anybody after a kill, and neither renamed nor synced.
     """
 
     def __init__(self, path: Path):
@@ -21,15 +21,15 @@ class ProgressFile:
         """Take note that `done` of `steps` are done; where the system refuses, nobody sees it."""
         if (percent := 100 * done // steps) > self._percent:
             self._percent = percent
-            draft = self._path.with_name(f"{self._path.name}.draft")
-            with suppress(OSError):  # and it need not be on the disk: it is of no use to anybody after a power cut
-                draft.write_text(json.dumps({"share": done / steps}))
-                draft.replace(self._path)
+            with suppress(OSError):
+                self._path.touch()
+                with self._path.open("r+b") as file:
+                    file.write(f"{done / steps:.6f}".encode())
 
 
 def read_share(path: Path) -> float:
     """The share that is done, 0 while nothing is known."""
     try:
-        return float(json.loads(path.read_text())["share"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(path.read_text())
+    except (OSError, ValueError):
         return 0.0
