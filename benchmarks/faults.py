@@ -323,7 +323,7 @@ def main() -> None:
     output = given.places[-1]
     output.mkdir(parents=True, exist_ok=True)
     if given.what == "show":
-        for file in sorted(output.glob("*.parquet")):
+        for file in filter(Path.exists, (output / "tables.parquet", output / "digits.parquet")):
             print(f"\n{file.stem}\n")
             show(pq.read_table(file).to_pylist())
         return

@@ -1,13 +1,15 @@
-"""Whether a search goes on where it began: in the same home, with the same data, on the same device."""
+"""Whether a search goes on where it began: in the same home, with the same data, on the same device; and alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from paretonas.errors import DataError, UsageError
 from paretonas.evaluation.evaluator import About
+from paretonas.files import sweep
 from paretonas.search.config import SearchConfig
 from paretonas.store import Store
 
@@ -65,3 +67,16 @@ def check_home(name: str, store: Store, home: Path) -> None:
             f"A search has one home, but that of {name!r} is {recorded.resolve()}, not {home}: "
             f"paretonas --home {recorded.resolve()} ..."
         )
+
+
+@contextmanager
+def held(name: str, store: Store, home: Path) -> Iterator[None]:
+    """Hold a search whose files are about to be written; what killed processes have left half-written is swept.
+
+    Raises:
+        StoreError: No such search, or another process holds it.
+    """
+    with store.hold(name):
+        for folder in ("cache", name):
+            sweep(home / folder)
+        yield

@@ -19,7 +19,7 @@ from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.files import refusals, write_text
-from paretonas.search.circumstances import check_home
+from paretonas.search.circumstances import check_home, held
 from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.metadata import finalist_metadata
 from paretonas.search.search import Search
@@ -82,7 +82,7 @@ def train_trials(
         precision=searched.precision if recipe.precision == "auto" else recipe.precision,
     )
     finishing, folder = replace(finishing, recipe=recipe), search.home / search.config.name
-    with search.store.hold(search.config.name):
+    with held(search.config.name, search.store, search.home):
         with refusals(f"{folder} cannot be made"):
             folder.mkdir(parents=True, exist_ok=True)
         task = _task(search, finishing.transform)
@@ -129,7 +129,7 @@ def export_trial(store: Store, name: str, home: Path, number: int, format: str, 
     if not path.parent.exists():
         raise UsageError(f"A file is written to a folder that exists, but there is no {path.parent}.")
     is_beside = path.parent.resolve() == checkpoint.parent.resolve()
-    with store.hold(name) if is_beside else nullcontext():
+    with held(name, store, home) if is_beside else nullcontext():
         if path.resolve() != checkpoint.resolve():
             trained = load_checkpoint(checkpoint)
             metadata = finalist_metadata(trained, name, number)

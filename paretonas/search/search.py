@@ -15,14 +15,14 @@ from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
-from paretonas.files import refusals, sweep
+from paretonas.files import refusals
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
 from paretonas.loop.plan import Plan, check_wishes, default_goals
 from paretonas.objective import Goals, Limit, Objective, Reward, metric, rewards
 from paretonas.registry import Selection
-from paretonas.search.circumstances import check_circumstances, check_home, home_of
+from paretonas.search.circumstances import check_circumstances, check_home, held, home_of
 from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
@@ -221,8 +221,6 @@ class Search:
     def run(self) -> list[Trial]:
         """Go on until the budget is used up; what the store has of this search is taken up first.
 
-        What a killed session has left half-written is swept.
-
         Returns:
             All trials.
 
@@ -230,9 +228,8 @@ class Search:
             StoreError: Another process holds this search.
             WorkError: The first trials all failed.
         """
-        with self.store.hold(self.config.name), open_lanes(self.devices, self.config.executor) as lanes:
-            for folder in ("cache", self.config.name):
-                sweep(self.home / folder)
+        name = self.config.name
+        with held(name, self.store, self.home), open_lanes(self.devices, self.config.executor) as lanes:
             return Loop(self.plan(), self.store, lanes, self._listener).run()
 
 

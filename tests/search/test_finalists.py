@@ -1,6 +1,9 @@
 """From a trial to a trained, exported, re-scored and re-timed network: real digits, real files, an abacus."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -15,6 +18,7 @@ from paretonas.errors import ExportError, StoreError, TrainingError, UnknownName
 from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
+from paretonas.files import written_aside
 from paretonas.loop.plan import Budget
 from paretonas.objective import metric
 from paretonas.search.config import DeviceConfig
@@ -144,6 +148,22 @@ def test_what_was_trained_before_is_not_trained_again(searched, best, finalist):
     again = train_trials(searched, best, BY_RECIPE, shares.append)[0]
     assert shares == []
     assert again.metrics == finalist.metrics
+
+
+def test_what_a_killed_session_left_half_written_is_swept(searched, best, finalist):
+    folder = finalist.checkpoint.parent
+    killed = subprocess.Popen([sys.executable, "-c", "pass"])
+    killed.wait()
+    with written_aside(folder / "trial-9.json") as draft:
+        draft.touch()
+        left = folder / draft.name.replace(str(os.getpid()), str(killed.pid))
+    for again in (
+        lambda: train_trials(searched, best, BY_RECIPE),
+        lambda: export_trial(searched.store, searched.config.name, searched.home, finalist.trial, "onnx"),
+    ):
+        left.touch()
+        again()
+        assert not left.exists()
 
 
 def test_training_again_from_nothing_gives_the_same(searched, best, finalist):
