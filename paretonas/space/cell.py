@@ -18,7 +18,7 @@ from itertools import chain, groupby, permutations, product
 from typing import Any, ClassVar, Literal
 
 from paretonas.errors import SpecError
-from paretonas.space.spec import Part, Spec, check_multipliers
+from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
 Op = Literal[
     "identity", "conv1x1", "conv3x3", "conv1x3_3x1", "conv1x7_7x1", "dil3x3", "dil_sep3x3", "sep3x3", "sep5x5",
@@ -235,7 +235,12 @@ class Place:
 
 
 def skeleton_for(resolution: int) -> Skeleton:
-    """The skeleton for square images of so many pixels a side."""
+    """The skeleton for square images of so many pixels a side.
+
+    Raises:
+        SpecError: There are no such images.
+    """
+    strides_to_drop(resolution)  # says what sides images have
     return "cifar" if resolution < 128 else "imagenet"
 
 

@@ -15,6 +15,13 @@ from paretonas.cli import stopping
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored():
+    """Whoever runs the tests in the background has some signals ignored."""
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def endings(monkeypatch):
     """Instead of ending the process: what it would have ended with."""
