@@ -203,10 +203,10 @@ def check_has_train(root: Path, splits: Collection[str]) -> None:
 def empty_split(place: Path, loose: int = 0) -> DataError:
     """A split is named and has no image with a label; so many without one."""
     without = f": {count(loose, 'image')} in it, but in no folder of a class" if loose else ""
-    help = "Put them into folders <class>/<image>, or move them away" if loose else "Fill it or remove it"
+    remedy = "Put them into folders <class>/<image>, or move them away" if loose else "Fill it or remove it"
     return DataError(
         f"A split must hold images with labels (in folders, those of their classes), but {place} holds none{without}. "
-        f"{help}."
+        f"{remedy}."
     )
 
 

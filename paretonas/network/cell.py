@@ -39,8 +39,9 @@ class CellNetwork(nn.Module):
         conv = nn.Conv2d(interface.channels, spec.stem, 3, 2 if is_large else 1, 0 if is_large else 1, bias=False)
         self.stem = nn.Sequential(conv, nn.BatchNorm2d(spec.stem))
         self.cells, given = nn.ModuleList(), [Given(spec.stem, 0)]
-        self.is_skipping = [place.is_skipping for place in spec.places()]
-        for place in spec.places():
+        places = spec.places()
+        self.is_skipping = [place.is_skipping for place in places]
+        for place in places:
             cell = CellModule(place, given[-1], _before(given, place.is_skipping))
             self.cells.append(cell)
             given.append(Given(cell.width, given[-1].halvings + (place.stride == 2)))

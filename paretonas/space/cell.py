@@ -11,6 +11,7 @@ Search, AAAI 2019; released code in tensorflow/models, slim/nets/nasnet, and ten
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -209,7 +210,7 @@ class CellSpec(Spec):
         check_multipliers(width, depth)
         skeleton = self.skeleton if resolution is None else skeleton_for(resolution)
         filters, stem = (max(2, 2 * round(width * n / 2)) for n in (self.filters, self.stem))
-        return replace(self, filters=filters, stem=stem, cells=-int(-self.cells * depth // 1), skeleton=skeleton)
+        return replace(self, filters=filters, stem=stem, cells=math.ceil(self.cells * depth), skeleton=skeleton)
 
 
 @dataclass(frozen=True)

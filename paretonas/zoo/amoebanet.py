@@ -19,8 +19,8 @@ class AmoebaNetA(CellFamily):
     reduction = read_cell(
         "sep3x3:1+avg3x3:0 max3x3:0+sep7x7:2 max3x3:1+max3x3:0 sep3x3:4+bottleneck1x7_7x1:0 avg3x3:1+sep7x7:0", "23456"
     )
-    small = Size(cells=18, filters=32, stem=96)
-    large = Size(cells=12, filters=50, stem=32)
+    small = Size(cells=18, filters=32)
+    large = Size(cells=12, filters=50)
 
 
 class AmoebaNetB(CellFamily):
@@ -32,8 +32,8 @@ class AmoebaNetB(CellFamily):
     reduction = read_cell(
         "max2x2:0+max3x3:0 identity:2+bottleneck3x3:1 sep5x5:2+max3x3:2 identity:3+sep3x3:1 avg3x3:4+conv1x1:3", "56"
     )
-    small = Size(cells=18, filters=36, stem=108)
-    large = Size(cells=9, filters=62, stem=32)
+    small = Size(cells=18, filters=36)
+    large = Size(cells=9, filters=62)
 
 
 class AmoebaNetC(CellFamily):
@@ -45,8 +45,8 @@ class AmoebaNetC(CellFamily):
     reduction = read_cell(
         "max3x3:0+max3x3:0 sep7x7:2+sep3x3:0 sep7x7:0+max3x3:1 sep5x5:4+sep5x5:4 max3x3:1+sep3x3:1", "023456"
     )
-    small = Size(cells=18, filters=36, stem=108)
-    large = Size(cells=12, filters=50, stem=32)
+    small = Size(cells=18, filters=36)
+    large = Size(cells=12, filters=50)
 
 
 class AmoebaNetD(CellFamily):
@@ -63,5 +63,5 @@ class AmoebaNetD(CellFamily):
         "avg3x3:2+conv1x1:3",
         "456",
     )
-    small = Size(cells=18, filters=36, stem=108)
-    large = Size(cells=12, filters=256, stem=32)
+    small = Size(cells=18, filters=36)
+    large = Size(cells=12, filters=256)

@@ -30,11 +30,11 @@ def read_cell(blocks: str, outputs: str) -> Cell:
 
 
 class Size(NamedTuple):
-    """How large a network is; see `CellSpec`."""
+    """How large a network is; see `CellSpec`. The stem is for ImageNet; for CIFAR it has three times the filters."""
 
     cells: int
     filters: int
-    stem: int
+    stem: int = 32
     is_skipping: bool = False
 
 

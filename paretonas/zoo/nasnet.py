@@ -18,8 +18,8 @@ class NASNetA(CellFamily):
     reduction = read_cell(
         "sep5x5:0+sep7x7:1 max3x3:0+sep7x7:1 avg3x3:0+sep5x5:1 identity:3+avg3x3:2 sep3x3:2+max3x3:0", "3456"
     )
-    small = Size(cells=18, filters=32, stem=96)
-    large = Size(cells=12, filters=44, stem=32)
+    small = Size(cells=18, filters=32)
+    large = Size(cells=12, filters=44)
 
 
 class NASNetALarge(NASNetA):

@@ -16,8 +16,8 @@ class PNASNet5(CellFamily):
         "sep5x5:1+max3x3:1 sep7x7:0+max3x3:0 sep5x5:0+sep3x3:0 sep3x3:4+max3x3:0 sep3x3:1+identity:0", "23456"
     )
     reduction = None
-    small = Size(cells=9, filters=48, stem=144)
-    large = Size(cells=9, filters=54, stem=32)
+    small = Size(cells=9, filters=48)
+    large = Size(cells=9, filters=54)
 
 
 class PNASNet5Large(PNASNet5):
