@@ -123,13 +123,12 @@ class _Progressive(Strategy):
         return list(self._new(rng.sample(every, len(every))))
 
     def _extend(self) -> list[Proposal]:
-        """The K extensions of the step before that promise most; by lot where nothing was learned."""
+        """The K extensions of the step before that promise most."""
         candidates = self._candidates(generator(self._seed, self._step, "extend"))
         scores = self._scores([one.choices for one in candidates])
-        order = np.argsort(-scores, kind="stable") if len(scores) else range(len(candidates))
+        order = np.argsort(-scores, kind="stable")
         best = list(islice(self._new(candidates[i] for i in order), self._options.beam))
-        predicted = dict(zip(candidates, scores.tolist(), strict=False))
-        return self._number(best, predicted)
+        return self._number(best, dict(zip(candidates, scores.tolist(), strict=True)))
 
     def _candidates(self, rng: Random) -> list[Architecture]:
         """Extensions of all trials of the step before that have a reward, in a random order."""
