@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
 from paretonas.data.encoded import EncodedImages
 from paretonas.data.pixels import to_square
@@ -113,6 +112,8 @@ def train_transform(resolution: int, min_area: float, padding: int, flip: bool) 
 
     Source: Szegedy et al., Going Deeper with Convolutions, CVPR 2015, section 6, as in the MnasNet release.
     """
+    from torchvision.transforms import v2  # seconds, and only streamed images need it
+
     steps: list[Callable[[Any], Any]]
     if min_area < 1:
         part = v2.RandomResizedCrop(resolution, scale=(min_area, 1.0), ratio=ASPECT, antialias=True)

@@ -13,7 +13,7 @@ from paretonas.device.calibration import REFERENCE_NAME, REFERENCE_WIDTH, refere
 from paretonas.device.profile import Profile, block_latencies, parts, profile
 from paretonas.errors import SpecError, StoreError, UsageError
 from paretonas.evaluation import keys
-from paretonas.evaluation.job import MeasuringJob, device_text, run_measuring
+from paretonas.evaluation.device_job import MeasuringJob, device_text, run_measuring
 from paretonas.evaluation.keys import Cache
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds
 from paretonas.export import ModelFile, formats

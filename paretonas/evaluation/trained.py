@@ -17,6 +17,7 @@ from paretonas.device import Device
 from paretonas.device.timing import Protocol
 from paretonas.errors import StoreError, TrainingError
 from paretonas.evaluation import keys
+from paretonas.evaluation.device_job import CountingJob, MeasuringJob, device_text, run_counting, run_measuring
 from paretonas.evaluation.evaluator import (
     WORKERS,
     About,
@@ -27,19 +28,7 @@ from paretonas.evaluation.evaluator import (
     Stage,
     device_lane,
 )
-from paretonas.evaluation.job import (
-    CountingJob,
-    Folders,
-    LookingJob,
-    MeasuringJob,
-    Schooling,
-    TrainingJob,
-    device_text,
-    run_counting,
-    run_looking,
-    run_measuring,
-    run_training,
-)
+from paretonas.evaluation.job import Folders, LookingJob, Schooling, TrainingJob, run_looking, run_training
 from paretonas.evaluation.keys import Cache, Key, Lesson
 from paretonas.evaluation.latencies import LATENCIES, QUICK, RECORD, calibrated_seconds, latency_metrics
 from paretonas.latency import Latency, latency_from_json

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timm.data.mixup import Mixup
 from torch import Tensor, nn
 
 from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, seed_of, to_input, training_batches
@@ -162,6 +161,8 @@ class Classification(Task):
         (images, y), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
         x = to_input(images).to(memory_format=at.memory_format)
         if recipe.mixup or recipe.cutmix:
+            from timm.data.mixup import Mixup
+
             classes = self.interface.classes
             mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=smoothing, num_classes=classes)
             even = len(x) // 2 * 2  # timm mixes pairs

@@ -1,13 +1,13 @@
-"""How weights move: optimizer, learning-rate schedule and moving average of a recipe, all from timm."""
+"""How weights move: optimizer, learning-rate schedule and moving average of a recipe, all from timm.
+
+timm takes seconds to load, so it is loaded where it is used: most commands train nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler, StepLRScheduler
-from timm.utils import ModelEmaV3
 from torch import nn, optim
 
 from paretonas.errors import UsageError
@@ -30,6 +30,8 @@ def check_recipe(recipe: Recipe) -> None:
 
 def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.Optimizer:
     """The recipe's optimizer at its peak learning rate; weight decay on what the recipe says."""
+    from timm.optim import create_optimizer_v2
+
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for parameter, is_normalization, is_bias in _parameters(model):
@@ -58,6 +60,8 @@ def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int, steps_
 
     A warm-up replaces the first part of the schedule; it does not shift the rest.
     """
+    from timm.scheduler import CosineLRScheduler, StepLRScheduler
+
     warmup: dict[str, Any] = {"warmup_t": round(recipe.warmup * steps), "warmup_lr_init": 0.0, "t_in_epochs": False}
     if recipe.schedule == "cosine":
         return CosineLRScheduler(optimizer, t_initial=steps, lr_min=0.0, **warmup)
@@ -74,6 +78,8 @@ class MovingAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float):
+        from timm.utils import ModelEmaV3
+
         self._decay = decay
         self._average = ModelEmaV3(model, decay=decay)
 

@@ -1,15 +1,14 @@
-"""What workers do: train and score one network, or time it; real digits, real files, a real engine."""
+"""What workers do: train and score one network; real digits, real files."""
 
 import json
 import pickle
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
 
-from paretonas.device.timing import Protocol
-from paretonas.errors import ExportError, TrainingError
-from paretonas.evaluation.job import MeasuringJob, TrainingJob, run_measuring, run_training
+from paretonas.errors import TrainingError
+from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.objective import metric
 from paretonas.space import spec_to_json
@@ -179,35 +178,3 @@ def test_a_score_that_is_no_numbers_is_an_error(job, task, said):
 def test_a_training_that_diverges_is_an_error(job, task):
     with pytest.raises(TrainingError, match="Training diverged: the loss of step 1 of 8 is nan"):
         run_training(replace(job, task=of(Diverging, task)))
-
-
-# Measuring
-
-FAST = Protocol(pairs=2, loads=1, attempts=1)
-
-
-@pytest.fixture
-def measuring(task, tmp_path):
-    def measuring(device="onnxruntime", spec=SPEC, interface=task.interface):
-        return MeasuringJob(spec_to_json(spec), interface, device, tmp_path / "cache", 1e-3, FAST)
-
-    return measuring
-
-
-@pytest.mark.parametrize("device", ["onnxruntime", "phone=onnxruntime:threads=2", "torch"])
-def test_a_network_is_exported_checked_and_timed(measuring, tmp_path, device):
-    state = torch.get_rng_state()
-    latency = run_measuring(pickle.loads(pickle.dumps(measuring(device))))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert len(latency.candidate_wall) == len(latency.reference_cpu) == 2
-    assert latency.calibrated == 1e-3
-    assert latency.latency_ms > 0
-    assert latency.conditions["device"] == device.rpartition("phone=")[2]
-    assert [path.stem for path in (tmp_path / "cache").iterdir()] == ["reference-1x8x8"]
-    json.dumps(asdict(latency))
-
-
-def test_a_network_that_does_not_fit_its_interface_is_an_export_error(measuring, task):
-    two = replace(task.interface, outputs=(*task.interface.outputs, replace(task.interface.outputs[0], name="more")))
-    with pytest.raises(ExportError):
-        run_measuring(measuring(interface=two))

@@ -12,8 +12,9 @@ from paretonas.device import Device, parse_device
 from paretonas.device.calibration import reference_interface
 from paretonas.errors import StoreError, TrainingError, UnknownNameError
 from paretonas.evaluation import keys
+from paretonas.evaluation.device_job import run_measuring
 from paretonas.evaluation.evaluator import INLINE, WORKERS
-from paretonas.evaluation.job import Folders, Schooling, run_measuring, run_training
+from paretonas.evaluation.job import Folders, Schooling, run_training
 from paretonas.evaluation.latencies import QUICK, RECORD, latency_metrics
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.latency import Latency
