@@ -1,17 +1,18 @@
-"""Regularized (aging) evolution: AmoebaNet's search.
+"""Regularized (aging) evolution: AmoebaNet's search, and its non-aging rival.
 
 Source: Real et al., Regularized Evolution for Image Classifier Architecture Search, AAAI 2019, algorithm 1.
-Differs: mutations are drawn until the spec changes (the paper keeps the parent with probability 0.05); evaluation is
-asynchronous, so the population is the last `population` trials in the order in which they ended, and the first
-`population` proposals are random whether or not the earlier ones have ended; failed trials never enter the population.
+Differs: mutations are drawn until the spec changes. Which decision changes is drawn uniformly, which in spaces of cells
+is the paper's toss between a hidden state and an op, as there are as many of each. Evaluation is asynchronous, so the
+population is the last `population` trials in the order in which they ended, and the first `population` proposals are
+random whether or not the earlier ones have ended; failed trials never enter the population. Without an option, a child
+is never as its parent: the same training again would say nothing new.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
@@ -29,20 +30,25 @@ class RegularizedEvolution(StrategyOptions):
     Args:
         population: Members alive, and random architectures at the start. Published: 100.
         tournament: Members drawn with replacement for each child. Published: 25.
+        identity: Probability that the child is as its parent. Published: .05.
+        aging: Whether the oldest dies; otherwise the worst of the tournament that gave the child does.
 
     Raises:
-        UsageError: One of them is not positive.
+        UsageError: A number out of its range.
     """
 
     learns_from_prior: ClassVar[bool] = True
     population: int = 100
     tournament: int = 25
+    identity: float = 0.0
+    aging: bool = True
 
     def __post_init__(self) -> None:
-        if not (1 <= self.population <= 1_000_000 and 1 <= self.tournament <= 1_000_000):
+        is_few = 1 <= self.population <= 1_000_000 and 1 <= self.tournament <= 1_000_000
+        if not (is_few and 0 <= self.identity < 1):
             raise UsageError(
-                "`1 <= population, tournament <= 1000000` must hold, "
-                f"but got (population={self.population}, tournament={self.tournament})."
+                "`1 <= population, tournament <= 1000000` and `0 <= identity < 1` must hold, but got "
+                f"(population={self.population}, tournament={self.tournament}, identity={self.identity})."
             )
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
@@ -50,16 +56,22 @@ class RegularizedEvolution(StrategyOptions):
         return _RegularizedEvolution(self, space, seed, prior)
 
 
+@dataclass(frozen=True)
+class _Member:
+    """Of the population; `number` is None where it is a trial of another search."""
+
+    reward: float
+    architecture: Architecture
+    number: int | None
+
+
 class _RegularizedEvolution(Strategy):
     def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int, prior: Sequence[Trial]):
         self._options, self._space, self._seed = options, space, seed
-        self._alive: deque[tuple[float, Architecture, int | None]] = deque(maxlen=options.population)
+        known = [_Member(t.usable_reward, t.architecture, None) for t in prior if t.usable_reward is not None]
+        known.sort(key=lambda member: member.reward)  # the best stay and die last
+        self._alive = [member for member in known if space.contains(member.architecture)][-options.population :]
         self._counter = AskCounter()
-        for reward, trial in sorted(
-            ((trial.usable_reward, trial) for trial in prior if trial.usable_reward is not None), key=lambda one: one[0]
-        ):  # the best stay and die last; a number of another search says nothing here
-            if space.contains(trial.architecture):
-                self._alive.append((reward, trial.architecture, None))
         self._random = options.population - len(self._alive)
 
     def ask(self, n: int) -> list[Proposal]:
@@ -70,12 +82,26 @@ class _RegularizedEvolution(Strategy):
         if number < self._random or not self._alive:
             return Proposal(number, self._space.sample(rng))
         drawn = [rng.choice(self._alive) for _ in range(self._options.tournament)]
-        _, architecture, parent = max(drawn, key=lambda member: member[0])
-        child = self._space.mutate(architecture, rng)
-        return Proposal(number, child, {} if parent is None else {"parent": parent})
+        parent = max(drawn, key=lambda member: member.reward)
+        is_same = self._options.identity > 0 and rng.random() < self._options.identity
+        child = parent.architecture if is_same else self._space.mutate(parent.architecture, rng)
+        context: dict[str, Any] = {} if parent.number is None else {"parent": parent.number}
+        if not self._options.aging:
+            context["worst"] = min(drawn, key=lambda member: member.reward).number
+        return Proposal(number, child, context)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
         for trial in trials:
             if trial.usable_reward is not None:
-                self._alive.append((trial.usable_reward, trial.architecture, trial.number))
+                self._alive.append(_Member(trial.usable_reward, trial.architecture, trial.number))
+                if len(self._alive) > self._options.population:
+                    self._alive.remove(self._dying(trial))
+
+    def _dying(self, trial: Trial) -> _Member:
+        """Who makes room for a trial: where the worst of its tournament is gone meanwhile, the worst of all."""
+        if self._options.aging:
+            return self._alive[0]
+        worst = trial.context.get("worst")
+        of_tournament = [m for m in self._alive if m.number == worst] if worst is not None else []
+        return min(of_tournament or self._alive, key=lambda member: member.reward)

@@ -34,6 +34,25 @@ def test_the_oldest_dies_however_good_it_is():
     assert strategy.ask(1)[0].context["parent"] == 3
 
 
+def test_a_child_is_as_its_parent_with_the_probability_of_the_identity():
+    strategy = RegularizedEvolution(population=1, tournament=1, identity=0.3).start(TOY_SPACE, 0, Goals())
+    (parent,) = _tell(strategy, [0.5])
+    changes = [differences(child, parent) for child in strategy.ask(1000)]
+    assert set(changes) == {0, 1}
+    assert changes.count(0) / 1000 == pytest.approx(0.3, abs=0.05)
+
+
+def test_without_aging_the_worst_of_the_tournament_dies():
+    strategy = RegularizedEvolution(population=3, tournament=50, aging=False).start(TOY_SPACE, 0, Goals())
+    _tell(strategy, [0.9, 0.1, 0.2])
+    two = strategy.ask(2)
+    assert [child.context for child in two] == [{"parent": 0, "worst": 1}] * 2
+    strategy.tell([ended(two[0], 0.3, 3)])  # of 0, 2 and 3 are left
+    assert strategy.ask(1)[0].context == {"parent": 0, "worst": 2}
+    strategy.tell([ended(two[1], 0.4, 4)])  # 1 is gone already: the worst of all goes
+    assert strategy.ask(1)[0].context == {"parent": 0, "worst": 3}
+
+
 def test_failed_trials_never_become_parents():
     strategy = RegularizedEvolution(population=2, tournament=20).start(TOY_SPACE, 0, Goals())
     _tell(strategy, [None, 0.2, None, float("nan")])
@@ -50,7 +69,7 @@ def test_published_defaults():
     assert (RegularizedEvolution().population, RegularizedEvolution().tournament) == (100, 25)
 
 
-@pytest.mark.parametrize("wrong", [{"population": 0}, {"tournament": 0}])
+@pytest.mark.parametrize("wrong", [{"population": 0}, {"tournament": 0}, {"identity": 1}, {"identity": -0.1}])
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match="must hold"):
         RegularizedEvolution(**wrong)
