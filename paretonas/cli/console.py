@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, JustifyMethod, OverflowMethod
@@ -153,7 +154,7 @@ def duration(seconds: float) -> str:
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, targets = search.config, search.objective.targets
-    where = f"{config.strategy.name} in {search.space.name} ({search.space.size:.2g} points)"
+    where = f"{config.strategy.name} in {search.space.name} ({Decimal(search.space.size):.2g} points)"
     out.print(Text.assemble(styled(config.name, "bold"), ": ", shown(where)))
     aims = [f"{target:.3g} ms{_on(name)}" for name, target in targets.items()]
     goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"

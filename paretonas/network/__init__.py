@@ -15,6 +15,7 @@ builders = Registry(
     "network builder",
     {
         "cell": "paretonas.network.cell:CellNetwork",
+        "chain": "paretonas.network.chain:ChainNetwork",
         "foreign": "paretonas.network.foreign:ForeignNetwork",
         "mnasnet": "paretonas.network.mnasnet:MnasNet",
         "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",

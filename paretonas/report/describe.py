@@ -66,6 +66,6 @@ def image_side(interface: Interface) -> int | None:
 
 
 def _side(part: Part, sides: dict[str, int | None], interface: Interface) -> int | None:
-    """That of its first input over its stride, rounded up."""
+    """That of its first input over its stride, rounded up; None where that is no square."""
     side = sides.get(part.inputs[0]) if part.inputs else image_side(interface)
-    return None if side is None else -(-side // part.stride)
+    return None if side is None or not part.stride else -(-side // part.stride)

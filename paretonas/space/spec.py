@@ -25,6 +25,7 @@ spec_kinds = Registry(
     "spec kind",
     {
         "cell": "paretonas.space.cell:CellSpec",
+        "chain": "paretonas.space.chain:ChainSpec",
         "foreign": "paretonas.space.spec:ForeignSpec",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
         "nasbench-macro": "paretonas.space.nasbench:MacroSpec",
@@ -43,7 +44,7 @@ class Part:
         modules: Dotted paths of the modules that it consists of; what lies inside them is theirs.
         words: What it consists of.
         filters: Output channels; None where unknown.
-        stride: By which it divides the sides of its first input.
+        stride: By which it divides the sides of its first input; 0: height and width are not alike.
         inputs: Names of the parts whose outputs it takes; the first part takes the network's input, and has none.
         op: Its kind, for colours: "conv", "dconv", "mbconv", or whatever its space calls it.
         layers: How many it has, one after the other.

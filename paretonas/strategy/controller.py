@@ -60,14 +60,14 @@ class Controller(nn.Module):
         """Log-probabilities of the given choices and the entropies of the decisions.
 
         Args:
-            choices: (n, decisions) indices.
+            choices: (n, decisions) indices; of the first decisions alone, if the architectures are shorter.
 
         Returns:
             Two tensors (n, decisions).
         """
         x, state = self.start.expand(len(choices), -1), None
         chosen, entropies = [], []
-        for i, head in enumerate(self.heads):
+        for i, head in enumerate(self.heads[: choices.shape[1]]):
             state = self.lstm(x, state)
             log_probs = F.log_softmax(head(state[0]), dim=1)  # (n, choices of i)
             chosen.append(log_probs.gather(1, choices[:, i : i + 1]))
@@ -77,8 +77,12 @@ class Controller(nn.Module):
         return torch.cat(chosen, 1), torch.cat(entropies, 1)
 
     @torch.no_grad()
-    def sample(self, rng: torch.Generator) -> tuple[list[int], list[float]]:
+    def sample(self, rng: torch.Generator, length: int | None = None) -> tuple[list[int], list[float]]:
         """Draw an architecture.
+
+        Args:
+            rng: Used for all of it.
+            length: How many decisions are made; None: all.
 
         Returns:
             A choice and its log-probability for every decision.
@@ -86,7 +90,7 @@ class Controller(nn.Module):
         x, state = self.start, None
         choices: list[int] = []
         chosen: list[float] = []
-        for i, head in enumerate(self.heads):
+        for i, head in enumerate(self.heads[:length]):
             state = self.lstm(x, state)
             log_probs = F.log_softmax(head(state[0]), dim=1)[0]
             choices.append(int(torch.multinomial(log_probs.exp(), 1, generator=rng)))
@@ -117,6 +121,7 @@ class Learning:
         entropy: Weight of the mean entropy of the decisions.
         baseline_decay: Of the moving average of rewards.
         standardize: Whether the advantages of a batch are given mean 0 and deviation 1.
+        grow: Proposals of each length of the space before the next longer one; 0: all have full length.
     """
 
     lr: float
@@ -126,6 +131,7 @@ class Learning:
     entropy: float
     baseline_decay: float
     standardize: bool
+    grow: int = 0
 
 
 class Baseline:
@@ -181,6 +187,7 @@ class ControllerStrategy(Strategy):
             torch.manual_seed(generator(seed, 0, "init").getrandbits(63))
             self._controller = Controller(space.decisions, learning.hidden)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), lr=learning.lr)
+        self._grow = learning.grow
         self._baseline, self._standardize = Baseline(learning.baseline_decay), learning.standardize
         self._batch: list[Trial] = []
         self._counter = AskCounter()
@@ -188,15 +195,20 @@ class ControllerStrategy(Strategy):
     def ask(self, n: int) -> list[Proposal]:
         return [self._propose(self._counter.take()) for _ in range(n)]
 
+    def _length(self, number: int) -> int:
+        """Of the architectures of an ask: shorter ones first, if they are to grow."""
+        lengths = self._space.lengths
+        return lengths[min(number // self._grow, len(lengths) - 1)] if self._grow else lengths[-1]
+
     def _propose(self, number: int) -> Proposal:
-        rng = torch.Generator().manual_seed(generator(self._seed, number).getrandbits(63))
+        rng, length = torch.Generator().manual_seed(generator(self._seed, number).getrandbits(63)), self._length(number)
         with one_thread():
             for _ in range(RESTRICTED_TRIES):
-                choices, log_probs = self._controller.sample(rng)
+                choices, log_probs = self._controller.sample(rng, length)
                 architecture = self._space.architecture(choices)
                 if self._space.contains(architecture):
                     return Proposal(number, architecture, {"log_probs": log_probs})
-        return Proposal(number, self._space.sample(generator(self._seed, number, "restricted")))
+        return Proposal(number, self._space.sample(generator(self._seed, number, "restricted"), length))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)
@@ -209,15 +221,33 @@ class ControllerStrategy(Strategy):
                 self._batch = []
 
     def _update(self) -> None:
-        choices = torch.tensor([trial.architecture.choices for trial in self._batch])  # (n, decisions)
-        old = torch.tensor([trial.context["log_probs"] for trial in self._batch])  # (n, decisions)
+        choices, is_made = padded([trial.architecture.choices for trial in self._batch])  # (n, longest) each
+        old, _ = padded([trial.context["log_probs"] for trial in self._batch])  # (n, longest)
         advantage = self._baseline.advantages(self._batch)  # (n, 1)
         if self._standardize:
             advantage = standardized(advantage)
         for _ in range(self._epochs):
-            log_probs, entropies = self._controller(choices)  # (n, decisions) each
-            loss = self._loss(log_probs, old, advantage) - self._entropy * entropies.mean()
+            log_probs, entropies = self._controller(choices)  # (n, longest) each
+            entropy = (entropies * is_made).sum() / is_made.sum()
+            loss = self._loss(log_probs * is_made, old, advantage) - self._entropy * entropy
             self._optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self._controller.parameters(), 1.0)
             self._optimizer.step()
+
+
+def padded(rows: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
+    """Rows of several lengths as one tensor, zeros behind the shorter ones, and 1 where there is something, else 0.
+
+    Args:
+        rows: n of them.
+
+    Returns:
+        Two tensors (n, longest).
+
+    >>> padded([[1, 2], [3]])[0].tolist(), padded([[1, 2], [3]])[1].tolist()
+    ([[1, 2], [3, 0]], [[1.0, 1.0], [1.0, 0.0]])
+    """
+    values = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    counts = torch.tensor([[len(row)] for row in rows])  # (n, 1)
+    return values, (torch.arange(values.shape[1]) < counts).float()

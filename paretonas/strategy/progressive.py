@@ -10,6 +10,7 @@ Differs: where a first length has more than `first` architectures, these are sam
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -141,11 +142,8 @@ class _Progressive(Strategy):
             if trial.usable_reward is not None and len(trial.architecture.choices) == before
         ]
         count = math.prod(sizes)
-        drawn = rng.sample(range(len(parents) * count), min(len(parents) * count, self._options.candidates))
-        return [
-            Architecture(self._space.name, (*parents[i // count], *map(int, np.unravel_index(i % count, sizes))))
-            for i in drawn
-        ]
+        drawn = _drawn(rng, len(parents) * count, self._options.candidates)
+        return [Architecture(self._space.name, (*parents[i // count], *_digits(i % count, sizes))) for i in drawn]
 
     def _scores(self, candidates: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
         """(n,) predicted rewards, from a surrogate that has learned from all that was told; none without candidates."""
@@ -168,3 +166,23 @@ class _Progressive(Strategy):
             if spec not in self._seen and self._space.contains(architecture):
                 self._seen.add(spec)
                 yield architecture
+
+
+def _drawn(rng: Random, total: int, most: int) -> list[int]:
+    """Different numbers below `total` in a random order: all of them, or `most`."""
+    if total <= sys.maxsize:
+        return rng.sample(range(total), min(total, most))
+    return [rng.randrange(total) for _ in range(most)]  # of so many that no two are likely to be one
+
+
+def _digits(number: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    """One index a decision; the last decision counts fastest.
+
+    >>> _digits(7, (2, 3, 2))
+    (1, 0, 1)
+    """
+    digits = []
+    for size in reversed(sizes):
+        number, digit = divmod(number, size)
+        digits.append(digit)
+    return tuple(reversed(digits))

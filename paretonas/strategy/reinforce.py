@@ -1,9 +1,10 @@
 """REINFORCE on the RNN controller: the search of the first NAS paper.
 
 Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 3.2: the policy gradient
-with a moving average of earlier rewards as the baseline, Adam with learning rate 6e-4.
-Differs: the controller is NASNet's, of one layer of 100 units, where the paper's has two of 35; the paper's 100
-replicas with 8 children each are one update of `batch` trials.
+with a moving average of earlier rewards as the baseline, Adam with learning rate 6e-4. Section 4.1: its networks begin
+with 6 layers and get 2 more after every 1,600 samples; `grow=1600` in the space `nas-rl-chain`.
+Differs: the controller is NASNet's, of one layer of 100 units and a softmax of its own for each decision, where the
+paper's has two of 35; the paper's 100 replicas with 8 children each are one update of `batch` trials.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Reinforce(StrategyOptions):
         batch: Architectures an update.
         entropy: Weight of the mean entropy of the decisions.
         baseline_decay: Of the moving average of rewards.
+        grow: Proposals of each length of the space, from the shortest on, before the next longer one; 0: all have full
+            length, as they have in any case in a space of one length. Published: 1600.
 
     Raises:
         UsageError: A value out of range.
@@ -41,12 +44,15 @@ class Reinforce(StrategyOptions):
     batch: int = 8
     entropy: float = 0.0
     baseline_decay: float = 0.95
+    grow: int = 0
 
     def __post_init__(self) -> None:
         if not (1 <= self.hidden <= 4096 and 1 <= self.batch <= 100_000 and self.lr > 0):
             raise UsageError(f"`1 <= hidden <= 4096`, `1 <= batch <= 100000` and `lr > 0` must hold, but got {self}.")
         if not 0 <= self.baseline_decay < 1 or self.entropy < 0:
             raise UsageError(f"`0 <= baseline_decay < 1` and `entropy >= 0` must hold, but got {self}.")
+        if not 0 <= self.grow <= 10_000_000:
+            raise UsageError(f"`0 <= grow <= 10000000` must hold, but got (grow={self.grow}).")
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
         """Begin a search."""
@@ -62,6 +68,7 @@ class Reinforce(StrategyOptions):
                 entropy=self.entropy,
                 baseline_decay=self.baseline_decay,
                 standardize=False,
+                grow=self.grow,
             ),
         )
 

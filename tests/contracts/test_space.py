@@ -11,6 +11,7 @@ REGISTERED = [
     *(f"mnasnet:variant={variant}" for variant in VARIANTS),
     "mnasnet:variant=paper,resolution=32,width=0.5,se=false,head-filters=256",
     "mnasnet:variant=google,reference=mnasnet-a1",
+    "nas-rl-chain:layers=8,strides=true,width=0.5",
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace
+from paretonas.space.chain import ChainSpace
 from paretonas.space.nasnet import PNASNetSpace
 from paretonas.strategy.progressive import Progressive
 from paretonas.testing.strategy import ended
@@ -112,3 +113,11 @@ def test_a_space_draws_prefixes():
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options))):
         Progressive(**options)
+
+
+def test_extensions_may_be_more_than_a_machine_counts():
+    space = ChainSpace(layers=24, first=20, step=4, strides=True).build()  # a step of 576^4 * 2^86
+    options = Progressive(beam=3, surrogate="mlp", ensemble=1, first=2, candidates=10)
+    history = searched(space, options, value=lambda architecture: architecture.choices.count(0) / 1000)
+    assert [len(trial.architecture.choices) for trial in history] == [290] * 2 + [396] * 3
+    assert all(trial.architecture.choices[:290] in {one.architecture.choices for one in history} for trial in history)
