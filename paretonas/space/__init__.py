@@ -1,6 +1,7 @@
 """What can be built: search spaces, their decisions, and the specs they decode to. Pure Python."""
 
 from paretonas.registry import Registry
+from paretonas.space.graph import Graph, Node
 from paretonas.space.interface import Interface, Port
 from paretonas.space.space import Architecture, Decision, SearchSpace
 from paretonas.space.spec import ForeignSpec, Part, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
@@ -22,7 +23,9 @@ __all__ = [
     "Architecture",
     "Decision",
     "ForeignSpec",
+    "Graph",
     "Interface",
+    "Node",
     "Part",
     "Port",
     "SearchSpace",

@@ -19,6 +19,8 @@ from itertools import chain, groupby, permutations, product
 from typing import Any, ClassVar, Literal
 
 from paretonas.errors import SpecError
+from paretonas.space.cell_graph import cell_graph
+from paretonas.space.graph import Graph
 from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
 Op = Literal[
@@ -181,6 +183,12 @@ class CellSpec(Spec):
             parts.append(Part(name, (f"cells.{len(parts) - 1}",), words, place.width, place.stride, inputs))
         return (*parts, Part("classifier", ("pool", "flatten", "dropout", "classifier"), "ReLU, mean, linear",
                              inputs=(parts[-1].name,)))  # fmt: skip
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """The cells."""
+        if self.reduction is None:
+            return (cell_graph("cell", self.normal),)
+        return cell_graph("normal cell", self.normal), cell_graph("reduction cell", self.reduction)
 
     def places(self) -> tuple[Place, ...]:
         """All cells in their order."""

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from paretonas.errors import SpecError
 from paretonas.registry import Selection
+from paretonas.space.graph import Graph, Node
 from paretonas.space.order import orders_of
 from paretonas.space.space import Choice, Decision, SearchSpace
 from paretonas.space.spec import Part, Spec, check_multipliers
@@ -140,6 +141,15 @@ class ChainSpec(Spec):
             )
         last = tuple(f"layer{i}" for i in self.outputs)
         return (*parts, Part("classifier", CLASSIFIER, "mean, linear", inputs=last))
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """The layers."""
+        nodes = [Node("image", "image", kind="input")]
+        for i, layer in enumerate(self.layers):
+            names = tuple(f"layer{source}" for source in layer.inputs) or ("image",)
+            nodes.append(Node(f"layer{i}", f"{layer.words}, {layer.filters}", names))
+        last = tuple(f"layer{i}" for i in self.outputs)
+        return (Graph("layers", (*nodes, Node("classifier", "classifier", last, "output"))),)
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> ChainSpec:
         """With so many times the filters, rounded; it has the same strides for all images.

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from paretonas.errors import ParetonasError, SpecError, UnknownNameError
 from paretonas.registry import Registry, short
+from paretonas.space.graph import Graph
 from paretonas.space.interface import LARGEST_SIDE
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -71,6 +72,10 @@ class Spec:
 
     def parts(self) -> tuple[Part, ...]:
         """From the input to the output; none: the parts are the top modules of the network."""
+        return ()
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Its cells, or whatever else of it is drawn as a graph; none: `parts` tells all."""
         return ()
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Spec:

@@ -141,3 +141,15 @@ def test_spec_is_read_as_it_was_written():
 def test_what_cannot_be_built_is_refused(make, message):
     with pytest.raises(SpecError, match=message):
         make()
+
+
+def test_layers_are_drawn_as_a_graph():
+    layers = (PLAIN, ChainLayer(1, 7, 36), ChainLayer(3, 3, 48, (0,), 2, 2))
+    (graph,) = ChainSpec(layers).graphs()
+    assert [(node.words, node.inputs) for node in graph.nodes] == [
+        ("image", ()),
+        ("conv 3x3, 24", ("image",)),
+        ("conv 1x7, 36", ("image",)),
+        ("conv 3x3, stride 2x2, 48", ("layer0",)),
+        ("classifier", ("layer1", "layer2")),
+    ]
