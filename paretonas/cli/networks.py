@@ -111,6 +111,7 @@ def zoo(
 ) -> None:
     """List the published networks, or describe one at any width, resolution and number of classes."""
     from paretonas.network.cost import spec_cost
+    from paretonas.report.describe import image_side
     from paretonas.zoo import zoo as networks
     from paretonas.zoo import zoo_network, zoo_spec
 
@@ -119,14 +120,15 @@ def zoo(
         side = resolution or getattr(published, "resolution", None) or published.published_resolution
         spec = zoo_spec(name, width, side) if small_image else published.spec()
         about = {"name": name, "width": getattr(published, "width", width)}
-        _print_network(spec, Interface.of_images(3, side, classes), as_json, about)
+        _print_network(spec, spec.usual_interface(3, side, classes), as_json, about)
         return
     rows: list[dict[str, Any]] = []
     for key in networks:
         network = zoo_network(key)
         side = network.published_resolution
-        cost = spec_cost(network.spec(), Interface.of_images(3, side, 1000))
-        rows.append({"name": key, "about": networks.summary(key), "resolution": side, **_totals(cost)})
+        interface = network.spec().usual_interface(3, side, 1000)
+        cost, shown_side = spec_cost(network.spec(), interface), image_side(interface)
+        rows.append({"name": key, "about": networks.summary(key), "resolution": shown_side, **_totals(cost)})
     if as_json:
         console.print_json(rows)
         return
@@ -159,16 +161,17 @@ def describe(
     else:
         assert spec is not None
         found = load_spec(spec).scaled(width)
-    _print_network(found, Interface.of_images(channels, side, classes), as_json, {})
+    _print_network(found, found.usual_interface(channels, side, classes), as_json, {})
 
 
 def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[str, Any]) -> None:
     from paretonas.network.cost import spec_cost
     from paretonas.report.describe import describe as rows_of
+    from paretonas.report.describe import image_side
 
     cost = spec_cost(spec, interface)
     rows = rows_of(spec, cost, interface)
-    side, classes = interface.inputs[0].shape[-1], interface.classes
+    side, classes = image_side(interface), interface.classes
     if as_json:
         console.print_json(
             {
@@ -199,7 +202,8 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
     console.out.print()
     console.out.print(
         f"{cost.params:,} params, {cost.macs:,} MACs, {cost.weight_bytes / 1e6:.2f} MB of weights, "
-        f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, at {side} px with {classes} classes"
+        f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, "
+        + (f"at {side} px with {classes} classes" if side else f"for one of {classes} words")
     )
 
 

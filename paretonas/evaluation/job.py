@@ -116,7 +116,7 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     }
     if job.checkpoint is not None:
         info = {**task.metadata, "metrics": metrics, "job": job.identity()}
-        save_checkpoint(trained.model.cpu(), spec, task.interface, job.checkpoint, info)
+        save_checkpoint(trained.model.cpu(), spec, spec.with_state(task.interface), job.checkpoint, info)
     if state is not None and job.until == 1:
         state.delete()
     return metrics

@@ -59,7 +59,7 @@ class Subject:
         else:
             side = self.resolution or zoo_network(self.model).published_resolution
             spec = zoo_spec(self.model, self.width, side if self.is_small_image else None)
-        return spec, Interface.of_images(self.channels, side, self.classes)
+        return spec, spec.usual_interface(self.channels, side, self.classes)
 
     def file(self, device: Device) -> ModelFile:
         """The exported file, with what it takes and gives."""

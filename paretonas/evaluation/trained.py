@@ -34,7 +34,7 @@ from paretonas.evaluation.latencies import LATENCIES, QUICK, RECORD, calibrated_
 from paretonas.latency import Latency, latency_from_json
 from paretonas.network.cost import Cost, spec_cost
 from paretonas.objective.metric import metric, on_device
-from paretonas.space import Spec, spec_hash, spec_to_json
+from paretonas.space import Interface, Spec, spec_hash, spec_to_json
 from paretonas.task.task import Task
 from paretonas.training.autotune import SpeedJob, first_steps
 
@@ -93,7 +93,11 @@ class TrainedEvaluator(Evaluator):
 
     def cost(self, spec: Spec) -> Cost:
         """Of one example through the network."""
-        return spec_cost(spec, self.task.interface)
+        return spec_cost(spec, self._interface(spec))
+
+    def _interface(self, spec: Spec) -> Interface:
+        """What the network of a spec is fed and gives."""
+        return spec.with_state(self.task.interface)
 
     @property
     def _first_lane(self) -> str:
@@ -102,7 +106,7 @@ class TrainedEvaluator(Evaluator):
 
     def _cost_stage(self) -> Stage:
         def call(spec: Spec) -> Call:
-            return Call(run_counting, (CountingJob(spec_to_json(spec), self.task.interface),))
+            return Call(run_counting, (CountingJob(spec_to_json(spec), self._interface(spec)),))
 
         return Stage("cost", self._first_lane, COSTS, lambda spec: None, call, lambda spec, costs: Evidence(costs))
 
@@ -189,7 +193,7 @@ class TrainedEvaluator(Evaluator):
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
         """Of a latency of a spec."""
-        return keys.latency(spec, self.task.interface, device.identity, "float32", protocol.pairs)
+        return keys.latency(spec, self._interface(spec), device.identity, "float32", protocol.pairs)
 
     def _stored(self, key: Key, spec: Spec, needed: tuple[str, ...]) -> Evidence | None:
         known = key.get(self._cache)
@@ -224,7 +228,7 @@ class TrainedEvaluator(Evaluator):
     def _measuring(self, spec: Spec, device: Device, protocol: Protocol) -> Call:
         job = MeasuringJob(
             spec_to_json(spec),
-            self.task.interface,
+            self._interface(spec),
             device_text(device),
             self._folders.cache,
             self._calibrated(device),

@@ -20,6 +20,7 @@ builders = Registry(
         "mnasnet": "paretonas.network.mnasnet:MnasNet",
         "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",
         "nasbench201": "paretonas.network.nasbench:NASBench201",
+        "recurrent": "paretonas.network.recurrent:RecurrentNetwork",
     },
 )
 

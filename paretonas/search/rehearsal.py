@@ -98,7 +98,8 @@ def _working_spec(space: SearchSpace, task: Task, recipe: Recipe) -> Spec:
     for _ in range(TRIES):
         spec = _checked_spec(space, rng)
         try:
-            check_network(_maker(task, spec, recipe), task.interface, f"The network {short(spec)}")
+            interface = spec.with_state(task.interface)
+            check_network(_maker(task, spec, recipe), interface, f"The network {short(spec)}")
         except SpecError as error:
             refused.append(error)
         else:

@@ -12,6 +12,7 @@ spaces = Registry(
         "amoebanet": "paretonas.space.nasnet:AmoebaNetSpace",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nas-rl-chain": "paretonas.space.chain:ChainSpace",
+        "nas-rl-recurrent": "paretonas.space.recurrent:NASRLRecurrentSpace",
         "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
         "nasnet": "paretonas.space.nasnet:NASNetSpace",

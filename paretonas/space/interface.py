@@ -83,6 +83,17 @@ class Interface:
                 raise SpecError(f"`1 <= {name} <= {most}` must hold, but got ({name}={size}).")
         return cls((Port("images", (1, channels, resolution, resolution)),), (Port("logits", (1, classes)),))
 
+    @classmethod
+    def of_words(cls, words: int) -> Interface:
+        """That of a language model: the number of one word, `tokens`, goes in, `logits` of the next come out.
+
+        Raises:
+            SpecError: A number of words out of its range.
+        """
+        if not 1 <= words <= MOST_CLASSES:
+            raise SpecError(f"`1 <= words <= {MOST_CLASSES}` must hold, but got (words={words}).")
+        return cls((Port("tokens", (1,), "int64"),), (Port("logits", (1, words)),))
+
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
         """Channels, height and width of the images that go in; None if it is not fed images alone."""
@@ -91,7 +102,13 @@ class Interface:
 
     @property
     def channels(self) -> int:
-        """Of the first input: the side after the batch."""
+        """Of the first input: the side after the batch.
+
+        Raises:
+            SpecError: It has none.
+        """
+        if len(self.inputs[0].shape) == 1:
+            raise SpecError(f"Networks of images are fed channels, but this interface has {self.inputs[0]}.")
         return self.inputs[0].shape[1]
 
     @property

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 from paretonas.errors import ParetonasError, SpecError, UnknownNameError
 from paretonas.registry import Registry, short
 from paretonas.space.graph import Graph
-from paretonas.space.interface import LARGEST_SIDE
+from paretonas.space.interface import LARGEST_SIDE, Interface
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -31,6 +31,7 @@ spec_kinds = Registry(
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
         "nasbench-macro": "paretonas.space.nasbench:MacroSpec",
         "nasbench201": "paretonas.space.nasbench:Cell201Spec",
+        "recurrent": "paretonas.space.recurrent:RecurrentSpec",
         "tabular": "paretonas.space.table:TabularSpec",
     },
 )
@@ -65,7 +66,7 @@ class Spec:
     """Base of all specs. A subclass is a frozen dataclass that checks itself in `__post_init__`.
 
     Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, or such dataclasses. It may say
-    more of itself by giving `parts` and `scaled`.
+    more of itself by giving `parts` and `scaled`, and `with_state` and `usual_interface` if it is fed no images.
     """
 
     kind: ClassVar[str]
@@ -77,6 +78,23 @@ class Spec:
     def graphs(self) -> tuple[Graph, ...]:
         """Its cells, or whatever else of it is drawn as a graph; none: `parts` tells all."""
         return ()
+
+    def with_state(self, interface: Interface) -> Interface:
+        """What the network is fed and gives: the interface of its task, and what it keeps between two examples.
+
+        A recurrent network takes its last state beside a task's inputs, and gives its next one beside the outputs.
+        """
+        return interface
+
+    def usual_interface(self, channels: int, resolution: int, classes: int) -> Interface:
+        """What the network is fed and gives where no task says so: images, if it says nothing else.
+
+        Args:
+            channels: Of images.
+            resolution: Side of images in pixels.
+            classes: That it tells apart.
+        """
+        return Interface.of_images(channels, resolution, classes)
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Spec:
         """The network made wider, deeper, or fit for images of another size.

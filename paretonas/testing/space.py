@@ -224,15 +224,16 @@ def check_networks(specs: Sequence[Spec], interface: Interface, folder: Path) ->
 
     Args:
         specs: Of the networks.
-        interface: Of all of them.
+        interface: Of all of them, but for the state that a network keeps.
         folder: For their files.
     """
     device = parse_device("onnxruntime")
     files = []
     for i, spec in enumerate(specs):
         torch.manual_seed(i)
-        model = randomize_statistics(build(spec, interface), i)
-        files.append(device.export(model, spec, interface, folder / f"network{i}"))
+        own = spec.with_state(interface)
+        model = randomize_statistics(build(spec, own), i)
+        files.append(device.export(model, spec, own, folder / f"network{i}"))
         device.verify(model, files[-1])
     latency = device.measure(files[0], folder, None, Protocol(pairs=2, loads=1, attempts=1))
     assert latency.ratio > 0

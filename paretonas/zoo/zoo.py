@@ -16,6 +16,7 @@ zoo = Registry(
         "amoebanet-c": "paretonas.zoo.amoebanet:AmoebaNetC",
         "amoebanet-d": "paretonas.zoo.amoebanet:AmoebaNetD",
         "efficientnet-b0": "paretonas.zoo.foreign:EfficientNetB0",
+        "lstm": "paretonas.zoo.nascell:LSTM",
         "mnasnet-a1": "paretonas.zoo.mnasnet:MnasNetA1",
         "mnasnet-a1-mbconv3-k3": "paretonas.zoo.mnasnet:MBConv3K3",
         "mnasnet-a1-mbconv3-k5": "paretonas.zoo.mnasnet:MBConv3K5",
@@ -28,6 +29,7 @@ zoo = Registry(
         "mobilenet-v2": "paretonas.zoo.mobilenet:MobileNetV2",
         "mobilenet-v3-large": "paretonas.zoo.foreign:MobileNetV3Large",
         "mobilenet-v3-small": "paretonas.zoo.foreign:MobileNetV3Small",
+        "nascell": "paretonas.zoo.nascell:NASCell",
         "nasnet-a": "paretonas.zoo.nasnet:NASNetA",
         "nasnet-a-large": "paretonas.zoo.nasnet:NASNetALarge",
         "pnasnet-5": "paretonas.zoo.pnasnet:PNASNet5",
@@ -40,7 +42,7 @@ class Published(ABC):
     """A published network. A subclass is a frozen dataclass whose fields are its options; its docstring presents it.
 
     Attributes:
-        published_resolution: Side in pixels of the images that it was published for.
+        published_resolution: Side in pixels of the images that it was published for, if it is fed images.
     """
 
     published_resolution: ClassVar[int] = 224

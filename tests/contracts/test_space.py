@@ -1,11 +1,13 @@
 import pytest
 
-from paretonas.space import Decision, SearchSpace, spaces
+from paretonas.space import Decision, Interface, SearchSpace, spaces
 from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.testing.space import SpaceContract
 
 FOR_SMALL_IMAGES = {"zoo": "zoo:width=0.25,resolution=32"}
 """Options with which the networks of a space are small."""
+OF_WORDS = {"nas-rl-recurrent"}
+"""Spaces whose networks are fed words."""
 REGISTERED = [
     *(FOR_SMALL_IMAGES.get(name, name) for name in spaces),
     *(f"mnasnet:variant={variant}" for variant in VARIANTS),
@@ -19,6 +21,10 @@ class TestSpaces(SpaceContract):
     @pytest.fixture(params=REGISTERED)
     def space(self, request):
         return spaces.create(request.param).build()
+
+    @pytest.fixture
+    def interface(self, space):
+        return Interface.of_words(100) if space.name in OF_WORDS else Interface.of_images(3, 32, 10)
 
     def test_name_builds_the_space_again(self, space):
         again = spaces.create(space.name).build()
