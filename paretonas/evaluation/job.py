@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,5 +152,5 @@ def run_looking(job: LookingJob) -> dict[str, float]:
     """Metrics of one untrained network; see `zero_cost`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = job.task.network(spec_from_json(job.spec), job.recipe)
+        model = job.task.network(spec_from_json(job.spec), replace(job.recipe, auxiliary=0.0))
     return zero_cost(model, job.task, job.seed)

@@ -55,14 +55,21 @@ class Checkpoint:
 def save_checkpoint(model: nn.Module, spec: Spec, interface: Interface, path: Path, info: Mapping[str, Any]) -> None:
     """Write the weights, the spec, the interface and `info`, replacing `path` in one step.
 
+    What serves training alone is left out: modules with an attribute `serves_training_alone` that is true.
+
     Raises:
         MachineError: The system refuses to write.
     """
     header = json.dumps({"spec": spec_to_json(spec), "interface": asdict(interface), "info": dict(info)})
     # Copies, as weights that are tied would share memory, which the format does not allow.
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _kept(model).items()}
     with written_aside(path) as draft:
         draft.write_bytes(save(tensors, {"paretonas": header}))
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    gone = tuple(f"{name}." for name, of in model.named_modules() if getattr(of, "serves_training_alone", False))
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(gone)}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

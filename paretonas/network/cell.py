@@ -1,12 +1,12 @@
 """Networks of cells: NASNet, PNASNet, AmoebaNet and every point of their spaces.
 
 Source: tensorflow/models, slim/nets/nasnet (nasnet.py, pnasnet.py, nasnet_utils.py); tensorflow/tpu, amoeba_net
-(network_utils.py). Differs: padding is symmetric.
+(network_utils.py). Differs: padding is symmetric, unless a spec says otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paretonas.network.auxiliary import AuxiliaryHead, WithAuxiliary
+from paretonas.network.drop_path import DropPath
+from paretonas.network.padding import pad_same
 from paretonas.space import Interface
 from paretonas.space.cell import INPUTS, CellSpec, Place
 
@@ -24,8 +27,8 @@ SETTINGS = {"cifar": {"momentum": 0.1, "eps": 1e-5}, "imagenet": {"momentum": 0.
 hundreds of epochs."""
 
 
-class CellNetwork(nn.Module):
-    """Stem, cells, global average pooling, classifier.
+class CellNetwork(WithAuxiliary):
+    """Stem, cells, global average pooling, classifier; the auxiliary one, if any, follows the second stack.
 
     Args:
         spec: What to build.
@@ -41,8 +44,9 @@ class CellNetwork(nn.Module):
         self.cells, given = nn.ModuleList(), [Given(spec.stem, 0)]
         places = spec.places()
         self.is_skipping = [place.is_skipping for place in places]
-        for place in places:
-            cell = CellModule(place, given[-1], _before(given, place.is_skipping))
+        self.is_inserted = [place.is_inserted for place in places]
+        for i, place in enumerate(places, 1):
+            cell = CellModule(place, given[-1], _before(given, place.is_skipping), i / len(places))
             self.cells.append(cell)
             given.append(Given(cell.width, given[-1].halvings + (place.stride == 2)))
         self.activation = nn.ReLU()
@@ -50,18 +54,42 @@ class CellNetwork(nn.Module):
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(given[-1].width, interface.classes)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum, module.eps = SETTINGS[spec.skeleton]["momentum"], SETTINGS[spec.skeleton]["eps"]
+        self.auxiliary = None
+        self._settings, self._middle, self._given = SETTINGS[spec.skeleton], spec.middle, given[spec.middle + 1]
+        _set_norms(self, self._settings)
+        if spec.padding == "same":
+            pad_same(self)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def add_auxiliary(self, interface: Interface) -> None:
+        """Give it an auxiliary classifier, with fresh weights.
+
+        Raises:
+            SpecError: At its place the image is too small.
+        """
+        side = interface.inputs[0].shape[-1]
+        side = (side - 1) // 2 if self.stem[0].stride == (2, 2) else side
+        for _ in range(self._given.halvings):
+            side = -(-side // 2)
+        self.auxiliary = AuxiliaryHead(self._given.width, side, interface.classes)
+        _set_norms(self.auxiliary, self._settings)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(N, channels, H, W) to (N, classes)."""
         given = [self.stem(x)]
         for cell, is_skipping in zip(self.cells, self.is_skipping, strict=True):
             previous = _before(given, is_skipping)
             given.append(cell(given[-1], given[-1] if previous is None else previous))
         x = self.activation(given[-1])  # (N, C, h, w)
-        return self.classifier(self.dropout(self.flatten(self.pool(x))))
+        logits = self.classifier(self.dropout(self.flatten(self.pool(x))))
+        if self.training and self.auxiliary is not None:
+            return logits, self.auxiliary(given[self._middle + 1])
+        return logits
+
+
+def _set_norms(network: nn.Module, settings: Mapping[str, float]) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum, module.eps = settings["momentum"], settings["eps"]
 
 
 @dataclass(frozen=True)
@@ -90,19 +118,20 @@ class CellModule(nn.Module):
         place: Which cell, how wide, and of which stride.
         current: What the cell before gives.
         previous: What the one before that gives; None: the first cell takes the current input as it is.
+        depth: Of it in its network, as a share.
 
     Attributes:
         width: Channels that it gives.
     """
 
-    def __init__(self, place: Place, current: Given, previous: Given | None):
+    def __init__(self, place: Place, current: Given, previous: Given | None, depth: float = 1.0):
         super().__init__()
         cell, filters, stride = place.cell, place.filters, place.stride
         self.cell = cell
         self.current = _relu_conv_bn(current.width, filters, 1)
         self.previous = _fit(current, previous, filters)
         widths = [filters, current.width if previous is None else filters]
-        self.ops = nn.ModuleList()
+        self.ops, self.drop = nn.ModuleList(), DropPath(depth)
         for block in cell.blocks:
             for source, op in zip(block.inputs, block.ops, strict=True):
                 self.ops.append(make_op(op, widths[source], filters, stride if source < len(INPUTS) else 1))
@@ -118,7 +147,8 @@ class CellModule(nn.Module):
         """(N, C, H, W) and what came before it to (N, width, ceil(H / stride), ceil(W / stride))."""
         states, ops = [self.current(current), self.previous(previous)], iter(self.ops)
         for block in self.cell.blocks:
-            one, two = (next(ops)(states[source]) for source in block.inputs)
+            made = (next(ops)(states[source]) for source in block.inputs)
+            one, two = (x if op == "identity" else self.drop(x) for x, op in zip(made, block.ops, strict=True))
             states.append(one + two if block.combine == "add" else torch.cat([one, two], dim=1))
         return torch.cat(
             [fit(states[state]) for fit, state in zip(self.outputs, self.cell.outputs, strict=True)], dim=1

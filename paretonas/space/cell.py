@@ -29,6 +29,7 @@ Op = Literal[
 ]  # fmt: skip
 Combine = Literal["add", "concat"]
 Skeleton = Literal["cifar", "imagenet"]
+Padding = Literal["symmetric", "same"]
 
 INPUTS = ("current", "previous")
 """States 0 and 1, which every cell is fed."""
@@ -141,6 +142,7 @@ class CellSpec(Spec):
         stem: Filters of the first convolution.
         skeleton: `cifar`: stride 1 in the stem. `imagenet`: stride 2, then two cells of stride 2, of F/4 and F/2.
         is_skipping: Whether the cell after one that was put in takes as its previous input what that one took.
+        padding: Of layers with a stride: as much before as after, or TensorFlow's, for weights that were trained so.
 
     Raises:
         SpecError: A size out of its range, or filters that the stem cannot quarter and halves cannot divide.
@@ -154,6 +156,7 @@ class CellSpec(Spec):
     stem: int
     skeleton: Skeleton = "cifar"
     is_skipping: bool = False
+    padding: Padding = "symmetric"
 
     def __post_init__(self) -> None:
         if not (3 <= self.cells <= MOST_CELLS and 1 <= self.stem <= MOST_FILTERS):
@@ -172,6 +175,12 @@ class CellSpec(Spec):
         Source: tensorflow/models, slim/nets/nasnet/nasnet_utils.py, `calc_reduction_layers`.
         """
         return tuple(int(i / 3 * self.cells) for i in (1, 2))
+
+    @property
+    def middle(self) -> int:
+        """Index, among all places, of the last cell of the second stack: an auxiliary classifier follows it."""
+        before = (2 if self.skeleton == "imagenet" else 0) + (0 if self.reduction is None else 1)
+        return before + self.reductions[1] - 1
 
     def parts(self) -> tuple[Part, ...]:
         """Stem, cells and classifier."""
@@ -195,13 +204,13 @@ class CellSpec(Spec):
         places = []
         striding = self.normal if self.reduction is None else self.reduction
         if self.skeleton == "imagenet":
-            places = [Place(striding, self.filters // 4, 2), Place(striding, self.filters // 2, 2)]
+            places = [Place(striding, self.filters // n, 2, is_inserted=True) for n in (4, 2)]
         filters = self.filters
         for i in range(self.cells):
             is_reduced = i in self.reductions
             filters *= 2 if is_reduced else 1
             if is_reduced and self.reduction is not None:
-                places.append(Place(self.reduction, filters, 2))
+                places.append(Place(self.reduction, filters, 2, is_inserted=True))
             is_striding = is_reduced and self.reduction is None
             is_skipping = is_reduced and not is_striding and self.is_skipping
             places.append(Place(self.normal, filters, 2 if is_striding else 1, is_skipping))
@@ -230,12 +239,14 @@ class Place:
         filters: Of each of its ops.
         stride: Of ops on its inputs.
         is_skipping: Whether its previous input is that of the cell before.
+        is_inserted: Whether it is not counted among the network's cells.
     """
 
     cell: Cell
     filters: int
     stride: int
     is_skipping: bool = False
+    is_inserted: bool = False
 
     @property
     def width(self) -> int:

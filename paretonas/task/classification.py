@@ -20,6 +20,8 @@ from paretonas.data.listing import DIGITS
 from paretonas.data.source import DataSource
 from paretonas.errors import DataError
 from paretonas.network import build
+from paretonas.network.auxiliary import WithAuxiliary
+from paretonas.network.drop_path import drop_paths
 from paretonas.space import Interface, Spec
 from paretonas.task.decode import top_classes
 from paretonas.task.metadata import ImageClasses
@@ -149,7 +151,10 @@ class Classification(Task):
         return (*lines, *images.notes)
 
     def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
-        return build(spec, self.interface, recipe.dropout)
+        network = build(spec, self.interface, recipe.dropout)
+        if recipe.auxiliary and isinstance(network, WithAuxiliary):
+            network.add_auxiliary(self.interface)
+        return network
 
     def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
         split = self._split(part)
@@ -157,7 +162,7 @@ class Classification(Task):
         yield from training_batches(split, augmentation, recipe.batch_of(len(split)), seed, steps, self._loaders)
 
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
-        """Cross-entropy, through timm's mixup and cutmix if the recipe asks."""
+        """Cross-entropy, through timm's mixup and cutmix if the recipe asks; with that of an auxiliary classifier."""
         (images, y), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
         x = to_input(images).to(memory_format=at.memory_format)
         if recipe.mixup or recipe.cutmix:
@@ -171,7 +176,14 @@ class Classification(Task):
             x, y = mix(x[:even], y[:even])
             np.random.set_state(global_state)
             smoothing = 0.0
-        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
+        if recipe.drop_path:
+            drop_paths(model, recipe.drop_path * at.step / at.steps)
+        logits = model(x)
+        logits, *auxiliary = (logits,) if isinstance(logits, Tensor) else logits
+        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
+        return loss + sum(
+            recipe.auxiliary * F.cross_entropy(other, y, label_smoothing=smoothing) for other in auxiliary
+        )
 
     def score(self, run: Run, part: Part) -> dict[str, float]:
         split = self._split(part)

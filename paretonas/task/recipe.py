@@ -39,6 +39,10 @@ class Recipe:
         cutmix: timm's alpha; 0 is off.
         ema: Decay of the moving average of weights and normalization statistics, which is what is scored; 0 is off.
         dropout: Before the classifier.
+        drop_path: Probability of ScheduledDropPath in the last cell at the end, in [0, 1), where a network has such
+            paths (networks of cells).
+        auxiliary: Weight of the loss of an auxiliary classifier, where a network has a place for one (networks of
+            cells); 0 is off.
         bn_momentum: PyTorch's momentum of the normalization statistics.
         clip: Largest norm of the gradient; 0 is off.
         layout: Of tensors in memory: `channels-last`, `contiguous`, or `auto`, the faster one.
@@ -69,6 +73,8 @@ class Recipe:
     cutmix: float = 0.0
     ema: float = 0.0
     dropout: float = 0.0
+    drop_path: float = 0.0
+    auxiliary: float = 0.0
     bn_momentum: float = 0.1
     clip: float = 5.0
     layout: str = "auto"
@@ -89,6 +95,8 @@ class Recipe:
             "min_area": 0 < self.min_area <= 1,
             "ema": 0 <= self.ema < 1,
             "dropout": 0 <= self.dropout < 1,
+            "drop_path": 0 <= self.drop_path < 1,
+            "auxiliary": self.auxiliary >= 0,
             "bn_momentum": 0 < self.bn_momentum <= 1,
             "momentum": 0 <= self.momentum < 1,
             "mixup": self.mixup >= 0,
@@ -99,8 +107,9 @@ class Recipe:
             if not holds:
                 raise UsageError(
                     "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, "
-                    "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout and label_smoothing in [0, 1), "
-                    f"and no negative eps, weight_decay, mixup, cutmix or clip, but got {name}={getattr(self, name)}."
+                    "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout, drop_path and "
+                    "label_smoothing in [0, 1), and no negative eps, weight_decay, mixup, cutmix, auxiliary or clip, "
+                    f"but got {name}={getattr(self, name)}."
                 )
         for name, known in (("schedule", SCHEDULES), ("layout", LAYOUTS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
@@ -154,4 +163,52 @@ MNASNET = Recipe(
 mnasnet_main.py, mnasnet_model.py). TensorFlow's RMSProp has epsilon inside the root and an accumulator that begins at
 1, which timm's `rmsproptf` reproduces; its decay of .9 is that optimizer's default.
 Differs: symmetric padding; batch 1024 as in the code (4096 in the paper), the learning rate scaled alike.
+"""
+
+CELL_SEARCH = Recipe(
+    about="Proxy of NASNet's and PNASNet's searches: 20 epochs, cosine (AmoebaNet's: epochs=25)",
+    epochs=20.0,
+    batch_size=64,
+    optimizer="momentum",
+    weight_decay=5e-4,
+    warmup=0.0,
+)
+"""Source: Zoph et al., NASNet, CVPR 2018, appendix A; Real et al., AmoebaNet, AAAI 2019, methods.
+Differs: batch size, learning rate and weight decay of the searches are not stated; these are of the final trainings.
+"""
+
+NASNET = Recipe(
+    about="Final training of NASNet and PNASNet as published for CIFAR-10 (600 epochs)",
+    epochs=600.0,
+    batch_size=32,
+    optimizer="momentum",
+    weight_decay=5e-4,
+    warmup=0.0,
+    drop_path=0.4,
+    auxiliary=0.4,
+)
+"""Source: tensorflow/models, slim/nets/nasnet/nasnet.py, notes on CIFAR: learning rate .025 at 32 images a step."""
+
+AMOEBANET = Recipe(
+    about="Final training of AmoebaNet as published for CIFAR-10 (600 epochs)",
+    epochs=600.0,
+    batch_size=128,
+    optimizer="momentum",
+    lr=0.048,
+    weight_decay=5e-4,
+    warmup=0.0,
+    drop_path=0.3,
+    auxiliary=0.5,
+)
+"""Source: Real et al., AmoebaNet, AAAI 2019, methods: learning rate .024 at 128 images a step, paths kept with
+probability .7 at the end."""
+
+NAS_RL = Recipe(
+    about="Proxy of NAS-RL's search on CIFAR-10: 50 epochs",
+    epochs=50.0,
+    lr=0.2,
+    weight_decay=1e-4,
+)
+"""Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 4.1: a rate of .1.
+Differs: the batch size, which is not stated, is 128.
 """

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, to_input, training_batches
@@ -303,6 +304,23 @@ def test_loss_feeds_the_network_floats_in_the_layout_of_the_recipe():
     assert torch.equal(fed[0], fed[1])
     assert fed[0].is_contiguous(memory_format=torch.channels_last)
     assert fed[1].is_contiguous()
+
+
+def test_an_auxiliary_loss_is_weighted_and_paths_are_dropped_as_scheduled():
+    spec = zoo_spec("nasnet-a:cells=3,filters=4,resolution=32")
+    recipe = replace(RECIPE, auxiliary=0.5, drop_path=0.4)
+    large = replace(DIGITS, resolution=32)
+    network = large.network(spec, recipe)
+    for part in (network.cells, network.auxiliary):
+        for norm in (one for one in part.modules() if isinstance(one, nn.BatchNorm2d)):
+            norm.eval()
+    ((images, labels),) = large.batches("train", recipe, 0, range(1))
+    expected = [F.cross_entropy(one, labels).item() for one in network(to_input(images))]
+    found = large.loss(network, (images, labels), at(recipe)).item()
+    assert found == pytest.approx(expected[0] + 0.5 * expected[1], rel=1e-5)
+    large.loss(network, (images, labels), at(recipe, step=5))
+    assert network.cells[-1].drop.probability == pytest.approx(0.4 * 0.5)
+    assert network.cells[0].drop.probability == pytest.approx(0.4 * 0.5 / len(network.cells))
 
 
 @pytest.mark.parametrize("mix", [{"mixup": 0.2}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0}])

@@ -2,12 +2,16 @@ import pytest
 
 from paretonas.errors import UsageError
 from paretonas.task import recipes
-from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
+from paretonas.task.recipe import AMOEBANET, CELL_SEARCH, MNASNET, NAS_RL, NASNET, SEARCH, SMALL_IMAGE, Recipe
 
 
 def test_registered_recipes_are_these():
     assert {name: recipes.create(name) for name in recipes} == {
+        "amoebanet": AMOEBANET,
+        "cell-search": CELL_SEARCH,
         "mnasnet": MNASNET,
+        "nas-rl": NAS_RL,
+        "nasnet": NASNET,
         "search": SEARCH,
         "small-image": SMALL_IMAGE,
     }
@@ -22,6 +26,12 @@ def test_published_recipe_has_the_released_numbers():
     assert recipe.warmup == 5 / 350
     assert (recipe.label_smoothing, recipe.min_area, recipe.ema, recipe.dropout) == (0.1, 0.08, 0.9999, 0.2)
     assert (recipe.bn_momentum, recipe.decay_biases) == (0.01, True)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("nasnet", 0.025), ("amoebanet", 0.024)])
+def test_published_recipes_of_cells_have_the_published_learning_rates(name, rate):
+    recipe = recipes.create(name)
+    assert recipe.lr * recipe.batch_size / 256 == pytest.approx(rate)
 
 
 def test_options_change_a_copy():
@@ -49,6 +59,8 @@ def test_batch_is_of_all_examples_where_there_are_fewer(examples, batch):
         {"warmup": 1},
         {"dropout": -0.1},
         {"dropout": 1},
+        {"drop_path": 1},
+        {"auxiliary": -0.1},
         {"bn_momentum": 0},
         {"momentum": 1},
         {"min_area": 0},
