@@ -7,7 +7,11 @@ tasks = Registry("task", {"classification": "paretonas.task.classification:Class
 recipes = Registry(
     "recipe",
     {
+        "amoebanet": "paretonas.task.recipe:AMOEBANET",
+        "cell-search": "paretonas.task.recipe:CELL_SEARCH",
         "mnasnet": "paretonas.task.recipe:MNASNET",
+        "nas-rl": "paretonas.task.recipe:NAS_RL",
+        "nasnet": "paretonas.task.recipe:NASNET",
         "search": "paretonas.task.recipe:SEARCH",
         "small-image": "paretonas.task.recipe:SMALL_IMAGE",
     },
