@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from paretonas.errors import TrainingError
-from paretonas.evaluation.keys import Lesson
+from paretonas.evaluation.keys import SCRATCH, Lesson, Origin
 from paretonas.export.checkpoint import save_checkpoint
 from paretonas.registry import blamed, short
 from paretonas.space import spec_from_json
@@ -19,6 +19,7 @@ from paretonas.task.task import Task
 from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
+from paretonas.training.weights import load_weights, weights_digest
 from paretonas.training.zerocost import zero_cost
 
 
@@ -69,6 +70,7 @@ class TrainingJob:
         progress: File that tells how far it is, if anybody wants to know.
         state: File from which an interrupted training goes on; None: it would begin anew.
         until: Share of the training after which it stops and is scored; the file allows to go on from there.
+        weights: File of the weights that it begins with; None: fresh ones.
     """
 
     spec: Mapping[str, Any]
@@ -81,10 +83,12 @@ class TrainingJob:
     progress: Path | None = None
     state: Path | None = None
     until: float = 1.0
+    weights: Path | None = None
 
     def identity(self) -> dict[str, Any]:
         """What decides the outcome; JSON data."""
-        lesson = Lesson(type(self.task).__name__, self.task.digest, self.recipe, self.seed)
+        origin = SCRATCH if self.weights is None else Origin("weights", weights_digest(self.weights))
+        lesson = Lesson(type(self.task).__name__, self.task.digest, self.recipe, self.seed, origin)
         return {"spec": dict(self.spec), **lesson.to_json(), "is_final": self.is_final}
 
 
@@ -101,6 +105,8 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = task.network(spec, job.recipe)
+    if job.weights is not None:
+        load_weights(model, job.weights, task.interface.outputs[0].shape[-1])
     if job.state is not None:
         job.state.parent.mkdir(parents=True, exist_ok=True)
     state = None if job.state is None else StateFile(job.state, job.identity())

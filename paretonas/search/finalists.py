@@ -24,11 +24,11 @@ from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.metadata import finalist_metadata
 from paretonas.search.search import Search
 from paretonas.space import spec_to_json
-from paretonas.space.transform import Transform
 from paretonas.store import Store
 from paretonas.task.task import Task
 from paretonas.training.optimization import check_recipe
 from paretonas.training.progress import read_share
+from paretonas.training.weights import weights_digest
 from paretonas.trial import State, Trial
 
 Shares = dict[int, float]
@@ -85,7 +85,7 @@ def train_trials(
     with held(search.config.name, search.store, search.home):
         with refusals(f"{folder} cannot be made"):
             folder.mkdir(parents=True, exist_ok=True)
-        task = _task(search, finishing.transform)
+        task = _task(search, finishing)
         jobs = {trial.number: _job(search, task, trial, finishing) for trial in trials}
         scores, failed = _train(search, jobs, on_progress)
         finalists = []
@@ -139,24 +139,34 @@ def export_trial(store: Store, name: str, home: Path, number: int, format: str, 
     return path
 
 
-def _task(search: Search, transform: Transform) -> Task:
-    """The task of the search, of images of another size if the transform asks for them."""
+def _task(search: Search, finishing: Finishing) -> Task:
+    """The task of the search, of images of another size or of other data if that is asked for."""
     task = search.trained_evaluator().task
-    if transform.resolution is None:
+    asked = {"resolution": finishing.transform.resolution, "data": finishing.data}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    if not changes:
         return task
     try:
-        resized: Task = replace(task, resolution=transform.resolution)  # type: ignore[type-var]
+        changed: Task = replace(task, **changes)  # type: ignore[type-var]
     except TypeError:
-        raise UsageError(f"A task of images comes in other sizes, but not {type(task).__name__}.") from None
-    resized.prepare(search.home / "cache")
-    return resized
+        raise UsageError(
+            f"A task that comes in other sizes or of other data has {' and '.join(changes)}, but not "
+            f"{type(task).__name__}."
+        ) from None
+    changed.prepare(search.home / "cache")
+    return changed
 
 
 def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> TrainingJob:
     seed = search.config.seed if finishing.seed is None else finishing.seed
-    changes = filter(None, ("" if finishing.is_final else "val", str(finishing.transform)))
-    own_seed = () if seed == search.config.seed else (f"seed{seed}",)
-    name = "-".join((f"trial-{trial.number}", *changes, *own_seed))
+    changes = [
+        "" if finishing.is_final else "val",
+        str(finishing.transform),
+        "" if finishing.data is None else f"data-{task.digest[:8]}",
+        "" if finishing.weights is None else f"weights-{weights_digest(finishing.weights)[:8]}",
+        "" if seed == search.config.seed else f"seed{seed}",
+    ]
+    name = "-".join((f"trial-{trial.number}", *filter(None, changes)))
     place = search.home / search.config.name
     return TrainingJob(
         spec_to_json(finishing.transform.apply(search.space.decode(trial.architecture))),
@@ -168,6 +178,7 @@ def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> Trai
         checkpoint=place / f"{name}.safetensors",
         progress=place / f"{name}.progress",
         state=place / f"{name}.state",
+        weights=finishing.weights,
     )
 
 

@@ -57,8 +57,10 @@ class Finishing:
         recipe: Of the training; its layout and precision are the search's where they are `auto`.
         is_final: Train on all training examples and score the test part; else the search's own parts.
         seed: Of weights and training; None: the search's.
-        transform: What is changed of the architecture. What another seed or a changed architecture gives is in files of
-            its own and not in the store.
+        transform: What is changed of the architecture. What another seed, a changed architecture, other weights or
+            other data give is in files of its own and not in the store.
+        weights: File of the weights to begin with; None: fresh ones.
+        data: What is learned instead of the search's data, where cells are put into another network; None: those.
 
     Raises:
         UsageError: A seed out of its range.
@@ -68,10 +70,17 @@ class Finishing:
     is_final: bool = True
     seed: int | None = None
     transform: Transform = field(default_factory=Transform)
+    weights: Path | None = None
+    data: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed is not None and not 0 <= self.seed < 2**32:
             raise UsageError(f"`0 <= seed < 2**32` must hold, but got (seed={self.seed}).")
+
+    @property
+    def is_as_searched(self) -> bool:
+        """Whether what is trained is what was found, on what it was found on."""
+        return self.transform == Transform() and self.weights is None and self.data is None
 
 
 def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], finishing: Finishing) -> Finalist:
@@ -97,7 +106,7 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     timed = {name: asdict(latency) for name, latency in latencies.items()}
     info = {**metadata, "metrics": metrics, "latency": timed, "date": time.strftime("%Y-%m-%d")}
     write_text(job.checkpoint.with_suffix(".json"), json.dumps(info, indent=1))
-    if job.is_final and job.seed == search.config.seed and finishing.transform == Transform():
+    if job.is_final and job.seed == search.config.seed and finishing.is_as_searched:
         kept = {_final_name(name, trial): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **kept}))
     return finalist

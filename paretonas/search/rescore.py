@@ -8,6 +8,7 @@ from torch import nn
 from paretonas.device import Device
 from paretonas.errors import ExportError
 from paretonas.export import Arrays, LoadedModel, ModelFile, formats
+from paretonas.space import Interface
 from paretonas.task.task import Part, Task
 from paretonas.training.fit import as_run
 
@@ -21,10 +22,11 @@ class Beside:
     Args:
         file: One example.
         model: A batch.
+        interface: Of both. Inputs that are left out at the end are zeros: a state that begins.
     """
 
-    def __init__(self, file: LoadedModel, model: nn.Module):
-        self._file, self._model = file, as_run(model)
+    def __init__(self, file: LoadedModel, model: nn.Module, interface: Interface):
+        self._file, self._model, self._ports = file, as_run(model), interface.inputs
         self._furthest, self._largest = 0.0, 1e-30
 
     @property
@@ -34,7 +36,9 @@ class Beside:
 
     def __call__(self, inputs: Arrays) -> Arrays:
         """The file's outputs."""
-        rows = [self._file(tuple(np.ascontiguousarray(x[i : i + 1]) for x in inputs)) for i in range(len(inputs[0]))]
+        examples, left_out = len(inputs[0]), self._ports[len(inputs) :]
+        inputs = (*inputs, *(np.zeros((examples, *port.shape[1:]), port.dtype) for port in left_out))
+        rows = [self._file(tuple(np.ascontiguousarray(x[i : i + 1]) for x in inputs)) for i in range(examples)]
         found = tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
         for output, expected in zip(found, self._model(inputs), strict=True):
             self._furthest = max(self._furthest, float(np.abs(output - expected).max()))
@@ -48,7 +52,10 @@ def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part:
     Raises:
         ExportError: Its outputs or its quality disagree with the model's.
     """
-    beside, tolerance = Beside(device.open(file), model), formats.create(device.runtime.format).tolerance
+    beside, tolerance = (
+        Beside(device.open(file), model, file.interface),
+        formats.create(device.runtime.format).tolerance,
+    )
     scored = task.score(beside, part)[task.quality]
     allowed = max(QUALITY_TOLERANCE, 1.5 / task.examples[part]) * max(1.0, abs(expected))
     if not (beside.difference <= tolerance and abs(scored - expected) <= allowed):

@@ -3,8 +3,9 @@
 from paretonas.registry import Registry
 from paretonas.space.graph import Graph, Node
 from paretonas.space.interface import Interface, Port
+from paretonas.space.reading import read_json
 from paretonas.space.space import Architecture, Decision, SearchSpace
-from paretonas.space.spec import ForeignSpec, Part, Spec, load_spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.spec import ForeignSpec, Part, Spec, load_spec, spec_from_json, spec_hash, spec_to_json
 
 spaces = Registry(
     "space",

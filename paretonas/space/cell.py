@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, groupby, permutations, product
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
 from paretonas.space.cell_graph import cell_graph
@@ -229,6 +229,20 @@ class CellSpec(Spec):
         filters, stem = (max(2, 2 * round(width * n / 2)) for n in (self.filters, self.stem))
         return replace(self, filters=filters, stem=stem, cells=math.ceil(self.cells * depth), skeleton=skeleton)
 
+    def transferred(self, skeleton: str | None, cells: int | None, filters: int | None) -> CellSpec:
+        """Its cells in a network of another size; the stem is the usual one for the new skeleton or filters.
+
+        Raises:
+            SpecError: No such skeleton, or a size out of its range.
+        """
+        if skeleton not in (None, *get_args(Skeleton)):
+            raise SpecError(f"A skeleton is one of {', '.join(get_args(Skeleton))}, but got {skeleton!r}.")
+        found: Skeleton = skeleton or self.skeleton  # type: ignore[assignment]
+        width = self.filters if filters is None else filters
+        is_same = (found, width) == (self.skeleton, self.filters)
+        stem = self.stem if is_same else usual_stem(found, width)
+        return replace(self, skeleton=found, cells=self.cells if cells is None else cells, filters=width, stem=stem)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -262,6 +276,11 @@ def skeleton_for(resolution: int) -> Skeleton:
     """
     strides_to_drop(resolution)  # says what sides images have
     return "cifar" if resolution < 128 else "imagenet"
+
+
+def usual_stem(skeleton: Skeleton, filters: int) -> int:
+    """Filters of the first convolution where nothing else is said: three times those of an op, or 32 for ImageNet."""
+    return 3 * filters if skeleton == "cifar" else 32
 
 
 def _words(block: Block) -> str:

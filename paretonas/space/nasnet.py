@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from paretonas.errors import SpecError
-from paretonas.space.cell import INPUTS, MOST_BLOCKS, Block, Cell, CellSpec, Combine, Op, skeleton_for
+from paretonas.space.cell import INPUTS, MOST_BLOCKS, Block, Cell, CellSpec, Combine, Op, skeleton_for, usual_stem
 from paretonas.space.space import Choice, Decision, SearchSpace
 
 
@@ -84,7 +84,7 @@ class CellSpace:
 
     def _network(self, normal: Cell, reduction: Cell) -> CellSpec:
         skeleton = skeleton_for(self.resolution)
-        stem = self.stem or (3 * self.filters if skeleton == "cifar" else 32)
+        stem = self.stem or usual_stem(skeleton, self.filters)
         return CellSpec(normal, reduction if self.has_reduction else None, self.cells, self.filters, stem, skeleton)
 
 

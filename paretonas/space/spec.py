@@ -10,15 +10,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar
 
-from paretonas.errors import ParetonasError, SpecError, UnknownNameError
+from paretonas.errors import SpecError, UnknownNameError
 from paretonas.registry import Registry, short
 from paretonas.space.graph import Graph
 from paretonas.space.interface import LARGEST_SIDE, Interface
+from paretonas.space.reading import read_json
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -113,6 +113,21 @@ class Spec:
                 f"A network of kind {self.kind!r} comes in its own width and depth, but got {width=}, {depth=}."
             )
         return self
+
+    def transferred(self, skeleton: str | None, cells: int | None, filters: int | None) -> Spec:
+        """The cells that were found in another network; None: as in this one.
+
+        Args:
+            skeleton: Name of what they are put into.
+            cells: Of the network.
+            filters: Of an op in the first stack.
+
+        Raises:
+            SpecError: It has no cells, or they cannot be put so.
+        """
+        raise SpecError(
+            f"A network of cells comes in other skeletons, cells and filters, but not one of kind {self.kind!r}."
+        )
 
 
 def check_multipliers(width: float, depth: float) -> None:
@@ -223,72 +238,3 @@ def spec_hash(spec: Spec) -> str:
         kept = hashlib.sha256(text.encode()).hexdigest()[:16]
         vars(spec)[_HASH] = kept  # of this object: equal ones may differ in it, as 1 and 1.0 are equal
     return kept
-
-
-def read_json(to: Any, data: Any, where: str) -> Any:
-    """Plain JSON data as the type `to`, strictly.
-
-    Args:
-        to: A dataclass, a number, `str`, `bool`, `Literal`, optional type, mapping, or tuple of one of these.
-        data: What was read.
-        where: Path to it, for messages.
-
-    Raises:
-        SpecError: Unknown or missing fields, a wrong type, or a value that the dataclass refuses.
-    """
-    origin = get_origin(to)
-    if is_dataclass(to) and isinstance(to, type):
-        return _read_dataclass(to, data, where)
-    if origin is Literal:
-        if not any(type(data) is type(value) and data == value for value in get_args(to)):
-            raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {short(data)}.")
-        return data
-    if origin is tuple:
-        if not isinstance(data, list | tuple):
-            raise SpecError(f"{where} is a list, but got {short(data)}.")
-        return tuple(read_json(get_args(to)[0], item, f"{where}[{i}]") for i, item in enumerate(data))
-    if origin in (Union, UnionType):
-        if data is None and NoneType in get_args(to):
-            return None
-        return read_json(next(t for t in get_args(to) if t is not NoneType), data, where)
-    if origin is Mapping:
-        if not isinstance(data, Mapping):
-            raise SpecError(f"{where} is an object, but got {short(data)}.")
-        return dict(data)
-    return _read_plain(to, data, where)
-
-
-def _read_plain(to: type, data: Any, where: str) -> Any:
-    """A number, a string or a truth value."""
-    if to is float and isinstance(data, int) and not isinstance(data, bool):
-        return _float(data, where)
-    if not isinstance(data, to) or (isinstance(data, bool) and to is not bool):
-        raise SpecError(f"{where} is of type {to.__name__}, but got {short(data)}.")
-    if isinstance(data, int) and abs(data) >= 10**100:
-        raise SpecError(f"{where} is a whole number of 100 digits at most, but got {short(data)}.")
-    return data
-
-
-def _float(whole: int, where: str) -> float:
-    try:
-        return float(whole)
-    except OverflowError:
-        raise SpecError(f"{where} is of type float, but got {short(whole)}.") from None
-
-
-def _read_dataclass(to: type, data: Any, where: str) -> Any:
-    if not isinstance(data, Mapping):
-        raise SpecError(f"{where} is an object, but got {short(data)}.")
-    known = {f.name: f for f in fields(to)}
-    unknown = [key for key in data if key not in known]
-    if unknown:
-        raise SpecError(f"{where} has the fields {', '.join(known)}, but got {short(unknown[0])}.")
-    missing = [n for n, f in known.items() if n not in data and f.default is MISSING and f.default_factory is MISSING]
-    if missing:
-        raise SpecError(f"{where} lacks {', '.join(map(repr, missing))}.")
-    types = get_type_hints(to)
-    values = {key: read_json(types[key], value, f"{where}.{key}") for key, value in data.items()}
-    try:
-        return to(**values)
-    except ParetonasError as error:
-        raise SpecError(f"{where}: {error}") from None

@@ -1,8 +1,8 @@
-"""What a finalist changes of the architecture that was found: its width, depth, or the size of its images."""
+"""What a finalist changes of the architecture that was found: its size, the size of its images, or its skeleton."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from paretonas.errors import UsageError
 from paretonas.space.interface import LARGEST_SIDE
@@ -17,9 +17,12 @@ class Transform:
         width: Multiplier of the filters.
         depth: Multiplier of the layers.
         resolution: Side of the images in pixels; None: that of the search.
+        skeleton: That the cells are put into; None: theirs, or what suits the resolution. So are the next two.
+        cells: Of the network, as its authors count.
+        filters: Of an op in the first stack.
 
     Raises:
-        UsageError: A multiplier that is not in (0, 10], or a resolution out of its range.
+        UsageError: A multiplier that is not in (0, 10], or a size out of its range.
 
     >>> str(Transform(width=1.4)), str(Transform())
     ('width-1.4', '')
@@ -28,6 +31,9 @@ class Transform:
     width: float = 1.0
     depth: float = 1.0
     resolution: int | None = None
+    skeleton: str | None = None
+    cells: int | None = None
+    filters: int | None = None
 
     def __post_init__(self) -> None:
         is_side = self.resolution is None or 1 <= self.resolution <= LARGEST_SIDE
@@ -37,14 +43,21 @@ class Transform:
                 f"(width={self.width}, depth={self.depth}, resolution={self.resolution})."
             )
 
+    @property
+    def is_transfer(self) -> bool:
+        """Whether cells are put into another network."""
+        return (self.skeleton, self.cells, self.filters) != (None, None, None)
+
     def apply(self, spec: Spec) -> Spec:
         """The changed spec.
 
         Raises:
             SpecError: It cannot be changed so.
         """
-        return spec if self == Transform() else spec.scaled(self.width, self.depth, self.resolution)
+        if (self.width, self.depth, self.resolution) != (1, 1, None):
+            spec = spec.scaled(self.width, self.depth, self.resolution)
+        return spec.transferred(self.skeleton, self.cells, self.filters) if self.is_transfer else spec
 
     def __str__(self) -> str:
-        changed = [("width", self.width, 1.0), ("depth", self.depth, 1.0), ("resolution", self.resolution, None)]
-        return ".".join(f"{name}-{value:g}" for name, value, usual in changed if value != usual)
+        changed = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        return ".".join(f"{name}-{value if isinstance(value, str) else f'{value:g}'}" for name, value in changed)

@@ -1,0 +1,71 @@
+"""Weights that a training begins with instead of fresh ones."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from paretonas.errors import UsageError
+from paretonas.files import open_regular
+
+
+def weights_digest(path: Path) -> str:
+    """Sixteen hexadecimal digits of a file's contents.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
+
+
+def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...]:
+    """Give `network` the weights of a file, but for its classifier where that tells apart other classes.
+
+    Args:
+        network: Has fresh weights; what serves training alone keeps them.
+        path: A .safetensors file, by the names of this network: a checkpoint of ours, say.
+        classes: That the network tells apart.
+
+    Returns:
+        Names of the tensors that stayed fresh for their number of classes.
+
+    Raises:
+        UsageError: No such file, or not the weights of this network.
+    """
+    tensors, own = _read(path), network.state_dict()
+    alone = tuple(f"{name}." for name, of in network.named_modules() if getattr(of, "serves_training_alone", False))
+    wanted = {name: tensor for name, tensor in own.items() if not name.startswith(alone)}
+    odd = sorted(wanted.keys() ^ tensors.keys())
+    if odd:
+        which = "lacks" if odd[0] in wanted else "has"
+        raise UsageError(f"Weights are by the names of the network that learns, but {path} {which} {odd[0]!r}.")
+    replaced = []
+    for name, tensor in wanted.items():
+        given = tensors[name]
+        if given.shape == tensor.shape:
+            own[name] = given
+        elif tensor.dim() and tensor.shape[0] == classes and given.shape[1:] == tensor.shape[1:]:
+            replaced.append(name)
+        else:
+            raise UsageError(
+                f"Weights have the shapes of the network that learns, {tuple(tensor.shape)} for {name!r}, but {path} "
+                f"has {tuple(given.shape)}."
+            )
+    network.load_state_dict(own)
+    return tuple(replaced)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        open_regular(path).close()  # a pipe would block for ever
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
