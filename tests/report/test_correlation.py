@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from scipy import stats
 
 from paretonas.errors import UsageError
 from paretonas.report.correlation import rank_correlation
@@ -31,3 +32,9 @@ def test_a_metric_that_is_always_the_same_tells_nothing():
 def test_too_few_networks_are_refused():
     with pytest.raises(UsageError, match="5 networks or more, but there are 4"):
         rank_correlation([1, 2, 3, 4], [1, 2, 3, 4])
+
+
+def test_ties_share_their_ranks_as_scipy_has_it():
+    draw = random.Random(1)
+    values, merits = ([float(draw.randrange(6)) for _ in range(25)] for _ in range(2))
+    assert rank_correlation(values, merits).spearman == pytest.approx(stats.spearmanr(values, merits).statistic)
