@@ -25,6 +25,8 @@ from paretonas.space import (
     spec_to_json,
 )
 
+Plot = Annotated[Path | None, typer.Option(help="Draw its cells too: .png, .svg or .html.")]
+
 
 @app.command()
 def measure(
@@ -107,6 +109,7 @@ def zoo(
     resolution: Resolution = None,
     small_image: SmallImage = False,
     classes: Classes = 1000,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """List the published networks, or describe one at any width, resolution and number of classes."""
@@ -120,8 +123,11 @@ def zoo(
         side = resolution or getattr(published, "resolution", None) or published.published_resolution
         spec = zoo_spec(name, width, side) if small_image else published.spec()
         about = {"name": name, "width": getattr(published, "width", width)}
+        _plot(spec, plot)
         _print_network(spec, spec.usual_interface(3, side, classes), as_json, about)
         return
+    if plot is not None:
+        raise UsageError("A picture is of one network: `paretonas zoo NAME --plot FILE`.")
     rows: list[dict[str, Any]] = []
     for key in networks:
         network = zoo_network(key)
@@ -148,6 +154,7 @@ def describe(
     resolution: Resolution = None,
     classes: Classes = 1000,
     channels: Channels = 3,
+    plot: Plot = None,
     _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -161,7 +168,17 @@ def describe(
     else:
         assert spec is not None
         found = load_spec(spec).scaled(width)
+    _plot(found, plot)
     _print_network(found, found.usual_interface(channels, side, classes), as_json, {})
+
+
+def _plot(spec: Spec, plot: Path | None) -> None:
+    """Write a picture of a network's cells, if one is asked for."""
+    if plot is not None:
+        from paretonas.report.graphs import save_graphs
+
+        save_graphs(spec, plot)
+        console.err.print(f"Wrote {plot}.")
 
 
 def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def html(
     charts: Mapping[str, alt.TopLevelMixin],
     filters: Mapping[str, Callable[..., Any]] = {},
 ) -> str:
-    """A page that loads nothing and runs no script but its own two, which it names by their hashes.
+    """A page that loads nothing and runs no script but the two that draw its charts, which it names by their hashes.
 
     Everything in it is escaped but these and what is `Markup`; characters that are not seen are shown.
 
@@ -51,10 +51,10 @@ def html(
         lstrip_blocks=True,
     )
     environment.filters |= filters
-    scripts = {"javascript": _javascript(), "start": Markup(START)}
+    scripts = [_javascript(), Markup(START)] if charts else []
     specs = json.dumps({shown(name): chart_spec(chart) for name, chart in charts.items()}).replace("<", "\\u003c")
-    policy = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values())
-    written = {**context, **scripts, "chart_specs": Markup(specs), "policy": Markup(policy)}
+    policy = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts) or "'none'"
+    written = {**context, "scripts": scripts, "chart_specs": Markup(specs), "policy": Markup(policy)}
     return environment.get_template(template).render(written)
 
 

@@ -9,11 +9,12 @@ from paretonas.errors import ParetonasError
 from paretonas.objective.metric import metric, metrics
 from paretonas.report.aims import Pair
 from paretonas.report.architectures import spec_of
-from paretonas.report.drawing import DrawnPart, PartLatencies, dearest_and_cheapest, draw
+from paretonas.report.drawing import DrawnPart, PartLatencies, PartLatency, dearest_and_cheapest, draw
+from paretonas.report.graphs import DrawnGraph, drawn_graphs
 from paretonas.report.searched import Searched
 from paretonas.report.table import drawn_trials
 from paretonas.report.words import milliseconds
-from paretonas.space import Interface
+from paretonas.space import Interface, Spec
 from paretonas.trial import Trial
 
 
@@ -39,6 +40,7 @@ class Network:
         finals: What is known of it after the final training; none if it had none.
         facts: What is known of it from the search.
         parts: Of which it is made; None if it cannot be drawn.
+        graphs: Its cells, if it has some.
         prices: Device -> the parts in which a million MACs take the longest and the shortest, with the milliseconds.
         measured: Metrics of the latencies that are known of its parts.
     """
@@ -47,6 +49,7 @@ class Network:
     finals: Sequence[Fact]
     facts: Sequence[Fact]
     parts: Sequence[DrawnPart] | None
+    graphs: Sequence[DrawnGraph]
     prices: Mapping[str, tuple[tuple[str, float], tuple[str, float]]]
     measured: Sequence[str]
 
@@ -57,8 +60,9 @@ def drawn_networks(search: Searched, part_latencies: PartLatencies) -> list[Netw
 
 
 def _network(search: Searched, trial: Trial, part_latencies: PartLatencies) -> Network:
+    spec = spec_of(trial, search.config)
     own = {name: by_spec.get(trial.spec_hash, ()) for name, by_spec in part_latencies.items()}
-    parts = _parts(search, trial, search.interface_of(trial.number), own)
+    parts = _parts(spec, search.interface_of(trial.number), own)
     measured = [name for name in search.aims.latencies if any(name in part.latencies for part in parts or ())]
     dear_and_cheap = {name.partition(".")[2]: dearest_and_cheapest(parts or (), name) for name in measured}
     return Network(
@@ -66,18 +70,15 @@ def _network(search: Searched, trial: Trial, part_latencies: PartLatencies) -> N
         finals=_finals(search, trial),
         facts=_facts(search, trial),
         parts=parts,
+        graphs=[] if spec is None else drawn_graphs(spec),
         prices={device: prices for device, prices in dear_and_cheap.items() if prices is not None},
         measured=measured,
     )
 
 
 def _parts(
-    search: Searched,
-    trial: Trial,
-    interface: Interface | None,
-    latencies: Mapping[str, Sequence[tuple[str, float, float]]],
+    spec: Spec | None, interface: Interface | None, latencies: Mapping[str, Sequence[PartLatency]]
 ) -> list[DrawnPart] | None:
-    spec = spec_of(trial, search.config)
     if spec is None or interface is None:
         return None
     try:

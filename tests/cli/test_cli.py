@@ -174,6 +174,14 @@ def test_zoo_lists_and_describes(paretonas):
     assert "mbconv6 3x3" in paretonas("zoo", "mnasnet-a1")[1]
 
 
+def test_cells_are_drawn_into_a_file(paretonas, tmp_path):
+    spec = json.loads(paretonas("zoo", "pnasnet-5", "--plot", tmp_path / "cell.svg", "--json")[1])["spec"]
+    assert (tmp_path / "cell.svg").read_text().count(">add</text>") == 5
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    paretonas("describe", tmp_path / "spec.json", "--plot", tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "cell.svg").read_bytes()
+
+
 def test_describe_takes_a_spec_or_a_point_of_a_space(paretonas, tmp_path):
     a1 = json.loads(paretonas("zoo", "mnasnet-a1", "--json")[1])
     (tmp_path / "a1.json").write_text(json.dumps(a1["spec"]))

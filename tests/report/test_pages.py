@@ -40,6 +40,23 @@ def small_is_good(tmp_path_factory):
     return page(falling(home), home, "p")
 
 
+# Cells
+
+
+def test_cells_are_drawn_with_their_network(tmp_path):
+    store = Store(tmp_path / "store.db")
+    add(store, "s", trials([(0.5, 1.0)], "pnasnet:blocks=2,cells=3,filters=8"))
+    html = page(store, tmp_path)
+    (cell,) = re.findall(r"<figure><figcaption>Cell</figcaption>(<svg .*?</svg>)</figure>", html, re.S)
+    assert cell.count(">add</text>") == 2
+    assert "h[i-1] what the one before that gave" in text(html)
+
+
+def test_networks_without_cells_have_no_graphs(both):
+    assert '<div class="graphs">' not in both
+    assert "h[i]" not in text(both)
+
+
 # Two devices
 
 
