@@ -223,7 +223,7 @@ class ChainSpace:
         return SearchSpace(name, decisions, self._decode, lengths=(*lengths, len(decisions)), width=self.width)
 
     def _decisions(self, layer: int) -> tuple[Decision, ...]:
-        named = {"height": SIDES, "width": SIDES}
+        named: dict[str, tuple[int, ...]] = {"height": SIDES, "width": SIDES}
         named |= {"stride_height": STRIDES, "stride_width": STRIDES} if self.strides else {}
         own = (
             Decision(f"layer{layer}.{name}", choices, name) for name, choices in {**named, "filters": FILTERS}.items()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from paretonas.errors import SpecError
+from paretonas.space.graph import Graph, Node
 from paretonas.space.space import Choice, Decision, SearchSpace
 from paretonas.space.spec import Part, Spec, check_multipliers
 
@@ -101,6 +102,16 @@ class Cell201Spec(Spec):
                 name, module, before = f"cell{stage * self.cells + cell}", f"layers.{len(parts) - 1}", (parts[-1].name,)
                 parts.append(Part(name, (module,), words, width, 1, before))
         return (*parts, Part("classifier", ("last", *CLASSIFIER), "BN, mean, linear", inputs=(parts[-1].name,)))
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """The cell; edges that give zeros are left out."""
+        nodes = [Node("node0", "input", kind="input")]
+        for target in (1, 2, 3):
+            into = [(source, op) for (source, end), op in zip(CELL_EDGES, self.edges, strict=True) if end == target]
+            ops = [Node(f"edge{a}{target}", op.replace("_", " "), (f"node{a}",)) for a, op in into if op != "none"]
+            joined = tuple(op.name for op in ops)
+            nodes += [*ops, Node(f"node{target}", "add" if ops else "zeros", joined, "join" if ops else "input")]
+        return (Graph("cell", (*nodes, Node("output", "output", ("node3",), "output"))),)
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> Cell201Spec:
         """With so many times the channels and cells, rounded up; it has the same strides for all images.

@@ -16,9 +16,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
+from paretonas.space.graph import Graph
 from paretonas.space.interface import Interface, Port
 from paretonas.space.space import Choice, Decision, SearchSpace
 from paretonas.space.spec import Part, Spec, check_multipliers
+from paretonas.space.tree_graph import tree_graph
 
 Combine = Literal["add", "elem_mult"]
 Activation = Literal["identity", "tanh", "sigmoid", "relu"]
@@ -144,6 +146,10 @@ class RecurrentSpec(Spec):
             parts.append(Part(f"layer{i}", (f"layers.{i}",), words, self.hidden, inputs=(parts[-1].name,)))
         words = "linear, tied" if self.is_tied else "linear"
         return (*parts, Part("decoder", ("decoder",), words, inputs=(parts[-1].name,)))
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """The tree; none of an LSTM."""
+        return () if self.tree is None else (tree_graph(self.tree),)
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> RecurrentSpec:
         """With so many times the units and layers, rounded.

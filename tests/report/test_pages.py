@@ -54,7 +54,7 @@ def test_cells_are_drawn_with_their_network(tmp_path):
 
 def test_networks_without_cells_have_no_graphs(both):
     assert '<div class="graphs">' not in both
-    assert "h[i]" not in text(both)
+    assert "Graphs are read from below" not in text(both)
 
 
 # Two devices

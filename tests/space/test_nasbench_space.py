@@ -101,3 +101,20 @@ def test_representative_of_a_space_is_of_the_space():
         architecture = space.sample(rng)
         other = space.architecture(space.canonical(architecture.choices))
         assert space.canonical(other.choices) == other.choices
+
+
+def test_the_cell_is_drawn_with_the_edges_that_give_something():
+    (graph,) = CELL.graphs()
+    assert [(node.name, node.words, node.inputs) for node in graph.nodes] == [
+        ("node0", "input", ()),
+        ("edge01", "nor conv 3x3", ("node0",)),
+        ("node1", "add", ("edge01",)),
+        ("edge12", "avg pool 3x3", ("node1",)),
+        ("node2", "add", ("edge12",)),
+        ("edge03", "skip connect", ("node0",)),
+        ("edge23", "nor conv 1x1", ("node2",)),
+        ("node3", "add", ("edge03", "edge23")),
+        ("output", "output", ("node3",)),
+    ]
+    (nothing,) = Cell201Spec(("none",) * 6).graphs()
+    assert [node.words for node in nothing.nodes] == ["input", "zeros", "zeros", "zeros", "output"]
