@@ -102,7 +102,7 @@ def _print_registry(registry: Registry, as_json: bool, more: Any = lambda plugin
         console.print_json(rows)
         return
     for row in rows:
-        size = f" ({console.counted(row['size'])} architectures)" if "size" in row else ""
+        size = f" ({console.size_words(row['size'])} architectures)" if "size" in row else ""
         console.out.print(registry.kind, console.styled(row["name"], "bold"), f"{size} {row['about']}".lstrip())
         if row["options"]:
             console.out.print("  options: " + " ".join(row["options"]))

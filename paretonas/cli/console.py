@@ -151,10 +151,10 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def counted(number: int) -> str:
+def size_words(number: int) -> str:
     """A number however large; from a million billions on without most of its digits.
 
-    >>> counted(15625), counted(10**400)
+    >>> size_words(15625), size_words(10**400)
     ('15,625', '1.0e+400')
     """
     return f"{number:,}" if number < 10**15 else f"{Decimal(number):.1e}"
@@ -163,7 +163,7 @@ def counted(number: int) -> str:
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, targets = search.config, search.objective.targets
-    where = f"{config.strategy.name} in {search.space.name} ({counted(search.space.size)} points)"
+    where = f"{config.strategy.name} in {search.space.name} ({size_words(search.space.size)} points)"
     out.print(Text.assemble(styled(config.name, "bold"), ": ", shown(where)))
     aims = [f"{target:.3g} ms{_on(name)}" for name, target in targets.items()]
     goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"
