@@ -26,7 +26,7 @@ from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
 from paretonas.zoo import zoo
 
-NEEDED = {"classification": {"data": "digits"}}
+NEEDED = {"classification": {"data": "digits"}, "language": {"data": "texts"}}
 LATER = {"train_images", "val_images"}
 """Whose limit is what the data hold."""
 
@@ -44,7 +44,8 @@ def options_of(*kinds):
 
 
 def create(registry, name, options):
-    built = registry.create({"name": name, **NEEDED.get(name, {}), **options})
+    needed = NEEDED[name] if registry is tasks else {}
+    built = registry.create({"name": name, **needed, **options})
     return built.build() if registry is spaces else built.spec() if registry is zoo else built
 
 

@@ -9,7 +9,7 @@ Networks, NIPS 2016: one mask for all steps of a sequence. Differs: words are no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from paretonas.space import Interface
 from paretonas.space.recurrent import GATES_OF_LSTM, Node, RecurrentSpec, TreeCell
 
-COMBINATIONS = {"add": torch.add, "elem_mult": torch.mul}
-ACTIVATIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
+COMBINATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "elem_mult": torch.mul}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
 
 FORGET_BIAS = 1.0
 """Of an untrained LSTM, so that it remembers."""
@@ -39,7 +39,8 @@ class RecurrentNetwork(nn.Module):
         words = interface.classes
         self.hidden, self.dropout = spec.hidden, dropout
         self.embedding = nn.Embedding(words, spec.hidden)
-        self.layers = nn.ModuleList(RecurrentLayer(spec) for _ in range(spec.layers))
+        layers = [RecurrentLayer(spec) for _ in range(spec.layers)]
+        self.layers = nn.ModuleList(layers)
         self.decoder = nn.Linear(spec.hidden, words)
         bound = 1 / math.sqrt(spec.hidden)
         for weight in self.parameters():
@@ -47,7 +48,7 @@ class RecurrentNetwork(nn.Module):
         nn.init.zeros_(self.decoder.bias)
         if spec.is_tied:
             self.decoder.weight = self.embedding.weight
-        for layer in self.layers:
+        for layer in layers:
             layer.reset_biases()
 
     def forward(self, tokens: Tensor, h: Tensor | None = None, c: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -87,7 +88,7 @@ class RecurrentNetwork(nn.Module):
         x = self.embedding(tokens.t())  # (T, N, hidden)
         outputs, states = [], []
         for i, layer in enumerate(self.layers):
-            x, output, state = layer.sequence(x * self._mask(x), h[:, i], c[:, i], self._mask(x))
+            x, output, state = layer.sequence(x * self._mask(x), h[:, i], c[:, i], self._mask(x))  # type: ignore[operator]
             outputs.append(output)
             states.append(state)
         logits = self.decoder(x * self._mask(x)).transpose(0, 1)

@@ -52,10 +52,8 @@ def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part:
     Raises:
         ExportError: Its outputs or its quality disagree with the model's.
     """
-    beside, tolerance = (
-        Beside(device.open(file), model, file.interface),
-        formats.create(device.runtime.format).tolerance,
-    )
+    beside = Beside(device.open(file), model, file.interface)
+    tolerance = formats.create(device.runtime.format).tolerance
     scored = task.score(beside, part)[task.quality]
     allowed = max(QUALITY_TOLERANCE, 1.5 / task.examples[part]) * max(1.0, abs(expected))
     if not (beside.difference <= tolerance and abs(scored - expected) <= allowed):

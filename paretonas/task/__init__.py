@@ -2,13 +2,21 @@
 
 from paretonas.registry import Registry
 
-tasks = Registry("task", {"classification": "paretonas.task.classification:Classification"})
+tasks = Registry(
+    "task",
+    {
+        "classification": "paretonas.task.classification:Classification",
+        "language": "paretonas.task.language:Language",
+    },
+)
 
 recipes = Registry(
     "recipe",
     {
         "amoebanet": "paretonas.task.recipe:AMOEBANET",
         "cell-search": "paretonas.task.recipe:CELL_SEARCH",
+        "language": "paretonas.task.recipe:LANGUAGE",
+        "language-search": "paretonas.task.recipe:LANGUAGE_SEARCH",
         "mnasnet": "paretonas.task.recipe:MNASNET",
         "nas-rl": "paretonas.task.recipe:NAS_RL",
         "nasnet": "paretonas.task.recipe:NASNET",

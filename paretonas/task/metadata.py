@@ -74,6 +74,8 @@ def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
     Raises:
         UsageError: Nothing is said, or of another kind, or something that cannot be, or does not fit the network.
     """
+    if metadata.get("kind", "classes") != "classes":
+        raise UsageError(f"In a file's metadata, kind is one of 'classes', but got {metadata['kind']!r}.")
     said = {field.name: metadata[field.name] for field in fields(ImageClasses) if field.name in metadata}
     try:
         told: ImageClasses = read_json(ImageClasses, said, "metadata")

@@ -212,3 +212,27 @@ NAS_RL = Recipe(
 """Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 4.1: a rate of .1.
 Differs: the batch size, which is not stated, is 128.
 """
+
+LANGUAGE_SEARCH = Recipe(
+    about="Short proxy for searches of language models: 2 passes over the text, Adam, no regularization",
+    epochs=2.0,
+    batch_size=32,
+    optimizer="adamw",
+    lr=0.04,
+    weight_decay=0.0,
+)
+
+LANGUAGE = Recipe(
+    about="Final training of language models: variational dropout, Adam, 35 passes over the text",
+    epochs=35.0,
+    batch_size=32,
+    optimizer="adamw",
+    lr=0.024,
+    weight_decay=1e-5,
+    warmup=0.05,
+    dropout=0.4,
+)
+"""Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 4.2: children are
+trained for 35 epochs. Differs: their learning rate, initialization and dropout come out of a grid search and are not
+stated; these are ours, and the optimizer is Adam.
+"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +24,8 @@ Part = Literal["train", "val", "test", "full_train"]
 
 Arrays = tuple[NDArray[Any], ...]
 Run = Callable[[Arrays], Arrays]
-"""A network as arrays see it: a batch of its inputs, in the order of the interface, to its outputs."""
+"""A network as arrays see it: a batch of its inputs, in the order of its interface, to its outputs. Inputs that are
+left out at the end are a state that begins: zeros."""
 
 Batch = Any
 """What `batches` gives and `loss` takes: tensors, or containers of them."""
@@ -47,12 +48,15 @@ class At:
         steps: Of the whole training.
         seed: Of everything random in it.
         recipe: How it is trained.
+        kept: Tensors that the task keeps from one step for the next (a hidden state, say), without gradients; they are
+            part of the training's state.
     """
 
     step: int
     steps: int
     seed: int
     recipe: Recipe
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -104,14 +104,14 @@ def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Sessio
     average = MovingAverage(model, recipe.ema) if recipe.ema else None
     parts = {"model": model} if average is None else {"model": model, "average": average.model}
     begun = (state.load(parts, optimizer) if state else None) or Begun((), 0.0)
-    losses = list(begun.losses)
+    losses, kept = list(begun.losses), dict(_on(device, begun.kept))
     todo = range(len(losses), max(len(losses), 1, round(session.until * steps)))
     with torch.random.fork_rng(devices=[]):
         for step, batch in zip(todo, task.batches(session.part, recipe, seed, todo), strict=True):
             torch.manual_seed(seed_of(seed, "step", step))
             schedule.step_update(step)
             with _precision(recipe, device):
-                loss = task.loss(model, _on(device, batch), At(step, steps, seed, recipe))
+                loss = task.loss(model, _on(device, batch), At(step, steps, seed, recipe, kept))
             losses.append(float(loss.detach()))
             _check_finite(losses, steps, recipe)
             optimizer.zero_grad()
@@ -124,7 +124,8 @@ def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Sessio
             if session.on_step is not None:
                 session.on_step(step + 1, steps)
             if state is not None and step + 1 < steps and (state.is_due or step + 1 == todo.stop):
-                state.save(Begun(tuple(losses), begun.seconds + time.perf_counter() - begin), parts, optimizer)
+                so_far = Begun(tuple(losses), begun.seconds + time.perf_counter() - begin, kept)
+                state.save(so_far, parts, optimizer)
     best = average.model if average is not None else model
     seconds = begun.seconds + time.perf_counter() - begin
     return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, len(losses) * batch_size)

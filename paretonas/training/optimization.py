@@ -49,10 +49,13 @@ def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.O
 
 def _parameters(model: nn.Module) -> Iterator[tuple[nn.Parameter, bool, bool]]:
     """Every parameter once, whether a normalization owns it, and whether it is a bias."""
+    seen: set[nn.Parameter] = set()  # tied weights are of several modules
     for module in model.modules():
         is_normalization = "Norm" in type(module).__name__
         for name, parameter in module.named_parameters(recurse=False):
-            yield parameter, is_normalization, name == "bias"
+            if parameter not in seen:
+                seen.add(parameter)
+                yield parameter, is_normalization, name == "bias"
 
 
 def make_schedule(optimizer: optim.Optimizer, recipe: Recipe, steps: int, steps_an_epoch: int) -> Any:

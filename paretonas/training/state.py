@@ -1,7 +1,8 @@
 """Trainings that go on where they were stopped: their state in one file, written whole or not at all.
 
 Tensors are safetensors, everything else is JSON in the file's header. What is random in a step depends on the seed and
-the step's number alone, so weights, optimizer state, moving average and losses are all there is to keep.
+the step's number alone, so weights, optimizer state, moving average, losses and what the task itself keeps from step to
+step are all there is to keep.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ class Begun:
     Args:
         losses: Of every step that was made.
         seconds: Wall time that they took.
+        kept: What the task keeps from one step for the next.
     """
 
     losses: tuple[float, ...]
     seconds: float
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class StateFile:
@@ -58,6 +61,7 @@ class StateFile:
             MachineError: The system refuses to write.
         """
         tensors = {f"{part}/{name}": t for part, m in parts.items() for name, t in m.state_dict().items()}
+        tensors |= {f"kept/{name}": tensor for name, tensor in begun.kept.items()}
         numbers: dict[str, float] = {}
         for index, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
@@ -82,13 +86,13 @@ class StateFile:
             states = {part: _under(tensors, part) for part in parts}
             if any(states[part].keys() != module.state_dict().keys() for part, module in parts.items()):
                 return None
-            begun = Begun(tuple(map(float, header["losses"])), float(header["seconds"]))
-            kept = _optimizer_state(_under(tensors, "optimizer"), header["numbers"])
+            begun = Begun(tuple(map(float, header["losses"])), float(header["seconds"]), _under(tensors, "kept"))
+            numbers = _optimizer_state(_under(tensors, "optimizer"), header["numbers"])
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError):
             return None  # a file of somebody else's, or damaged: the training begins anew
         for part, module in parts.items():
             module.load_state_dict(states[part])
-        optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
+        optimizer.load_state_dict({"state": numbers, "param_groups": optimizer.state_dict()["param_groups"]})
         return begun
 
     def delete(self) -> None:

@@ -2,13 +2,26 @@ import pytest
 
 from paretonas.errors import UsageError
 from paretonas.task import recipes
-from paretonas.task.recipe import AMOEBANET, CELL_SEARCH, MNASNET, NAS_RL, NASNET, SEARCH, SMALL_IMAGE, Recipe
+from paretonas.task.recipe import (
+    AMOEBANET,
+    CELL_SEARCH,
+    LANGUAGE,
+    LANGUAGE_SEARCH,
+    MNASNET,
+    NAS_RL,
+    NASNET,
+    SEARCH,
+    SMALL_IMAGE,
+    Recipe,
+)
 
 
 def test_registered_recipes_are_these():
     assert {name: recipes.create(name) for name in recipes} == {
         "amoebanet": AMOEBANET,
         "cell-search": CELL_SEARCH,
+        "language": LANGUAGE,
+        "language-search": LANGUAGE_SEARCH,
         "mnasnet": MNASNET,
         "nas-rl": NAS_RL,
         "nasnet": NASNET,
