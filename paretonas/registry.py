@@ -247,8 +247,9 @@ def _convert(value: object, to: Any, what: str) -> object:
         if is_none and type(None) in get_args(to):
             return None
         to = next(t for t in get_args(to) if t is not type(None))
-    if get_origin(to) is Literal:
-        to = type(get_args(to)[0])
+    choices = get_args(to) if get_origin(to) is Literal else ()
+    if choices:
+        to = type(choices[0])
     if get_origin(to) is tuple and get_args(to)[0] is str:
         items = [item for item in str(value).split("+") if item] if is_written else value
         if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
@@ -259,6 +260,8 @@ def _convert(value: object, to: Any, what: str) -> object:
     read = _from_text(str(value), to, what) if is_written else _from_json(value, to, what)
     if isinstance(read, float) and not math.isfinite(read):
         raise UsageError(f"{what} is a finite number, but got {read}.")
+    if choices and read not in choices:
+        raise UsageError(f"{what} is one of {', '.join(map(str, choices))}, but got {read!r}.")
     return read
 
 

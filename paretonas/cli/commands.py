@@ -13,6 +13,7 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     predicting,
     proxies,
     results,
+    scaling,
     searching,
 )
 from paretonas.cli.app import app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +12,11 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
+from paretonas.cli.bringing import export_timm
 from paretonas.cli.reading import moved_data, with_data
+from paretonas.cli.scaling import FACTORS, read_scaled
 from paretonas.cli.stopping import say_when_stopped
+from paretonas.errors import UsageError
 from paretonas.objective.metric import LATENCY, LATENCY_SPREAD, MACS, PARAMS, metric, of_kind
 
 if TYPE_CHECKING:
@@ -38,7 +41,25 @@ def train(
     resolution: Annotated[
         int | None, typer.Option(help="Train it on images of this side; in files of its own.", min=4)
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Where the search's data lie now, if they were moved.")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="EfficientNet's phi: deeper, wider and of larger images at once; see `scale`.")
+    ] = None,
+    scale_by: Annotated[str, typer.Option(help="alpha,beta,gamma: depth, width, resolution for --scale 1.")] = FACTORS,
+    skeleton: Annotated[
+        str | None, typer.Option(help="Put cells that were found into this skeleton: cifar or imagenet.")
+    ] = None,
+    cells: Annotated[int | None, typer.Option(help="Put cells into a network of so many.")] = None,
+    filters: Annotated[int | None, typer.Option(help="Put cells into a network of so many filters.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the weights of a .safetensors file; a classifier of other classes begins anew."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the search's data lie now, if they were moved; for cells in another network: any."
+        ),
+    ] = None,
     _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,13 +79,17 @@ def train(
     here = context.obj
     again = shlex.join(["paretonas", *sys.argv[1:]])
     say_when_stopped(f"Stopped; what is finished and trained is kept. Go on with the same command: {again}")
-    finishing = Finishing(recipes.create(recipe), final, seed, Transform(width, depth, resolution))
+    transform = Transform(width, depth, resolution, skeleton, cells, filters)
+    other = data if transform.is_transfer else None
+    finishing = Finishing(recipes.create(recipe), final, seed, transform, weights, other)
     store = here.store()
     store.config(name)  # says so if there is no such search
     context.with_resource(store.hold(name))
-    change = None if data is None else with_data(read_config(name, store), data)
+    change = None if data is None or other is not None else with_data(read_config(name, store), data)
     with console.search_listener(as_json) as listener, moved_data():
         search = open_search(name, store, here.home, listener, change=change)
+    if scale is not None:
+        finishing = replace(finishing, transform=read_scaled(transform, scale, scale_by, search))
     chosen = choose(search.store.trials(name), trial or (), top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
@@ -99,14 +124,24 @@ def _print_finalists(finalists: list[Finalist], quality: str, is_final: bool) ->
 def export(
     context: typer.Context,
     name: Name,
-    trial: Annotated[int, typer.Option(help="Which trial; trained before.")],
+    trial: Annotated[int | None, typer.Option(help="Which trial; trained before.")] = None,
     format: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
     output: Annotated[Path | None, typer.Option(help="File to write; beside the weights if none is given.")] = None,
+    timm_weights: Annotated[
+        Path | None,
+        typer.Option(help="Instead of a trial: NAME is a network of the zoo, with weights of timm's (.safetensors)."),
+    ] = None,
     _trust: Trust = False,
 ) -> None:
-    """Export a trained trial to a file."""
+    """Export a trained trial to a file, or a published network with timm's weights."""
     from paretonas.search.finalists import export_trial
 
     here = context.obj
-    path = export_trial(here.store(), name, here.home, trial, format, output)
+    if (trial is None) == (timm_weights is None):
+        raise UsageError("Export a trial of a search (--trial) or a network of the zoo (--timm-weights FILE).")
+    if timm_weights is not None:
+        path = export_timm(name, timm_weights, format, output)
+    else:
+        assert trial is not None
+        path = export_trial(here.store(), name, here.home, trial, format, output)
     console.out.print(f"Wrote {path}.")

@@ -109,6 +109,13 @@ def zoo(
     resolution: Resolution = None,
     small_image: SmallImage = False,
     classes: Classes = 1000,
+    skeleton: Annotated[str | None, typer.Option(help="Of a network of cells: cifar or imagenet.")] = None,
+    cells: Annotated[int | None, typer.Option(help="Of a network of cells, as its authors count.")] = None,
+    filters: Annotated[int | None, typer.Option(help="Of a network of cells: of an op in the first stack.")] = None,
+    stem: Annotated[int | None, typer.Option(help="Of a network of cells: filters of the first convolution.")] = None,
+    auxiliary: Annotated[
+        bool, typer.Option("--auxiliary", help="Count the auxiliary classifier too, which serves training alone.")
+    ] = False,
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,16 +125,21 @@ def zoo(
     from paretonas.zoo import zoo as networks
     from paretonas.zoo import zoo_network, zoo_spec
 
+    sizes = {"skeleton": skeleton, "cells": cells, "filters": filters, "stem": stem}
     if name is not None:
+        name = _with_options(name, sizes)
         published = zoo_network(name, width, resolution if small_image else None)
         side = resolution or getattr(published, "resolution", None) or published.published_resolution
         spec = zoo_spec(name, width, side) if small_image else published.spec()
         about = {"name": name, "width": getattr(published, "width", width)}
         _plot(spec, plot)
-        _print_network(spec, spec.usual_interface(3, side, classes), as_json, about)
+        interface = spec.usual_interface(3, side, classes)
+        if auxiliary:
+            about["params_in_training"] = params_in_training(spec, interface)
+        _print_network(spec, interface, as_json, about)
         return
-    if plot is not None:
-        raise UsageError("A picture is of one network: `paretonas zoo NAME --plot FILE`.")
+    if plot is not None or auxiliary or any(value is not None for value in sizes.values()):
+        raise UsageError("A picture and sizes are of one network: `paretonas zoo NAME --plot FILE`.")
     rows: list[dict[str, Any]] = []
     for key in networks:
         network = zoo_network(key)
@@ -143,6 +155,27 @@ def zoo(
         for r in rows
     ]
     console.table(["network", "params", "MACs", "pixels", "about"], shown)
+
+
+def _with_options(name: str, options: dict[str, Any]) -> str:
+    """A name of the zoo with what else was given after it."""
+    given = ",".join(f"{key}={value}" for key, value in options.items() if value is not None)
+    return f"{name}{',' if ':' in name else ':'}{given}" if given else name
+
+
+def params_in_training(spec: Spec, interface: Interface) -> int:
+    """Parameters with those of the auxiliary classifier."""
+    import torch
+
+    from paretonas.network import build
+    from paretonas.network.auxiliary import WithAuxiliary
+
+    with torch.device("meta"):
+        network = build(spec, interface)
+        if not isinstance(network, WithAuxiliary):
+            raise UsageError(f"Networks of cells have an auxiliary classifier, but not one of kind {spec.kind!r}.")
+        network.add_auxiliary(interface)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @app.command()
@@ -222,6 +255,8 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
         f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, "
         + (f"at {side} px with {classes} classes" if side else f"for one of {classes} words")
     )
+    if "params_in_training" in extra:
+        console.out.print(f"{extra['params_in_training']:,} params in training, with the auxiliary classifier")
 
 
 def _totals(cost: Any) -> dict[str, int]:

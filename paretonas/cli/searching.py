@@ -35,8 +35,8 @@ def search(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, a Parquet file or folder (columns image, label), folders of images, or table:FILE.parquet of "
-            "trained networks."
+            help="digits, a Parquet file or folder (columns image, label), folders of images, a folder of texts, or "
+            "table:FILE.parquet of trained networks."
         ),
     ] = None,
     target_ms: Annotated[
@@ -75,7 +75,9 @@ def search(
         str | None,
         typer.Option(help="Time and train only what a cheap metric ranks high: `synflow:keep=0.5`, …"),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="What is learned: `classification`, or a task of a plugin.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What is learned: `classification`, `language`, or a task of a plugin.")
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Side of the images in pixels; inferred.")] = None,
     train_images: Annotated[int | None, typer.Option(help="Train on a class-balanced part of this size.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Images held out to score candidates.")] = None,

@@ -13,7 +13,7 @@ class SamePadded(nn.Module):
     """A layer of its own padding, fed what `SAME` pads.
 
     Args:
-        layer: A convolution or a pooling with a stride; its own padding is taken away.
+        layer: A convolution or a pooling with a stride below its kernel; its own padding is taken away.
 
     Source: timm.layers, `pad_same`. As there, and other than in TensorFlow, an average is over the padding too.
     """
@@ -33,7 +33,7 @@ class SamePadded(nn.Module):
         kernel, stride, dilation = (
             _of(getattr(self.layer, name, 1), axis) for name in ("kernel_size", "stride", "dilation")
         )
-        total = max((-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side, 0)
+        total = (-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side  # >= 0, as kernel >= stride
         return total // 2, total - total // 2
 
 

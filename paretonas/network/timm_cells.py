@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from paretonas.errors import ExportError
+from paretonas.files import open_regular
 from paretonas.network.cell import CellModule, CellNetwork, FactorizedReduction
 from paretonas.network.padding import SamePadded
 
@@ -21,6 +24,24 @@ SEPARABLE = (
 )  # fmt: skip
 PLAIN = ("act", "conv", "bn")
 """What timm calls the layers of a separable and of a plain op, in the order of ours."""
+CLASSIFIER = "last_linear"
+
+
+def read_timm_weights(path: Path) -> dict[str, Tensor]:
+    """What a file of timm's holds.
+
+    Raises:
+        ExportError: It cannot be read, or has no classifier.
+    """
+    try:
+        open_regular(path).close()  # a pipe would block for ever
+        with safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise ExportError(f"Weights of timm's are a .safetensors file, but {path} cannot be read: {error}") from None
+    if getattr(weights.get(f"{CLASSIFIER}.weight"), "ndim", 0) != 2:
+        raise ExportError(f"Weights of timm's nasnetalarge and pnasnet5large have a {CLASSIFIER}, but {path} has none.")
+    return weights
 
 
 def load_timm_weights(network: CellNetwork, weights: Mapping[str, Tensor]) -> None:
@@ -60,7 +81,7 @@ def timm_names(network: CellNetwork, weights: Mapping[str, Tensor]) -> Iterator[
     for i, (cell, name) in enumerate(zip(network.cells, _cell_names(network), strict=True)):
         assert isinstance(cell, CellModule)
         yield from _of_cell(cell, f"cells.{i}", name, stem == "conv_0")
-    yield from _tensors(network.classifier, "classifier", "last_linear")
+    yield from _tensors(network.classifier, "classifier", CLASSIFIER)
 
 
 def _cell_names(network: CellNetwork) -> Iterator[str]:

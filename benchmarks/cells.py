@@ -1,0 +1,124 @@
+"""A table of our own: small cells of PNASNet's space, trained on CIFAR-10 from two seeds each.
+
+All one-block cells (136, pairs unordered), and all two-block cells over three of the ops, in networks of three cells
+(N=1) and F=8. What was trained is kept after every network, so the script goes on wherever it was stopped. Once all are
+there, `table.parquet` is written: a row for each way to write a cell, which `paretonas compare` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from conditions import conditions, print_conditions, write_rows
+
+from paretonas.evaluation.job import TrainingJob, run_training
+from paretonas.executor import executors
+from paretonas.network.cost import spec_cost
+from paretonas.space import Architecture, SearchSpace, spec_hash, spec_to_json
+from paretonas.space.nasnet import PNASNetSpace
+from paretonas.task.classification import Classification
+from paretonas.task.recipe import Recipe
+
+OPTIONS = PNASNetSpace(blocks=2, cells=3, filters=8)
+THREE = ("sep3x3", "max3x3", "identity")
+"""Ops of the two-block cells."""
+IMAGES, VALIDATION, SEEDS = 4000, 1000, (0, 1)
+RECIPE = Recipe(
+    epochs=2,
+    batch_size=64,
+    optimizer="momentum",
+    lr=0.2,
+    weight_decay=5e-4,
+    layout="channels-last",
+    precision="float32",
+)
+
+
+def written(space: SearchSpace) -> Iterator[Architecture]:
+    """Every way to write a cell of the table: one block of all ops, then two of three."""
+    three = [OPTIONS.ops.index(op) for op in THREE]
+    two, all_ops = range(2), range(len(OPTIONS.ops))
+    yield from (space.architecture(c) for c in itertools.product(two, two, all_ops, all_ops))
+    blocks = itertools.product(two, two, three, three, range(3), range(3), three, three)
+    yield from (space.architecture(c) for c in blocks)
+
+
+def unique(space: SearchSpace) -> dict[str, Architecture]:
+    """The first way to write each cell, by the hash of its network."""
+    found: dict[str, Architecture] = {}
+    for architecture in written(space):
+        found.setdefault(spec_hash(space.decode(architecture)), architecture)
+    return found
+
+
+def read_rows(file: Path) -> list[dict]:
+    """What was trained so far."""
+    return pq.read_table(file).to_pylist() if file.exists() else []
+
+
+def train_missing(options: argparse.Namespace, space: SearchSpace) -> list[dict]:
+    """Train what is missing until the time is up; all rows."""
+    task = Classification(str(options.data), train_images=IMAGES, val_images=VALIDATION)
+    task.prepare(options.cache)
+    file, cells = options.output / "runs.parquet", unique(space)
+    rows = read_rows(file)
+    made = {(row["spec_hash"], row["seed"]) for row in rows}
+    lengths = sorted({len(architecture.choices) for architecture in cells.values()})
+    todo = [(key, seed) for length in lengths for seed in SEEDS for key, a in cells.items() if len(a.choices) == length]
+    todo, end = [one for one in todo if one not in made], time.monotonic() + 60 * options.minutes
+    with executors.create(f"process:workers={options.workers}").start() as executor:
+        jobs: dict[str, tuple[str, int]] = {}
+        while (todo and time.monotonic() < end) or jobs:
+            while todo and len(jobs) < options.workers and time.monotonic() < end:
+                key, seed = todo.pop(0)
+                job = TrainingJob(spec_to_json(space.decode(cells[key])), task, RECIPE, seed, "cpu")
+                executor.submit(f"{key}/{seed}", run_training, job)
+                jobs[f"{key}/{seed}"] = key, seed
+            for done in executor.wait():
+                key, seed = jobs.pop(done.key)
+                metrics = done.result()
+                kept = {name: metrics[name] for name in ("accuracy", "train_loss", "train_seconds")}
+                rows.append({"choices": list(cells[key].choices), "spec_hash": key, "seed": seed, **kept})
+                write_rows(rows, file)
+                print(f"\r{len(todo) + len(jobs)} left  ", end="", flush=True)
+    return rows
+
+
+def write_table(rows: list[dict], space: SearchSpace, file: Path) -> None:
+    """A row for each way to write a cell, with the accuracies of both seeds in percent, and costs."""
+    accuracy = {(row["spec_hash"], row["seed"]): 100 * row["accuracy"] for row in rows}
+    table = []
+    for architecture in written(space):
+        spec = space.decode(architecture)
+        key, cost = spec_hash(spec), spec_cost(spec, spec.usual_interface(3, 32, 10))
+        values = list(map(str, space.values(architecture).values()))
+        scores = {f"val_acc_seed{seed}": accuracy[key, seed] for seed in SEEDS}
+        table.append({"ops": values, "spec_hash": key, **scores, "params": cost.params, "macs": cost.macs})
+    write_rows(table, file)
+
+
+def main() -> None:
+    """Train, and write the table once all is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    print_conditions(conditions())
+    options.output.mkdir(parents=True, exist_ok=True)
+    space = OPTIONS.build()
+    rows = train_missing(options, space)
+    if len(rows) == len(SEEDS) * len(unique(space)):
+        write_table(rows, space, options.output / "table.parquet")
+        print(f"\nwrote {options.output / 'table.parquet'}")
+
+
+if __name__ == "__main__":
+    main()
