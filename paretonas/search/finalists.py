@@ -140,14 +140,17 @@ def export_trial(store: Store, name: str, home: Path, number: int, format: str, 
 
 
 def _task(search: Search, finishing: Finishing) -> Task:
-    """The task of the search, of images of another size or of other data if that is asked for."""
+    """The task of the search, of images of another size or of other data if that is asked for.
+
+    What else the task of the search was told is said of the search's data, and not of others.
+    """
     task = search.trained_evaluator().task
     asked = {"resolution": finishing.transform.resolution, "data": finishing.data}
     changes = {name: value for name, value in asked.items() if value is not None}
     if not changes:
         return task
     try:
-        changed: Task = replace(task, **changes)  # type: ignore[type-var]
+        changed: Task = type(task)(**changes) if finishing.data else replace(task, **changes)  # type: ignore[type-var]
     except TypeError:
         raise UsageError(
             f"A task that comes in other sizes or of other data has {' and '.join(changes)}, but not "

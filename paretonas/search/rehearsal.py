@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from paretonas.errors import SpecError, UsageError
 from paretonas.network.check import check_network
+from paretonas.objective import metric
 from paretonas.registry import blamed, short
 from paretonas.search.companions import ZOO
 from paretonas.search.config import SearchConfig
@@ -85,7 +86,19 @@ def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpac
     for source in own_models(config if is_new else replace(config, models=())):
         check_network(_maker(task, ForeignSpec(source), recipe), task.interface, f"The model {source!r}")
     if is_new:
+        _check_screen(config, task)
         _check_loss(task, recipe, _working_spec(space, task, recipe))
+
+
+def _check_screen(config: SearchConfig, task: Task) -> None:
+    """Whether metrics of untrained networks can be had: their gradients to numbers that go in are looked at."""
+    port = task.interface.inputs[0]
+    is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
+    if is_looking and not port.dtype.startswith("float"):
+        raise UsageError(
+            f"Metrics of untrained networks are of those that are fed fractions, but the networks of "
+            f"{type(task).__name__} are fed {port.name!r} of type {port.dtype}. Leave --screen {config.screen} out."
+        )
 
 
 def _maker(task: Task, spec: Spec, recipe: Recipe) -> Callable[[], nn.Module]:

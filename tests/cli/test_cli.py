@@ -141,6 +141,17 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     assert measured["reference"]["width"] == 0.5
 
 
+def test_scale_lists_efficientnets_grid_with_costs(paretonas, searched):
+    code, out, err = paretonas("scale", "first", "--trial", "0", "--json")
+    assert code == 0, err
+    rows = {(row["alpha"], row["beta"], row["gamma"]): row for row in json.loads(out)}
+    published = rows[1.2, 1.1, 1.15]
+    assert (published["depth"], published["width"], published["resolution"]) == (1.2, 1.1, 10)
+    assert published["growth"] > 1
+    assert paretonas("train", "first", "--scale", "1", "--width", "2")[0] == 2
+    assert paretonas("train", "first", "--scale", "1", "--scale-by", "1,2")[0] == 2
+
+
 def test_resume_raises_the_budget(paretonas, searched):
     code, out, err = paretonas("resume", "first", "--trials", "5")
     assert code == 0, err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from abacus import CONFIG
+from PIL import Image
 from safetensors.torch import load_file
 
 from paretonas.device import parse_device
@@ -21,6 +23,7 @@ from paretonas.export.checkpoint import load_checkpoint
 from paretonas.files import written_aside
 from paretonas.loop.plan import Budget
 from paretonas.objective import metric
+from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig
 from paretonas.search.finalists import choose, export_trial, train_trials
 from paretonas.search.finish import Finishing
@@ -227,8 +230,6 @@ def test_training_that_is_not_final_scores_validation_images(searched, best):
     ("transform", "name", "side"),
     [
         (Transform(width=2.0), "width-2", 8),
-        (Transform(depth=2.0), "depth-2", 8),
-        (Transform(resolution=16), "resolution-16", 16),
         (Transform(width=0.5, resolution=16), "width-0.5.resolution-16", 16),
     ],
 )
@@ -247,6 +248,38 @@ def test_a_transformed_finalist_has_files_of_its_own_and_leaves_the_trial_alone(
     assert info["spec_hash"] == spec_hash(spec)
     assert (found.metrics["params"] > finalist.metrics["params"]) == (max(transform.width, transform.depth) > 1)
     assert _trials(searched) == before
+
+
+def test_a_finalist_begins_with_weights_of_a_file(searched, best, finalist):
+    before = _trials(searched)
+    still = replace(RECIPE, lr=1e-9, epochs=0.1, warmup=0.0, weight_decay=0.0, bn_momentum=1e-9)
+    found = train_trials(searched, best, Finishing(still, weights=finalist.checkpoint))[0]
+    assert re.fullmatch(rf"trial-{finalist.trial}-weights-[0-9a-f]{{8}}\.safetensors", found.checkpoint.name)
+    theirs, ours = (load_checkpoint(path).model.state_dict() for path in (finalist.checkpoint, found.checkpoint))
+    for name, tensor in theirs.items():
+        assert torch.allclose(ours[name].float(), tensor.float(), atol=1e-6) or "num_batches" in name
+    assert _trials(searched) == before
+
+
+def test_cells_that_were_found_learn_other_images_in_another_skeleton(tmp_path):
+    for i in range(60):
+        (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (4 * i, 0, 0)).save(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png")
+    config = replace(
+        CONFIG, space=Selection("pnasnet", {"blocks": 1, "cells": 3, "filters": 4}), budget=Budget(trials=1)
+    )
+    search = new_search(config, Store(tmp_path / "store.db"), tmp_path)
+    trial = search.run()[0]
+    transform = Transform(resolution=32, skeleton="cifar", cells=4, filters=8)
+    finishing = Finishing(RECIPE, transform=transform, data=str(tmp_path / "photos"))
+    found = train_trials(search, [trial], finishing)[0]
+    name = r"trial-0-resolution-32\.skeleton-cifar\.cells-4\.filters-8-data-[0-9a-f]{8}\.onnx"
+    assert re.fullmatch(name, found.files["onnx"].name)
+    trained = load_checkpoint(found.checkpoint)
+    assert (trained.spec.cells, trained.spec.filters) == (4, 8)
+    assert trained.spec.normal == search.space.decode(trial.architecture).normal
+    assert trained.interface.image_shape == (3, 32, 32)
+    assert search.store.trials("s")[0].metrics == trial.metrics
 
 
 def test_each_device_gets_a_file_in_its_format_and_a_latency(tmp_path):

@@ -4,6 +4,7 @@ from paretonas.errors import SpecError, UsageError
 from paretonas.space import ForeignSpec, spec_hash
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.space.transform import Transform
+from paretonas.zoo import zoo_spec
 
 SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 16, 2), BlockSpec("mbconv", 5, 24, 3, stride=2)))
 
@@ -38,6 +39,33 @@ def test_transform_that_a_spec_does_not_know_is_refused():
         Transform(width=1.4).apply(ForeignSpec("timm:resnet18"))
 
 
+CELLS = zoo_spec("nasnet-a:cells=3,filters=8,skeleton=cifar")
+
+
+@pytest.mark.parametrize(
+    ("transform", "sizes"),
+    [
+        (Transform(cells=6), ("cifar", 6, 8, 24)),
+        (Transform(filters=16), ("cifar", 3, 16, 48)),
+        (Transform(skeleton="imagenet", cells=12, filters=44), ("imagenet", 12, 44, 32)),
+        (Transform(skeleton="cifar"), ("cifar", 3, 8, 24)),
+        (Transform(resolution=224, filters=16), ("imagenet", 3, 16, 32)),
+    ],
+)
+def test_cells_are_put_into_another_skeleton(transform, sizes):
+    found = transform.apply(CELLS)
+    assert (found.skeleton, found.cells, found.filters, found.stem) == sizes
+    assert (found.normal, found.reduction) == (CELLS.normal, CELLS.reduction)
+    assert transform.is_transfer
+
+
+def test_what_has_no_cells_is_put_into_no_skeleton():
+    with pytest.raises(SpecError, match="but not one of kind 'mnasnet'"):
+        Transform(cells=6).apply(SPEC)
+    with pytest.raises(SpecError, match="A skeleton is one of cifar, imagenet, but got 'moon'"):
+        Transform(skeleton="moon").apply(CELLS)
+
+
 @pytest.mark.parametrize(
     ("transform", "text"),
     [
@@ -46,6 +74,7 @@ def test_transform_that_a_spec_does_not_know_is_refused():
         (Transform(depth=2), "depth-2"),
         (Transform(resolution=96), "resolution-96"),
         (Transform(0.75, 1.2, 128), "width-0.75.depth-1.2.resolution-128"),
+        (Transform(skeleton="imagenet", cells=12, filters=44), "skeleton-imagenet.cells-12.filters-44"),
     ],
 )
 def test_transform_is_written_as_part_of_a_file_name(transform, text):

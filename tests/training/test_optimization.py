@@ -94,3 +94,10 @@ def test_moving_average_ramps_up_as_tensorflows_does_and_covers_statistics():
 def test_optimizer_that_timm_does_not_know_is_refused():
     with pytest.raises(UsageError, match="optimizer is one of timm's"):
         check_recipe(Recipe(optimizer="magic"))
+
+
+def test_tied_weights_are_one_parameter():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    groups = make_optimizer(nn.Sequential(first, second), Recipe(), 1).param_groups
+    assert [len(group["params"]) for group in groups] == [1, 2]

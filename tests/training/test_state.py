@@ -11,7 +11,7 @@ from paretonas.data.augment import scoring_batches
 from paretonas.errors import MachineError
 from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
 from paretonas.training.fit import Session, as_run, fit
-from paretonas.training.state import StateFile
+from paretonas.training.state import Begun, StateFile
 from paretonas.zoo import zoo_spec
 
 RECIPES = {
@@ -124,3 +124,13 @@ def test_state_that_cannot_be_written_is_said_and_what_was_there_stays(tmp_path)
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == kept
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_task_keeps_is_part_of_the_state(tmp_path):
+    model, file = torch.nn.Linear(2, 2), StateFile(tmp_path / "training.state", {})
+    optimizer = torch.optim.SGD(model.parameters())
+    hidden = torch.randn(3, 2, 4).bfloat16()
+    file.save(Begun((1.0,), 2.0, {"h": hidden}), {"model": model}, optimizer)
+    begun = file.load({"model": model}, optimizer)
+    assert torch.equal(begun.kept["h"], hidden)
+    assert begun.kept["h"].dtype == hidden.dtype

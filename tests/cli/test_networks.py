@@ -1,0 +1,34 @@
+import json
+
+import pytest
+
+
+def test_published_cells_come_in_any_size(command):
+    sizes = ("--skeleton", "cifar", "--cells", "6", "--filters", "24", "--stem", "72")
+    ran = command("zoo", "pnasnet-5", *sizes, "--resolution", "32", "--classes", "10", "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["params"] == 559_090
+    assert (found["spec"]["cells"], found["spec"]["filters"], found["spec"]["stem"]) == (6, 24, 72)
+
+
+def test_auxiliary_classifier_is_counted_beside(command):
+    words = ("zoo", "nasnet-a:cells=18", "--skeleton", "cifar", "--resolution", "32", "--classes", "10", "--auxiliary")
+    found = json.loads(command(*words, "--json").out)
+    assert (found["params"], found["params_in_training"]) == (3_346_538, 4_978_036)
+    assert "4,978,036 params in training" in command(*words).out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("mnasnet-a1", "--cells", "6"), "got 'cells'"),
+        (("mnasnet-a1", "--auxiliary"), "but not one of kind 'mnasnet'"),
+        (("nasnet-a", "--skeleton", "moon"), "one of cifar, imagenet, but got 'moon'"),
+        (("--cells", "6"), "are of one network"),
+    ],
+)
+def test_sizes_that_a_network_does_not_come_in_are_refused(command, words, message):
+    ran = command("zoo", *words)
+    assert ran.code == 2
+    assert message in " ".join(ran.err.split())

@@ -1,0 +1,91 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from paretonas.errors import UsageError
+from paretonas.network import build
+from paretonas.space import Interface, spaces
+from paretonas.training.weights import load_weights, weights_digest
+from paretonas.zoo import zoo_spec
+
+
+def network(classes, text="mnasnet-a1:width=0.25"):
+    return build(zoo_spec(text), Interface.of_images(3, 32, classes))
+
+
+def same(a, b):
+    return [name for name, tensor in a.state_dict().items() if torch.equal(tensor, b.state_dict()[name])]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(model, change=lambda tensors: tensors):
+        path = tmp_path / "weights.safetensors"
+        save_file(change(dict(model.state_dict())), path)
+        return path
+
+    return write
+
+
+def test_all_weights_are_taken_where_the_classes_are_as_many(file):
+    theirs, ours = network(7), network(7)
+    assert load_weights(ours, file(theirs), 7) == ()
+    assert same(ours, theirs) == list(ours.state_dict())
+
+
+@pytest.mark.parametrize("name", ["mnasnet", "nasnet", "pnasnet", "amoebanet", "nas-rl-chain", "nasbench201"])
+def test_a_classifier_of_other_classes_begins_anew(file, name):
+    from random import Random
+
+    space = spaces.create(name).build()
+    spec = space.decode(space.sample(Random(0)))
+    theirs, ours = (build(spec, Interface.of_images(3, 32, classes)) for classes in (5, 7))
+    before = {k: v.clone() for k, v in ours.state_dict().items()}
+    replaced = load_weights(ours, file(theirs), 7)
+    assert set(replaced) == {"classifier.weight", "classifier.bias"}
+    for key, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, before[key] if key in replaced else theirs.state_dict()[key])
+
+
+def test_an_auxiliary_classifier_keeps_its_own(file):
+    text = "nasnet-a:cells=3,filters=4,skeleton=cifar"
+    theirs, ours = network(7, text), network(7, text)
+    ours.add_auxiliary(Interface.of_images(3, 32, 7))
+    load_weights(ours, file(theirs), 7)
+    assert not [
+        name for name in theirs.state_dict() if not torch.equal(theirs.state_dict()[name], ours.state_dict()[name])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {k: v for k, v in t.items() if k != "stem.0.weight"}, "lacks 'stem.0.weight'"),
+        (lambda t: {**t, "more": torch.zeros(1)}, "has 'more'"),
+        (
+            lambda t: {**t, "stem.0.weight": torch.zeros(8, 1, 3, 3)},
+            r"\(8, 3, 3, 3\) for 'stem.0.weight', but .* \(8, 1",
+        ),
+        (lambda t: {**t, "classifier.weight": torch.zeros(5, 9)}, r"for 'classifier.weight', but .* \(5, 9\)"),
+    ],
+)
+def test_weights_of_another_network_are_refused(file, change, message):
+    with pytest.raises(UsageError, match=message):
+        load_weights(network(7), file(network(7), change), 7)
+
+
+def test_what_is_no_file_of_weights_is_refused(tmp_path):
+    (tmp_path / "text").write_text("no weights")
+    for path in (tmp_path / "none", tmp_path / "text", tmp_path):
+        with pytest.raises(UsageError, match=r"Weights are a \.safetensors file, but .* cannot be read"):
+            load_weights(nn.Linear(1, 1), path, 1)
+    with pytest.raises(UsageError, match="cannot be read"):
+        weights_digest(tmp_path / "none")
+
+
+def test_digest_is_of_the_contents(tmp_path):
+    for name, text in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / name).write_text(text)
+    a, b, c = (weights_digest(tmp_path / name) for name in "abc")
+    assert a == b != c
