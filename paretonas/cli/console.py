@@ -217,9 +217,11 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         trials = bar.add_task("trials", total=None, visible=False, left="")
         others: dict[str, TaskID] = {}
+        ended: list[Trial] = []
 
         def progress(now: SearchProgress) -> None:
             out.print(_trial_line(now))
+            _say_foretold(ended, now.trial)
             left = "" if now.seconds_left is None else f"about {duration(now.seconds_left)} left"
             if now.best is not None:
                 left += f"  best reward {now.best.reward:.4f} (trial {now.best.number})"
@@ -231,6 +233,17 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
             bar.update(others[what], completed=done, total=total, visible=done < total)
 
         yield Listener(lambda text: out.print(text), progress, counting)
+
+
+def _say_foretold(ended: list[Trial], trial: Trial) -> None:
+    """Once the first architecture of another length has ended: what was foretold of those before it."""
+    from paretonas.report.foretold import foretold  # scipy, which takes a second
+
+    if ended and len(ended[-1].architecture.choices) != len(trial.architecture.choices):
+        for step in foretold(ended):
+            out.print(f"  {step}")
+        ended.clear()
+    ended.append(trial)
 
 
 def _trial_line(now: SearchProgress) -> str:

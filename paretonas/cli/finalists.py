@@ -56,9 +56,7 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="Where the search's data lie now, if they were moved; for cells in another network: any."
-        ),
+        typer.Option(help="Where the search's data lie now, if they were moved; for cells in another network: any."),
     ] = None,
     _trust: Trust = False,
     as_json: AsJson = False,

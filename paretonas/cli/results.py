@@ -76,6 +76,7 @@ def show(
 ) -> None:
     """Show a search: its configuration, its trials, or one of them."""
     from paretonas.report.aims import Aims
+    from paretonas.report.foretold import foretold
     from paretonas.report.table import config_toml, settings, trial_row, write_parquet
 
     store = context.obj.store()
@@ -88,10 +89,13 @@ def show(
     elif trial is not None:
         _show_trial(name, trial, trials, config, as_json)
     elif as_json:
-        console.print_json({"config": config, "trials": [trial_row(t) for t in trials]})
+        steps = [asdict(step) for step in foretold(trials)]
+        console.print_json({"config": config, "trials": [trial_row(t) for t in trials], "foretold": steps})
     else:
         console.out.print("  ".join(f"{key}={value}" for key, value in settings(config).items()))
         console.trial_table(trials, Aims.of(config))
+        for step in foretold(trials):
+            console.out.print(str(step))
 
 
 def _show_trial(name: str, number: int, trials: Sequence[Trial], config: Mapping[str, Any], as_json: bool) -> None:

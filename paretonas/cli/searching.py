@@ -261,6 +261,7 @@ def _run(search: Any, as_json: bool, listener: Any) -> None:
 
 def _run_one(search: Any, as_json: bool) -> None:
     """Run one search with its first lines and its end."""
+    from paretonas.report.foretold import foretold
     from paretonas.search.sections import config_to_json
 
     name = search.config.name
@@ -273,6 +274,8 @@ def _run_one(search: Any, as_json: bool) -> None:
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
         console.out.print()
         console.out.print(f"{len(trials)} trials ({counts}), {unique} different networks.")
+        for step in foretold(trials):
+            console.out.print(str(step))
         print_front(name, trials, config_to_json(search.config))
         flagged = sum(console.is_flagged(trial) for trial in trials)
         if flagged:

@@ -20,6 +20,7 @@ from paretonas.report.aims import data_name, device_names
 from paretonas.report.charts import series_of
 from paretonas.report.drawing import PartLatencies
 from paretonas.report.evidence import read_calibrations
+from paretonas.report.foretold import foretold
 from paretonas.report.headline import overall, verdicts
 from paretonas.report.html import html
 from paretonas.report.networks import drawn_networks
@@ -120,6 +121,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "totals": near or [(s, totals(s), None, None) for s in searches],
         "overall": overall(search),
         "verdicts": verdicts(searches),
+        "foretold": foretold(search.trials),
         "networks": drawn_networks(search, part_latencies),
         "unfinished": [(s, t) for s in searches for t in s.trials if t.state in (State.PRUNED, State.FAILED)],
     }

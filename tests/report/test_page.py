@@ -387,3 +387,12 @@ def test_a_search_without_a_target_is_reported_by_its_quality(empty, tmp_path):
     html = page(empty, tmp_path)
     assert "The best network is trial 1: 70.00 % at 9 ms." in text(html)
     assert "ratio" not in specs(html)
+
+
+def test_what_a_strategy_foretold_stands_beside_what_came_out(empty, tmp_path):
+    made = [replace(t, context={"predicted": t.reward}) for t in trials([(0.1 * i, 1.0) for i in range(1, 7)])]
+    add(empty, "s", made)
+    found = text(page(empty, tmp_path))
+    assert "What the strategy foretold" in found
+    assert f"{len(made[0].architecture.choices)} 6 +1.00 +1.00 to +1.00 +1.00" in found
+    assert "What the strategy foretold" not in text(page(made_store(tmp_path / "none"), tmp_path / "none"))
