@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paretonas.errors import SpecError
 from paretonas.space import Interface
 from paretonas.space.recurrent import GATES_OF_LSTM, Node, RecurrentSpec, TreeCell
 
@@ -32,10 +33,18 @@ class RecurrentNetwork(nn.Module):
         spec: What to build.
         interface: One word in, logits of the next out; with the states or without.
         dropout: Of each layer's inputs and last outputs, and before the decoder, while a sequence is learned.
+
+    Raises:
+        SpecError: Something else than a word goes in.
     """
 
     def __init__(self, spec: RecurrentSpec, interface: Interface, dropout: float = 0.0):
         super().__init__()
+        if interface.inputs[0].dtype != "int64" or interface.inputs[0].shape != (1,):
+            raise SpecError(
+                f"Recurrent networks are fed the number of one word, but this task feeds {interface.inputs[0]}: choose "
+                "another space."
+            )
         words = interface.classes
         self.hidden, self.dropout = spec.hidden, dropout
         self.embedding = nn.Embedding(words, spec.hidden)

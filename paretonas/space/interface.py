@@ -108,7 +108,9 @@ class Interface:
             SpecError: It has none.
         """
         if len(self.inputs[0].shape) == 1:
-            raise SpecError(f"Networks of images are fed channels, but this interface has {self.inputs[0]}.")
+            raise SpecError(
+                f"Networks of images are fed channels, but this task feeds {self.inputs[0]}: choose another space."
+            )
         return self.inputs[0].shape[1]
 
     @property

@@ -214,25 +214,31 @@ Differs: the batch size, which is not stated, is 128.
 """
 
 LANGUAGE_SEARCH = Recipe(
-    about="Short proxy for searches of language models: 2 passes over the text, Adam, no regularization",
+    about="Short proxy for searches of language models: 2 passes over the text, gradient descent, no regularization",
     epochs=2.0,
     batch_size=32,
-    optimizer="adamw",
-    lr=0.04,
+    optimizer="momentum",
+    lr=160.0,
+    momentum=0.0,
     weight_decay=0.0,
+    clip=0.25,
 )
+"""Gradient descent with a large rate (20 at 32 windows a step) and clipped gradients, as language models are usually
+begun."""
 
 LANGUAGE = Recipe(
-    about="Final training of language models: variational dropout, Adam, 35 passes over the text",
+    about="Final training of language models: variational dropout, gradient descent, 35 passes over the text",
     epochs=35.0,
     batch_size=32,
-    optimizer="adamw",
-    lr=0.024,
-    weight_decay=1e-5,
-    warmup=0.05,
+    optimizer="momentum",
+    lr=160.0,
+    momentum=0.0,
+    weight_decay=1e-6,
+    warmup=0.02,
+    clip=0.25,
     dropout=0.4,
 )
 """Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 4.2: children are
 trained for 35 epochs. Differs: their learning rate, initialization and dropout come out of a grid search and are not
-stated; these are ours, and the optimizer is Adam.
+stated; these are ours.
 """

@@ -7,8 +7,10 @@ from exported import Module, Pair, assert_file_agrees, assert_written, indices, 
 from torch import nn
 
 from paretonas.export.onnx import export_directly, modules_of_nodes
+from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.interface import Port
+from paretonas.space.recurrent import RecurrentSpec
 from paretonas.testing.runtime import randomize_statistics
 
 GRAPHS = {
@@ -129,3 +131,11 @@ def test_file_is_stamped_with_the_oldest_versions_that_its_operators_have(path, 
     assert [(entry.domain, entry.version) for entry in written.opset_import] == [("", opset)]
     assert written.ir_version == version
     onnx.checker.check_model(written, full_check=True)
+
+
+def test_tied_weights_are_written_once(path):
+    model = build(RecurrentSpec(None, hidden=3, layers=1, is_tied=True), Interface.of_words(17))
+    interface = RecurrentSpec(None, hidden=3, layers=1).with_state(Interface.of_words(17))
+    export_directly(model.eval(), interface, path)
+    shapes = [tuple(weight.dims) for weight in onnx.load(path).graph.initializer]
+    assert shapes.count((17, 3)) == 1

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.network.recurrent import RecurrentLayer
@@ -112,3 +113,8 @@ def test_tied_weights_are_one_parameter(model):
 def test_an_untrained_lstm_remembers():
     model = build(RecurrentSpec(None, 6, 1), WORDS)
     assert model.layers[0].bias.tolist() == [1.0] * 6 + [0.0] * 18
+
+
+def test_images_are_no_words():
+    with pytest.raises(SpecError, match=r"fed the number of one word, but this task feeds .*images.*another space"):
+        build(RecurrentSpec(CELL, 6, 1), Interface.of_images(3, 32, 10))

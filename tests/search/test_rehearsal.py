@@ -212,3 +212,15 @@ def test_task_that_breaks_its_promises_is_refused(store, tmp_path, register, fau
     with pytest.raises(UsageError, match=problem):
         new_search(replace(CONFIG, task=Selection("faulty")), store, tmp_path)
     assert store.searches() == []
+
+
+def test_screen_by_gradients_to_words_is_refused(store, tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.txt").write_text("a b c d\n" * 20, encoding="utf-8")
+    task = Selection("language", {"data": str(tmp_path), "window": 4})
+    space = Selection("nas-rl-recurrent", {"hidden": 4, "base": 2})
+    config = replace(CONFIG, task=task, space=space, screen=Selection("synflow"))
+    with pytest.raises(
+        UsageError, match=r"Metrics of untrained networks .* are fed 'tokens' .* Leave --screen synflow"
+    ):
+        new_search(config, store, tmp_path)

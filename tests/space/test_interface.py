@@ -118,3 +118,14 @@ def test_interface_travels_as_json_and_pickled(interface):
 def test_what_is_no_interface_is_refused(data, message):
     with pytest.raises(SpecError, match=message):
         read_json(Interface, data, "interface")
+
+
+def test_words_go_in_by_number():
+    interface = Interface.of_words(9)
+    assert interface.inputs == (Port("tokens", (1,), "int64"),)
+    assert (interface.classes, interface.image_shape) == (9, None)
+    with pytest.raises(SpecError, match=r"this task feeds Port\(name='tokens'.*another space"):
+        interface.channels  # noqa: B018
+    for words in (0, 10**7):
+        with pytest.raises(SpecError, match="1 <= words <= 1000000"):
+            Interface.of_words(words)

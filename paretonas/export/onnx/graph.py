@@ -84,6 +84,7 @@ class Graph:
         self.result: Any = None
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
+        self._shared: dict[tuple[Any, ...], tuple[str, NDArray[Any]]] = {}  # the array keeps its place in memory
 
     def add(self, op: str, *inputs: Operand, **attributes: Any) -> str:
         """A node of one output.
@@ -116,10 +117,14 @@ class Graph:
         return self.weight(np.float32(operand) if isinstance(operand, int | float) else operand)
 
     def weight(self, array: NDArray[Any] | np.float32) -> str:
-        """A constant; its name."""
-        name = f"weight_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.asarray(array), name))
-        return name
+        """A constant; its name. What lies at one place in memory, such as tied weights, is one constant."""
+        array = np.asarray(array)
+        place = (array.__array_interface__["data"], array.shape, array.strides, array.dtype)
+        if place not in self._shared:
+            name = f"weight_{len(self._weights)}"
+            self._weights.append(numpy_helper.from_array(array, name))
+            self._shared[place] = name, array
+        return self._shared[place][0]
 
     def model(self, interface: Interface, outputs: Sequence[Value]) -> onnx.ModelProto:
         """The checked model.
