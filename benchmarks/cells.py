@@ -98,7 +98,7 @@ def write_table(rows: list[dict], space: SearchSpace, file: Path) -> None:
         key, cost = spec_hash(spec), spec_cost(spec, spec.usual_interface(3, 32, 10))
         values = list(map(str, space.values(architecture).values()))
         scores = {f"val_acc_seed{seed}": accuracy[key, seed] for seed in SEEDS}
-        table.append({"ops": values, "spec_hash": key, **scores, "params": cost.params, "macs": cost.macs})
+        table.append({"ops": values, "network": key, **scores, "params": cost.params, "macs": cost.macs})
     write_rows(table, file)
 
 

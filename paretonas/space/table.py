@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from paretonas.space.spec import Spec
 
 USUAL = ("ops", "arch")
 """Columns that hold the decisions where none are named."""
+NETWORK = "network"
+"""Column of strings that are equal in rows which write one network in several ways."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,17 @@ class TabularSpec(Spec):
 class Table:
     """Architectures by their choices, and columns of numbers.
 
-    A table may hold a part of what its decisions span. An architecture that it lacks stands for the row that differs
-    from it in the fewest decisions, the first of several, so that every strategy can search it.
+    A table may hold a part of what its decisions span. An architecture that it lacks stands for the row of its length
+    that differs from it in the fewest decisions, the first of several, so that every strategy can search it. Rows that
+    write one network in several ways stand for the first of them.
 
     Args:
         name: The file's, without suffix.
-        decisions: One for each symbol that a row holds.
+        decisions: One for each symbol that the longest row holds.
         rows: Choices -> number of the row.
         columns: Name -> the numbers of all rows.
         canonical: Choices -> those of the row that stands for all which compute the same, if the table tells.
+        first: Choices -> those of the first row of the same network, where it is another.
     """
 
     name: str
@@ -56,14 +61,15 @@ class Table:
     rows: Mapping[tuple[int, ...], int]
     columns: Mapping[str, Sequence[float]]
     canonical: Mapping[tuple[int, ...], tuple[int, ...]] | None = None
+    first: Mapping[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
 
     def space(self) -> SearchSpace:
         """The architectures that the decisions span."""
 
         def decode(values: Mapping[str, Choice]) -> Spec:
-            choices = tuple(index[value] for index, value in zip(indices, values.values(), strict=True))
+            choices = tuple(index[value] for index, value in zip(indices, values.values(), strict=False))
             nearest = self.nearest(choices)
-            row = (d.choices[c] for d, c in zip(self.decisions, nearest, strict=True))
+            row = (d.choices[c] for d, c in zip(self.decisions, nearest, strict=False))
             return TabularSpec(self.name, tuple(map(str, row)))
 
         def representative(choices: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,29 +77,36 @@ class Table:
             return nearest if self.canonical is None else self.canonical.get(nearest, nearest)
 
         indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in self.decisions]
-        is_plain = self.canonical is None and self.is_whole
-        return SearchSpace(f"tabular/{self.name}", self.decisions, decode, None if is_plain else representative)
+        is_plain = self.canonical is None and self.is_whole and not self.first
+        lengths = tuple(sorted({len(choices) for choices in self.rows}))
+        name = f"tabular/{self.name}"
+        return SearchSpace(name, self.decisions, decode, None if is_plain else representative, lengths)
 
     @property
     def is_whole(self) -> bool:
         """Whether it holds every architecture that its decisions span."""
-        return len(self.rows) == math.prod(len(decision.choices) for decision in self.decisions)
+        lengths = {len(choices) for choices in self.rows}
+        sizes = [len(decision.choices) for decision in self.decisions]
+        return len(self.rows) == sum(math.prod(sizes[:length]) for length in lengths)
 
     def nearest(self, choices: tuple[int, ...]) -> tuple[int, ...]:
-        """The choices of the row that stands for an architecture: its own, or the nearest."""
-        if choices in self.rows:
-            return choices
-        if choices not in self._stands_for:
-            differing = (self._choices != choices).sum(axis=1)
-            self._stands_for[choices] = tuple(self._choices[int(differing.argmin())].tolist())
-        return self._stands_for[choices]
+        """The choices of the row that stands for an architecture: its own, the first of its network, or the nearest."""
+        if choices not in self.rows:
+            if choices not in self._stands_for:
+                rows = self._choices[len(choices)]
+                self._stands_for[choices] = tuple(rows[int((rows != choices).sum(axis=1).argmin())].tolist())
+            choices = self._stands_for[choices]
+        return self.first.get(choices, choices)
 
     @cached_property
-    def _choices(self) -> Any:
-        """(n, decisions) of all rows."""
+    def _choices(self) -> dict[int, Any]:
+        """(n, length) of all rows of each length."""
         import numpy as np
 
-        return np.array(list(self.rows))
+        by_length: dict[int, list[tuple[int, ...]]] = {}
+        for choices in self.rows:
+            by_length.setdefault(len(choices), []).append(choices)
+        return {length: np.array(rows) for length, rows in by_length.items()}
 
     @cached_property
     def _stands_for(self) -> dict[tuple[int, ...], tuple[int, ...]]:
@@ -119,8 +132,9 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
 
     Args:
         path: Of the file.
-        decisions: The columns that hold an architecture: lists of symbols, of one length each; single symbols; or one
-            column of strings, of which every character is a symbol. None given: `ops` or `arch`.
+        decisions: The columns that hold an architecture: lists of symbols, of one length each unless there is but one
+            such column; single symbols; or one column of strings, of which every character is a symbol. None given:
+            `ops` or `arch`.
 
     Raises:
         DataError: No such file or column, or rows that are alike.
@@ -135,11 +149,13 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
     missing = [name for name in names if name not in columns]
     if missing:
         raise DataError(f"{path.name} has the columns {_list(columns)}, but not {missing[0]!r}.")
-    symbols = [symbol for name in names for symbol in _symbols(name, columns[name], len(names) == 1, path.name)]
-    spanned = tuple(Decision(name, tuple(sorted(set(values)))) for name, values in symbols)
-    indices = [{choice: i for i, choice in enumerate(decision.choices)} for decision in spanned]
-    columns_of_indices = [[index[v] for v in values] for index, (_, values) in zip(indices, symbols, strict=True)]
-    keys = list(zip(*columns_of_indices, strict=True))
+    symbols = [_symbols(name, columns[name], len(names) == 1, path.name) for name in names]
+    titles = [title for name, values in zip(names, symbols, strict=True) for title in _titles(name, values)]
+    written = [tuple(chain(*parts)) for parts in zip(*symbols, strict=True)]
+    offered = [tuple(sorted({row[i] for row in written if i < len(row)})) for i in range(len(titles))]
+    spanned = tuple(map(Decision, titles, offered))
+    indices = [{choice: i for i, choice in enumerate(choices)} for choices in offered]
+    keys = [tuple(index[symbol] for index, symbol in zip(indices, row, strict=False)) for row in written]
     rows = {key: i for i, key in enumerate(keys)}
     if len(rows) < len(keys):
         raise DataError(
@@ -147,7 +163,17 @@ def read_table(path: Path, decisions: Sequence[str] = ()) -> Table:
         )
     numbers = {name: values for name, values in columns.items() if name not in names and _are_numbers(values)}
     kept = {name: [_number(v) for v in values] for name, values in numbers.items()}
-    return Table(path.stem, spanned, rows, kept, _canonical(columns, keys))
+    return Table(path.stem, spanned, rows, kept, _canonical(columns, keys), _first(columns, keys))
+
+
+def _first(columns: Mapping[str, list[Any]], keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Rows -> the first row of the same network, where a column says so and it is another."""
+    found: dict[Any, tuple[int, ...]] = {}
+    networks = columns.get(NETWORK, [])
+    if not all(isinstance(network, str) for network in networks):
+        return {}
+    firsts = [found.setdefault(network, key) for network, key in zip(networks, keys, strict=False)]
+    return {key: first for key, first in zip(keys, firsts, strict=False) if key != first}
 
 
 def _canonical(
@@ -180,14 +206,26 @@ def _read_columns(path: Path) -> dict[str, list[Any]]:
     return columns
 
 
-def _symbols(name: str, values: list[Any], is_alone: bool, file: str) -> list[tuple[str, list[Choice]]]:
-    """The decisions that a column holds, each with the symbols of all rows."""
+def _symbols(name: str, values: list[Any], is_alone: bool, file: str) -> list[tuple[Choice, ...]]:
+    """What a column holds of each row."""
     first = values[0]
-    if isinstance(first, list) or (is_alone and isinstance(first, str)):
-        if not all(type(value) is type(first) and len(value) == len(first) for value in values) or not first:
-            raise DataError(f"Column {name!r} holds as many symbols in every row, but not in {file}.")
-        return [(f"{name}.{i}", _checked(name, [v[i] for v in values], file)) for i in range(len(first))]
-    return [(name, _checked(name, values, file))]
+    if not (isinstance(first, list) or (is_alone and isinstance(first, str))):
+        return [(symbol,) for symbol in _checked(name, values, file)]
+    lengths = {len(value) for value in values if type(value) is type(first)}
+    is_one_length = len(lengths) == 1 or (is_alone and isinstance(first, list))
+    if not (all(type(value) is type(first) for value in values) and is_one_length and min(lengths) > 0):
+        raise DataError(
+            f"Column {name!r} holds as many symbols in every row, one at least; lists that are the only column may "
+            f"differ. {file} is otherwise."
+        )
+    _checked(name, [symbol for value in values for symbol in value], file)
+    return [tuple(value) for value in values]
+
+
+def _titles(name: str, values: list[tuple[Choice, ...]]) -> list[str]:
+    """Of the decisions that a column holds."""
+    longest = max(map(len, values))
+    return [name] if longest == 1 else [f"{name}.{i}" for i in range(longest)]
 
 
 def _checked(name: str, values: list[Any], file: str) -> list[Choice]:

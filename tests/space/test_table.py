@@ -68,6 +68,27 @@ def test_architecture_that_is_not_there_has_the_spec_of_the_row_that_it_stands_f
     assert space.canonical((1, 0)) == (1, 0)
 
 
+def test_rows_of_several_lengths_are_architectures_of_several_lengths(write):
+    ops = [["a", "x"], ["b", "x"], ["a", "x", "c", "y"], ["b", "y", "c", "x"]]
+    table = read_table(write(ops=ops, acc=[1.0, 2.0, 3.0, 4.0]))
+    space = table.space()
+    assert space.lengths == (2, 4)
+    assert [d.choices for d in table.decisions] == [("a", "b"), ("x", "y"), ("c",), ("x", "y")]
+    assert not table.is_whole
+    assert table.row(space.architecture((1, 0))) == 1
+    assert table.row(space.architecture((1, 1))) == 1  # the nearest of its length
+    assert table.row(space.architecture((1, 1, 0, 0))) == 3
+    assert space.decode(space.architecture((0, 0))) == TabularSpec("table", ("a", "x"))
+
+
+def test_rows_of_one_network_stand_for_the_first_of_them(write):
+    table = read_table(write(ops=[["a", "b"], ["b", "a"], ["a", "a"]], network=["1", "1", "2"], acc=[1.0, 1.0, 3.0]))
+    space = table.space()
+    assert space.decode(space.architecture((1, 0))) == space.decode(space.architecture((0, 1)))
+    assert (table.row(space.architecture((1, 0))), table.row(space.architecture((0, 0)))) == (0, 2)
+    assert space.canonical((1, 0)) == (0, 1)
+
+
 def test_whole_table_stands_for_itself(write):
     table = read_table(write(arch=["aa", "ab", "ba", "bb"], acc=[1.0, 2.0, 3.0, 4.0]))
     assert table.is_whole
