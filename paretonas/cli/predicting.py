@@ -18,7 +18,7 @@ RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
-    inputs: Annotated[list[Path], typer.Argument(help="What to look at: images.")],
+    inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
     _trust: Trust = False,
     as_json: AsJson = False,
@@ -39,7 +39,7 @@ def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, 
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import Subject
     from paretonas.export import formats
-    from paretonas.task.decode import decode, encode
+    from paretonas.task.decode import predict as look_at
     from paretonas.task.metadata import check_metadata
 
     chosen = parse_device(device)
@@ -47,4 +47,4 @@ def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, 
     metadata = formats.create(chosen.runtime.format).metadata(model)
     check_metadata(metadata, file.interface)
     run = chosen.open(file)
-    return [{"input": str(one), **decode(run(encode(one, metadata, file.interface)), metadata)[0]} for one in inputs]
+    return [{"input": str(one), **look_at(run, one, metadata, file.interface)} for one in inputs]

@@ -96,15 +96,37 @@ def find_texts(folder: Path) -> dict[str, Path]:
 
 
 def read_words(file: Path) -> list[str]:
-    """The words of a text, with `<eos>` after each line.
+    """The words of a text.
 
     Raises:
         DataError: It cannot be read, is not UTF-8, or has no words.
     """
+    words = words_of(read_text(file))
+    if not set(words) - {END}:
+        raise DataError(f"A text has words, but {file} has none.")
+    return words
+
+
+def words_of(text: str) -> list[str]:
+    r"""Its words, with `<eos>` after each line.
+
+    >>> words_of("a b\nc")
+    ['a', 'b', '<eos>', 'c', '<eos>']
+    """
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return [word for line in lines for word in (*line.split(), END)]
+
+
+def read_text(file: Path) -> str:
+    """What a file of UTF-8 says.
+
+    Raises:
+        DataError: It cannot be read, or is not UTF-8.
+    """
     try:
         with open_regular(file) as opened:
             data = opened.read()
-        text = (gzip.decompress(data) if file.suffix.lower() == ".gz" else data).decode("utf-8-sig")
+        return (gzip.decompress(data) if file.suffix.lower() == ".gz" else data).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"A text is UTF-8, but {file} is not at byte {error.start}: "
@@ -114,11 +136,6 @@ def read_words(file: Path) -> list[str]:
         if is_refusal(error):
             raise
         raise DataError(f"A text is a file that can be read, but {file}: {error}.") from error
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    words = [word for line in lines for word in (*line.split(), END)]
-    if len(words) == len(lines):
-        raise DataError(f"A text has words, but {file} has none.")
-    return words
 
 
 def vocabulary(text: Sequence[str], most_words: int) -> tuple[str, ...]:

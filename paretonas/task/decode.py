@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretonas.data.pixels import guarded, is_machine_fault, machine_fault, reason, to_pixels
+from paretonas.data.text import read_text, words_of
 from paretonas.errors import DataError, TrainingError, UsageError
 from paretonas.space import Interface
 
-CLASSES = "classes"
+CLASSES, WORDS = "classes", "words"
+
+Arrays = tuple[NDArray[Any], ...]
 
 
 def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -29,6 +32,42 @@ def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
         raise TrainingError("A trained network gives finite outputs, but some are NaN or infinite: training diverged.")
     found: NDArray[np.int64] = logits.argmax(1)
     return found
+
+
+def predict(
+    run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
+) -> dict[str, Any]:
+    """What a network says of one input file: the class of an image, or the word that comes after a text.
+
+    Args:
+        run: Runs the network on one example.
+        file: An image or a text.
+        metadata: Beside the exported file; `kind` says which.
+        interface: Of the network.
+
+    Returns:
+        `class` or `next`, and `probability`.
+
+    Raises:
+        DataError: It cannot be read.
+        MachineError: The machine refuses.
+        UsageError: Metadata of another kind, or a network that is not fed such a file.
+        TrainingError: An output is not a finite number.
+    """
+    if metadata.get("kind") != WORDS:
+        return decode(run(encode(file, metadata, interface)), metadata)[0]
+    text, number = read_text(file), {word: i for i, word in enumerate(metadata["words"])}
+    words = words_of(text)
+    if not text.endswith("\n"):  # the line goes on
+        words = words[:-1]
+    if not words:
+        raise DataError(f"A text has words, but {file} has none.")
+    states: Arrays = tuple(np.zeros(port.shape, port.dtype) for port in interface.inputs[1:])
+    for word in words:
+        logits, *given = run((np.array([number.get(word, number[metadata["unknown"]])], np.int64), *states))
+        states = tuple(given)
+    (best,), (shares,) = top_classes(logits), _shares(logits)
+    return {"next": metadata["words"][best], "probability": round(float(shares[best]), 6)}
 
 
 def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tuple[NDArray[Any], ...]:
@@ -82,13 +121,17 @@ def decode(outputs: tuple[NDArray[Any], ...], metadata: Mapping[str, Any]) -> li
     [{'class': 'dog', 'probability': 0.75}]
     """
     _check_kind(metadata)
-    classes, logits = top_classes(outputs[0]), outputs[0].astype(np.float64)
-    weights = np.exp(logits - logits.max(1, keepdims=True))
-    shares = weights / weights.sum(1, keepdims=True)
+    classes, shares = top_classes(outputs[0]), _shares(outputs[0])
     return [
         {"class": metadata["classes"][best], "probability": round(float(row[best]), 6)}
         for row, best in zip(shares, classes, strict=True)
     ]
+
+
+def _shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    weights = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    shares: NDArray[np.float64] = weights / weights.sum(1, keepdims=True)
+    return shares
 
 
 def _check_kind(metadata: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from paretonas.errors import DataError, SpecError, TrainingError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.interface import MOST_CLASSES
+from paretonas.task.metadata import Words
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Batch, Part, Run, Task
 from paretonas.zoo import zoo_spec
@@ -102,7 +103,7 @@ class Language(Task):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        return {"kind": "words", "words": list(self.corpus.words), "unknown": UNKNOWN, "end": END}
+        return Words("words", self.corpus.words, UNKNOWN, END).to_json()
 
     def about(self) -> tuple[str, ...]:
         corpus, named = self.corpus, {"train": "training", "val": "validation", "test": "test"}

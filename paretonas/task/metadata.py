@@ -1,4 +1,4 @@
-"""What an exported classifier of images says of how it is used, and whether what a file says can be."""
+"""What an exported network says of how it is used, and whether what a file says can be."""
 
 from __future__ import annotations
 
@@ -64,6 +64,37 @@ class ImageClasses:
         return {name: value for name, value in json.loads(json.dumps(asdict(self))).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Words:
+    """From a text to what a network is fed, word by word, and from its outputs to the word that comes next.
+
+    Args:
+        kind: Of what the outputs say.
+        words: In the order of the outputs; a word is fed as its place here.
+        unknown: Stands for words that are not among them.
+        end: Of a line.
+
+    Raises:
+        SpecError: `unknown` or `end` is not among the words.
+    """
+
+    kind: Literal["words"]
+    words: tuple[str, ...]
+    unknown: str
+    end: str
+
+    def __post_init__(self) -> None:
+        if not {self.unknown, self.end} <= set(self.words):
+            raise SpecError(f"Among the words are those for unknown ones and ends, but not {self.unknown}, {self.end}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**asdict(self), "words": list(self.words)}
+
+
+KINDS: Mapping[str, type[ImageClasses | Words]] = {"classes": ImageClasses, "words": Words}
+
+
 def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
     """Refuse what `encode` and `decode` could not follow, whoever wrote the file.
 
@@ -74,13 +105,29 @@ def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
     Raises:
         UsageError: Nothing is said, or of another kind, or something that cannot be, or does not fit the network.
     """
-    if metadata.get("kind", "classes") != "classes":
-        raise UsageError(f"In a file's metadata, kind is one of 'classes', but got {metadata['kind']!r}.")
-    said = {field.name: metadata[field.name] for field in fields(ImageClasses) if field.name in metadata}
+    kind = metadata.get("kind", "classes")
+    if kind not in tuple(KINDS):
+        raise UsageError(f"In a file's metadata, kind is one of {', '.join(map(repr, KINDS))}, but got {kind!r}.")
+    said = {field.name: metadata[field.name] for field in fields(KINDS[kind]) if field.name in metadata}
     try:
-        told: ImageClasses = read_json(ImageClasses, said, "metadata")
+        told = read_json(KINDS[kind], said, "metadata")
     except SpecError as error:
         raise UsageError(f"{error} An exported file says how it is used: `paretonas export` writes one.") from None
+    (_check_words if kind == "words" else _check_images)(told, interface)
+
+
+def _check_words(told: Words, interface: Interface) -> None:
+    fed, outputs = interface.inputs[0], interface.outputs
+    states = [(port.name, port.shape, port.dtype) for port in interface.inputs[1:]]
+    given = [(port.name.removesuffix("_out"), port.shape, port.dtype) for port in outputs[1:]]
+    if (fed.shape, fed.dtype) != ((1,), "int64") or outputs[0].shape != (1, len(told.words)) or states != given:
+        raise UsageError(
+            f"A file's network is fed what the file says, but {len(told.words)} words do not fit inputs of "
+            f"{interface.inputs} and outputs of {outputs}."
+        )
+
+
+def _check_images(told: ImageClasses, interface: Interface) -> None:
     shape, outputs = interface.image_shape or (0,), interface.outputs[0].shape
     if shape[0] != (1 if told.colours == "grey" else 3) or outputs != (1, len(told.classes)):
         raise UsageError(

@@ -16,7 +16,7 @@ from paretonas.data.augment import to_input
 from paretonas.data.pixels import to_pixels
 from paretonas.errors import DataError, MachineError, TrainingError, UsageError
 from paretonas.space import Interface, Port
-from paretonas.task.decode import decode, encode, top_classes
+from paretonas.task.decode import decode, encode, predict, top_classes
 
 CIFAR = Interface.of_images(3, 32, 10)
 
@@ -154,3 +154,41 @@ def test_network_that_is_not_fed_images_alone_is_refused(image):
     vectors = Interface((Port("x", (1, 4)),), (Port("y", (1, 3)),))
     with pytest.raises(UsageError, match="fed to a network that takes one"):
         encode(image, METADATA, vectors)
+
+
+# Words
+
+WORDS = {"kind": "words", "words": ["<unk>", "<eos>", "a", "b"], "unknown": "<unk>", "end": "<eos>"}
+ONE_STEP = Interface(
+    (Port("tokens", (1,), "int64"), Port("h", (1, 2))), (Port("logits", (1, 4)), Port("h_out", (1, 2)))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "fed"),
+    [("a b", [2, 3]), ("a b\n", [2, 3, 1]), ("a c\nb", [2, 0, 1, 3]), ("\n", [1]), ("\ufeffa", [2])],
+)
+def test_a_text_is_fed_word_by_word_with_the_state_that_was_given(tmp_path, text, fed):
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    seen = []
+
+    def run(inputs):
+        word, state = inputs
+        assert (word.shape, word.dtype, state.dtype) == ((1,), np.int64, np.float32)
+        seen.append((int(word[0]), float(state[0, 0])))
+        return np.log(np.array([[1.0, 1.0, 1.0, 5.0]], np.float32)), state + 1
+
+    assert predict(run, tmp_path / "text.txt", WORDS, ONE_STEP) == {"next": "b", "probability": 0.625}
+    assert seen == [(word, float(i)) for i, word in enumerate(fed)]
+
+
+def test_text_without_a_word_is_refused(tmp_path):
+    (tmp_path / "text.txt").touch()
+    with pytest.raises(DataError, match="has none"):
+        predict(lambda inputs: inputs, tmp_path / "text.txt", WORDS, ONE_STEP)
+
+
+def test_outputs_after_a_text_are_numbers(tmp_path):
+    (tmp_path / "text.txt").write_text("a", encoding="utf-8")
+    with pytest.raises(TrainingError, match="finite"):
+        predict(lambda _: (np.full((1, 4), np.nan, np.float32),), tmp_path / "text.txt", WORDS, ONE_STEP)

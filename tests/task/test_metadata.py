@@ -24,7 +24,7 @@ def test_what_is_told_is_json_and_fits_its_network():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "boxes"}, "kind is one of 'classes', but got 'boxes'"),
+        ({"kind": "boxes"}, "kind is one of 'classes', 'words', but got 'boxes'"),
         ({"classes": "cat,dog"}, "classes is a list"),
         ({"classes": [1, 2]}, r"classes\[0\] is of type str"),
         ({"classes": []}, "one class or more"),
@@ -66,3 +66,29 @@ def test_a_network_that_does_not_fit_is_refused(interface):
 def test_numbers_are_checked_where_they_are_told():
     with pytest.raises(SpecError, match="`std > 0`"):
         ImageClasses.of(("cat",), 3, (0.5, 0.0))
+
+
+WORDS = {"kind": "words", "words": ["<unk>", "<eos>", "a"], "unknown": "<unk>", "end": "<eos>"}
+ONE_STEP = Interface(
+    (Port("tokens", (1,), "int64"), Port("h", (1, 2))), (Port("logits", (1, 3)), Port("h_out", (1, 2)))
+)
+
+
+def test_words_of_a_recurrent_network_are_taken():
+    check_metadata({**WORDS, "trial": 3}, ONE_STEP)
+    check_metadata(WORDS, Interface.of_words(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "interface", "message"),
+    [
+        ({"words": ["<eos>", "a"]}, ONE_STEP, "not <unk>, <eos>"),
+        ({"end": 1}, ONE_STEP, "end is of type str"),
+        ({"words": [*WORDS["words"], "b"]}, ONE_STEP, "4 words do not fit"),
+        ({}, Interface.of_images(3, 32, 3), "3 words do not fit"),
+        ({}, Interface(ONE_STEP.inputs, ONE_STEP.outputs[:1]), "3 words do not fit"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(change, interface, message):
+    with pytest.raises(UsageError, match=message):
+        check_metadata({**WORDS, **change}, interface)
