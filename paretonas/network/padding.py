@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class SamePadded(nn.Module):
-    """A layer of its own padding, fed what `SAME` pads.
+    """A layer of its own padding, fed what `SAME` pads. Its weights are stored as those of the layer alone would be.
 
     Args:
         layer: A convolution or a pooling with a stride below its kernel; its own padding is taken away.
@@ -23,6 +23,11 @@ class SamePadded(nn.Module):
         layer.padding = (0, 0)
         self.layer = layer
         self.value = -torch.inf if isinstance(layer, nn.MaxPool2d) else 0.0
+        self.register_load_state_dict_pre_hook(_into_layer)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """That of the layer."""
+        return self.layer.state_dict(*args, **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
@@ -35,6 +40,11 @@ class SamePadded(nn.Module):
         )
         total = (-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side  # >= 0, as kernel >= stride
         return total // 2, total - total // 2
+
+
+def _into_layer(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in [name for name in state if name.startswith(prefix)]:
+        state[f"{prefix}layer.{name.removeprefix(prefix)}"] = state.pop(name)
 
 
 def pad_same(network: nn.Module) -> None:

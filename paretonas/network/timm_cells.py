@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from paretonas.errors import ExportError
 from paretonas.files import open_regular
 from paretonas.network.cell import CellModule, CellNetwork, FactorizedReduction
-from paretonas.network.padding import SamePadded
 
 SEPARABLE = (
     "act_1", "separable_1.depthwise_conv2d", "separable_1.pointwise_conv2d", "bn_sep_1",
@@ -122,7 +121,5 @@ def _layers(op: nn.Module, own: str, theirs: str, names: tuple[str, ...]) -> Ite
 
 
 def _tensors(layer: nn.Module, own: str, theirs: str) -> Iterator[tuple[str, str]]:
-    inner = ".layer" if isinstance(layer, SamePadded) else ""
-    held = layer.layer if isinstance(layer, SamePadded) else layer
-    for name in held.state_dict():
-        yield f"{own}{inner}.{name}", f"{theirs}.{name}"
+    for name in layer.state_dict():
+        yield f"{own}.{name}", f"{theirs}.{name}"

@@ -33,3 +33,13 @@ def test_only_what_pads_and_strides_is_changed():
     pad_same(network)
     assert [isinstance(layer, SamePadded) for layer in network] == [False, False, True]
     assert network(torch.zeros(1, 1, 8, 8)).shape == (1, 1, 4, 2)
+
+
+def test_weights_are_stored_as_without_it():
+    plain, padded = (nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1), nn.MaxPool2d(3, 2, 1)) for _ in range(2))
+    pad_same(padded)
+    assert list(padded.state_dict()) == list(plain.state_dict())
+    padded.load_state_dict(plain.state_dict())
+    assert torch.equal(padded[0].layer.weight, plain[0].weight)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        padded.load_state_dict({"0.weight": plain[0].weight})
