@@ -137,7 +137,7 @@ def test_a_finalist_tells_all_that_is_needed_to_use_and_repeat_it(searched, best
     assert spec == searched.space.decode(best[0].architecture)
     assert info["spec_hash"] == spec_hash(spec) == best[0].spec_hash
     assert info["metrics"] == finalist.metrics
-    assert info["transform"] == {"width": 1.0, "depth": 1.0, "resolution": None}
+    assert info["transform"] == asdict(Transform())
     assert info["interface"] == json.loads(json.dumps(asdict(searched.trained_evaluator().task.interface)))
     assert (info["kind"], info["classes"]) == ("classes", [str(n) for n in range(10)])
     assert info["recipe"] == {**asdict(RECIPE), "layout": "channels-last", "precision": "float32"}  # the search's

@@ -26,5 +26,5 @@ def test_factors_out_of_range_are_refused(wrong):
 
 @pytest.mark.parametrize("phi", [50, 1e9, -50])
 def test_scale_too_large_or_small_is_refused(phi):
-    with pytest.raises(UsageError, match="0 < width, depth <= 10|ten times"):
+    with pytest.raises(UsageError, match=r"0 < width, depth <= 10|ten times"):
         Scaling().transform(phi, 224)
