@@ -14,13 +14,13 @@ demo: .venv/installed ## A whole search on real images, without network, in a fe
 	bash examples/demo.sh $(BIN)/paretonas
 
 test: .venv/installed ## The test suite
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed ## Style, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 slow: .venv/installed ## The long tests
 	$(BIN)/pytest -m slow

@@ -25,9 +25,9 @@ class SamePadded(nn.Module):
         self.value = -torch.inf if isinstance(layer, nn.MaxPool2d) else 0.0
         self.register_load_state_dict_pre_hook(_into_layer)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """That of the layer."""
-        return self.layer.state_dict(*args, **kwargs)
+        return self.layer.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""

@@ -152,10 +152,10 @@ def _task(search: Search, finishing: Finishing) -> Task:
     try:
         changed: Task = type(task)(**changes) if finishing.data else replace(task, **changes)  # type: ignore[type-var]
     except TypeError:
-        raise UsageError(
-            f"A task that comes in other sizes or of other data has {' and '.join(changes)}, but not "
-            f"{type(task).__name__}."
-        ) from None
+        what = " and ".join(
+            {"resolution": "of images in other sizes", "data": "of other data"}[name] for name in changes
+        )
+        raise UsageError(f"There are tasks {what}, but {type(task).__name__} is none of them.") from None
     changed.prepare(search.home / "cache")
     return changed
 

@@ -48,10 +48,8 @@ def _is_alive(pid):
     return True
 
 
-@pytest.mark.parametrize(
-    ("sent", "workers", "number"),
-    [(signal.SIGKILL, 1, 5), pytest.param(signal.SIGTERM, 2, 10, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "workers", "number"), [(signal.SIGKILL, 1, 5), (signal.SIGTERM, 2, 10)])
 def test_a_killed_search_resumes_without_loss(tmp_path, sent, workers, number):
     process = subprocess.Popen(
         _command(

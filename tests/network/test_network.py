@@ -22,6 +22,7 @@ SPACES = [
     "nasbench-macro",
     "nasbench201",
     "nasbench201:channels=4,cells=1",
+    "nas-rl-chain:layers=6,width=0.25",
 ]
 NETWORKS = {f"{name}/{seed}": (name, seed) for name, seed in product(SPACES, range(2))}
 
@@ -32,9 +33,22 @@ def drawn(name):
     return space.decode(space.sample(Random(seed)))
 
 
-OF_THE_ZOO = {name: zoo_spec(name, resolution=32) for name in zoo}
+UNTIED = {"lstm": "lstm:hidden=20,tied=false", "nascell": "nascell:hidden=20,tied=false"}
+"""So that no two parts share their parameters."""
+OF_THE_ZOO = {n: zoo_spec(UNTIED.get(n, n), resolution=32) for n in zoo if not n.endswith("-large")}
+"""Large ones are of the same cells as the others."""
 SPECS = {name: drawn(name) for name in NETWORKS} | OF_THE_ZOO
 WITH_PARTS = {name: spec for name, spec in SPECS.items() if spec.parts()}
+
+
+def fed(interface, batch=1):
+    """Zeros for each input, where `torch.device` says."""
+    return [torch.zeros(batch, *port.shape[1:], dtype=getattr(torch, port.dtype)) for port in interface.inputs]
+
+
+def shape_of(output):
+    """Of a tensor, or of the first of several."""
+    return (output[0] if isinstance(output, tuple | list) else output).shape
 
 
 def test_every_kind_that_can_be_built_is_drawn():
@@ -46,19 +60,21 @@ def test_every_kind_that_can_be_built_is_drawn():
 @pytest.mark.parametrize("kind", list(builders))
 def test_network_maps_batches_of_its_inputs_to_its_outputs(kind):
     spec = next(spec for spec in SPECS.values() if spec.kind == kind)
-    interface = Interface.of_images(channels=1, resolution=32, classes=7)
+    interface = spec.usual_interface(channels=1, resolution=32, classes=7)
     model = build(spec, interface).eval()
-    with torch.inference_mode():
-        assert model(torch.zeros(interface.inputs[0].shape)).shape == interface.outputs[0].shape
-        assert model(torch.zeros(5, 1, 32, 32)).shape == (5, 7)
+    for batch in (1, 5):
+        with torch.inference_mode():
+            outputs = model(*fed(interface, batch))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        assert [x.shape for x in outputs] == [(batch, *port.shape[1:]) for port in interface.outputs]
 
 
 @pytest.mark.parametrize("kind", list(builders))
 def test_dropout_is_where_the_network_has_a_place_for_it(kind):
     spec = next(spec for spec in SPECS.values() if spec.kind == kind)
-    model = build(spec, CIFAR, dropout=0.25)
+    model = build(spec, spec.usual_interface(3, 32, 10), dropout=0.25)
     probabilities = [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
-    assert probabilities == [0.25] or model.drop_rate == 0.25
+    assert probabilities == [0.25] or 0.25 in (getattr(model, "drop_rate", 0), getattr(model, "dropout", 0))
 
 
 def test_weights_come_from_the_global_generator():
@@ -95,7 +111,7 @@ def test_parts_have_names_and_take_what_earlier_ones_give(name):
 @pytest.mark.parametrize("name", WITH_PARTS)
 def test_parts_are_modules_of_the_network_whose_costs_add_up_to_the_whole(name):
     spec = WITH_PARTS[name]
-    cost, parts = spec_cost(spec, CIFAR), spec.parts()
+    cost, parts = spec_cost(spec, spec.usual_interface(3, 32, 10)), spec.parts()
     modules = [module for part in parts for module in part.modules]
     assert len(set(modules)) == len(modules)
     assert not any(a != b and a.startswith(f"{b}.") for a, b in product(modules, modules))
@@ -106,19 +122,23 @@ def test_parts_are_modules_of_the_network_whose_costs_add_up_to_the_whole(name):
 @pytest.mark.parametrize("name", WITH_PARTS)
 def test_parts_have_the_filters_and_the_strides_that_they_say(name):
     spec = WITH_PARTS[name]
+    interface = spec.usual_interface(3, 32, 10)
     with torch.device("meta"):
-        model = build(spec, CIFAR).eval()
+        model = build(spec, interface).eval()
+        inputs = fed(interface)
     given, found = {}, {}
     for part in spec.parts():
         first, last = model.get_submodule(part.modules[0]), model.get_submodule(part.modules[-1])
-        first.register_forward_pre_hook(lambda _, x, name=part.name: given.update({name: x[0].shape}))
-        last.register_forward_hook(lambda _, x, y, name=part.name: found.update({name: y.shape}))
-    model(torch.zeros(1, 3, 32, 32, device="meta"))
+        first.register_forward_pre_hook(lambda _, x, name=part.name: given.update({name: shape_of(x[0])}))
+        last.register_forward_hook(lambda _, x, y, name=part.name: found.update({name: shape_of(y)}))
+    model(*inputs)
     for part in spec.parts():
-        before = [found[name] for name in part.inputs] or [torch.Size((1, 3, 32, 32))]
-        assert given[part.name] == before[0]
-        if part.filters is not None:
-            assert found[part.name] == (1, part.filters, *(-(-side // part.stride) for side in before[0][2:]))
+        before = [found[name] for name in part.inputs] or [inputs[0].shape]
+        if len(before) == 1 and part.name in given:  # several may be joined
+            assert given[part.name] == before[0]
+        if part.filters is not None and part.stride:
+            sides = (-(-side // part.stride) for side in before[0][2:])
+            assert found[part.name] == (1, part.filters, *sides)
 
 
 @pytest.mark.parametrize(

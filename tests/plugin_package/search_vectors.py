@@ -19,7 +19,7 @@ CONFIG = {
     "objective": {"limits": ["params<=1e6"]},
     "device": {"device": "onnxruntime", "target_ms": 0.05},
     "recipe": "search:epochs=20,batch_size=32,lr=0.05,layout=contiguous,precision=float32",
-    "executor": "process:workers=1",
+    "executor": "serial",
     "torch_device": "cpu",
     "budget": {"trials": 2},
 }

@@ -117,4 +117,4 @@ def test_its_exported_file_is_fed_vectors_and_gives_numbers(found):
 
 
 def test_images_of_another_size_are_not_for_it(found):
-    assert found["refused"] == "UsageError: A task of images comes in other sizes, but not Regression."
+    assert found["refused"] == "UsageError: There are tasks of images in other sizes, but Regression is none of them."

@@ -39,25 +39,29 @@ def test_params_and_macs_of_published_networks(name, width, params, macs):
     ("name", "resolution", "classes", "params", "macs"),
     [
         ("nasnet-a-large", 331, 1000, 88_753_150, 23_783_414_658),
-        ("nasnet-a-large", 331, 1001, 88_757_183, 23_783_418_690),
+        pytest.param("nasnet-a-large", 331, 1001, 88_757_183, 23_783_418_690, marks=pytest.mark.slow),
         ("nasnet-a", 224, 1000, 5_289_978, 563_638_816),
-        ("nasnet-a", 224, 1001, 5_291_035, 563_639_872),
+        pytest.param("nasnet-a", 224, 1001, 5_291_035, 563_639_872, marks=pytest.mark.slow),
         ("nasnet-a", 32, 10, 3_346_538, 544_333_312),
         ("pnasnet-5-large", 331, 1000, 86_057_668, 24_937_395_792),
         ("pnasnet-5", 224, 1000, 5_064_487, 587_293_200),
         ("pnasnet-5:cells=6,filters=24", 32, 10, 559_090, 112_046_784),
-        ("amoebanet-a:cells=18,filters=190", 331, 1001, 86_721_838, 23_133_666_547),
-        ("amoebanet-a:cells=18,filters=204", 331, 1001, 99_628_547, 26_623_184_958),
-        ("amoebanet-a:cells=18,filters=448", 299, 1001, 468_158_353, 103_887_701_136),
+        pytest.param("amoebanet-a:cells=18,filters=190", 331, 1001, 86_721_838, 23_133_666_547, marks=pytest.mark.slow),
+        pytest.param("amoebanet-a:cells=18,filters=204", 331, 1001, 99_628_547, 26_623_184_958, marks=pytest.mark.slow),
+        pytest.param(
+            "amoebanet-a:cells=18,filters=448", 299, 1001, 468_158_353, 103_887_701_136, marks=pytest.mark.slow
+        ),
         ("amoebanet-a", 224, 1001, 5_087_731, 554_688_004),
         ("amoebanet-a", 32, 10, 2_567_754, 407_671_808),
         ("amoebanet-a:filters=36", 32, 10, 3_218_266, 509_668_992),
         ("amoebanet-a:cells=9,filters=24", 32, 10, 843_322, 139_349_760),
         ("amoebanet-b", 224, 1001, 5_259_693, 555_061_400),
         ("amoebanet-b", 32, 10, 2_839_186, 454_925_952),
-        ("amoebanet-c:cells=18,filters=228", 331, 1001, 155_277_228, 41_129_493_435),
-        ("amoebanet-d", 299, 1001, 84_007_145, 18_876_452_192),
-        ("amoebanet-d:cells=18", 299, 1001, 121_915_113, 26_964_905_312),
+        pytest.param(
+            "amoebanet-c:cells=18,filters=228", 331, 1001, 155_277_228, 41_129_493_435, marks=pytest.mark.slow
+        ),
+        pytest.param("amoebanet-d", 299, 1001, 84_007_145, 18_876_452_192, marks=pytest.mark.slow),
+        pytest.param("amoebanet-d:cells=18", 299, 1001, 121_915_113, 26_964_905_312, marks=pytest.mark.slow),
     ],
 )
 def test_params_and_macs_of_published_cells(name, resolution, classes, params, macs):
