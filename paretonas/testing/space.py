@@ -41,7 +41,7 @@ examples = settings(
 )
 seeds = st.integers(0, 2**32 - 1)
 
-FOREIGN_NETWORKS = 2
+FOREIGN_NETWORKS = 1
 """So many of the networks that go through PyTorch's exporter, which takes seconds, are exported by default."""
 
 

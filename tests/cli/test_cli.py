@@ -159,6 +159,7 @@ def test_resume_raises_the_budget(paretonas, searched):
     assert len(json.loads(paretonas("show", "first", "--json")[1])["trials"]) == 5
 
 
+@pytest.mark.slow
 def test_measure_takes_names(paretonas):
     found = json.loads(paretonas("measure", "mnasnet-small", "--resolution", "32", "--json")[1])
     assert found["conditions"]["threads"] == 1

@@ -27,6 +27,7 @@ class TestEnumeration(StrategyContract):
         assert strategy.is_finished
 
 
+@pytest.mark.slow
 class TestPPOWithSmallBatches(StrategyContract):
     @pytest.fixture
     def options(self) -> StrategyOptions:

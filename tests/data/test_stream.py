@@ -149,6 +149,7 @@ def stream_in_worker(encoded):
     return [pixels.flatten().tolist() for pixels, _ in _stream(encoded, [[(0, 0)], [(1, 1)]], threads, loaders=1)]
 
 
+@pytest.mark.slow
 def test_loaders_work_inside_a_worker_with_one_thread(encoded):
     with executors.create("process:workers=1").start() as executor:
         job = executor.submit("stream", stream_in_worker, encoded)

@@ -125,7 +125,7 @@ def test_a_search_killed_again_and_again_goes_on_as_it_would_have(kind):
     assert facts(trials) == whole
 
 
-@pytest.mark.parametrize("kind", ["", "asha"])
+@pytest.mark.parametrize("kind", [pytest.param("", marks=pytest.mark.slow), "asha"])
 def test_what_a_trial_paid_for_itself_is_not_reused_after_a_kill(kind):
     whole_store = Mortal("sqlite://")
     whole = [t.is_reused for t in run(small_plan(kind, whole_store), whole_store)]

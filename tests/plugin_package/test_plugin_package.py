@@ -71,6 +71,7 @@ def test_nothing_of_the_package_is_known_where_it_is_not_installed(registry, nam
     assert name not in registry
 
 
+@pytest.mark.slow
 def test_the_package_keeps_the_contracts(run, tmp_path):
     settings = ("-p", "no:cacheprovider", "-p", "no:xdist", "-c", HERE.parents[1] / "pyproject.toml")
     run("-m", "pytest", "-q", *settings, HERE / "contracts.py", folder=tmp_path)

@@ -72,6 +72,7 @@ def test_what_was_picked_on_this_machine_is_taken_from_the_cache(store, job):
     assert executor == Selection("process", {"workers": 3, "threads": 2})
 
 
+@pytest.mark.slow
 def test_a_damaged_row_is_measured_again(store, job):
     tune(job(OPEN), Selection("serial"), store, lambda text: None)
     ((key, _),) = store.evaluations("tuning")
