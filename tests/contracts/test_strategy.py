@@ -65,6 +65,7 @@ class TestSurrogateOnTwoGoals(StrategyContract):
         return TWO_GOALS
 
 
+@pytest.mark.slow
 class TestReinforceWithSmallBatches(StrategyContract):
     @pytest.fixture
     def options(self) -> StrategyOptions:

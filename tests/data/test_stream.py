@@ -63,7 +63,7 @@ def test_seed_alone_decides_the_augmentation(encoded):
     assert torch.equal(alone[2][0], third)
 
 
-@pytest.mark.parametrize(("loaders", "first"), [(0, 2), (1, 0), (2, 1)])
+@pytest.mark.parametrize(("loaders", "first"), [(0, 2), pytest.param(1, 0, marks=pytest.mark.slow), (2, 1)])
 def test_outcome_is_the_same_for_any_number_of_loaders_and_from_any_step(encoded, loaders, first):
     _assert_equal(_stream(encoded, BATCHES[first:], loaders=loaders), _stream(encoded)[first:])
 

@@ -35,8 +35,8 @@ def drawn(name):
 
 UNTIED = {"lstm": "lstm:hidden=20,tied=false", "nascell": "nascell:hidden=20,tied=false"}
 """So that no two parts share their parameters."""
-OF_THE_ZOO = {n: zoo_spec(UNTIED.get(n, n), resolution=32) for n in zoo if not n.endswith("-large")}
-"""Large ones are of the same cells as the others."""
+OF_THE_ZOO = {n: zoo_spec(UNTIED.get(n, n), resolution=32) for n in zoo if not n.endswith(("-large", "-b", "-c"))}
+"""Large ones are of the same cells as the others, AmoebaNet-B and C of the same ops."""
 SPECS = {name: drawn(name) for name in NETWORKS} | OF_THE_ZOO
 WITH_PARTS = {name: spec for name, spec in SPECS.items() if spec.parts()}
 

@@ -66,6 +66,7 @@ def test_a_step_waits_for_the_one_before():
     assert len(strategy.ask(100)) == 8
 
 
+@pytest.mark.slow
 def test_it_goes_on_in_any_step_as_it_would_have():
     whole = searched(BLOCKS, batch=1)
     for cut in (3, 16, 20, 24, 31):

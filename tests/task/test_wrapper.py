@@ -190,6 +190,7 @@ def losses_in_worker(task, spec):
     return fit(task.network(spec_from_json(spec), RECIPE), task, RECIPE, 7).losses
 
 
+@pytest.mark.slow
 def test_wrapped_task_is_trained_in_another_process(digits):
     task = WithNoise(digits)
     with executors.create("process:workers=1").start() as executor:

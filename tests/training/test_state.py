@@ -67,7 +67,7 @@ def test_resumed_training_makes_only_the_steps_that_are_left(tmp_path):
     assert steps == [6, 7, 8, 9, 10]  # the state is written after a step is counted
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["search", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RECIPES)[1:])])
 def test_a_training_in_stages_makes_the_identical_losses(name, tmp_path):
     recipe, file, lengths = RECIPES[name], tmp_path / "training.state", []
     for until in (1 / 9, 1 / 3, 1.0):
