@@ -52,16 +52,15 @@ def export_timm(name: str, weights: Path, format: str, output: Path | None) -> P
 
 def _built(name: str, classes: int) -> tuple[Any, Interface, Any]:
     """The spec with timm's padding, its interface, and the network."""
-    from paretonas.network import build
+    from paretonas.network import build, builders
     from paretonas.network.cell import CellNetwork
 
     published = zoo_network(name)
     spec = published.spec()
-    interface = Interface.of_images(3, published.published_resolution, classes)
-    network = build(spec, interface)
-    if not isinstance(network, CellNetwork):
+    if builders.load(spec.kind) is not CellNetwork:
         raise UsageError(f"Weights of timm's are those of NASNet-A or PNASNet-5, but {name} is no network of cells.")
     spec = replace(spec, padding="same")  # type: ignore[type-var]
+    interface = Interface.of_images(3, published.published_resolution, classes)
     return spec, interface, build(spec, interface)
 
 

@@ -32,6 +32,7 @@ from rich.text import Text
 from paretonas.cli.streams import reserved_stdout
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, metric, of_kind
 from paretonas.report.aims import Aims
+from paretonas.report.foretold import foretold
 from paretonas.report.plain import shown
 from paretonas.report.table import trial_row
 from paretonas.trial import State, Trial
@@ -237,8 +238,6 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
 
 def _say_foretold(ended: list[Trial], trial: Trial) -> None:
     """Once the first architecture of another length has ended: what was foretold of those before it."""
-    from paretonas.report.foretold import foretold  # scipy, which takes a second
-
     if ended and len(ended[-1].architecture.choices) != len(trial.architecture.choices):
         for step in foretold(ended):
             out.print(f"  {step}")

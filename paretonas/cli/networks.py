@@ -135,7 +135,7 @@ def zoo(
         _plot(spec, plot)
         interface = spec.usual_interface(3, side, classes)
         if auxiliary:
-            about["params_in_training"] = params_in_training(spec, interface)
+            about["params_in_training"] = _params_in_training(spec, interface)
         _print_network(spec, interface, as_json, about)
         return
     if plot is not None or auxiliary or any(value is not None for value in sizes.values()):
@@ -163,7 +163,7 @@ def _with_options(name: str, options: dict[str, Any]) -> str:
     return f"{name}{',' if ':' in name else ':'}{given}" if given else name
 
 
-def params_in_training(spec: Spec, interface: Interface) -> int:
+def _params_in_training(spec: Spec, interface: Interface) -> int:
     """Parameters with those of the auxiliary classifier."""
     import torch
 

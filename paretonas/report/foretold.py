@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from paretonas.report.correlation import FEWEST, Correlation, rank_correlation
 from paretonas.trial import Trial
+
+if TYPE_CHECKING:
+    from paretonas.report.correlation import Correlation
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ def foretold(trials: Sequence[Trial]) -> list[Foretold]:
         predicted, reward = trial.context.get("predicted"), trial.usable_reward
         if isinstance(predicted, int | float) and reward is not None:
             told.setdefault(len(trial.architecture.choices), []).append((float(predicted), reward))
+    if not told:  # of most strategies; scipy takes a second to load
+        return []
+    from paretonas.report.correlation import FEWEST, rank_correlation
+
     return [
         Foretold(length, rank_correlation(*zip(*pairs, strict=True)))
         for length, pairs in sorted(told.items())
