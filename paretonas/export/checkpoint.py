@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from paretonas.errors import ExportError, SpecError
 from paretonas.export.export import NOTHING, Format
-from paretonas.files import open_regular, written_aside
+from paretonas.files import written_aside
 from paretonas.network import build
+from paretonas.network.weights import lasting_state, read_tensors
 from paretonas.space import Interface, Spec, read_json, spec_from_json, spec_to_json
 
 
@@ -62,14 +62,9 @@ def save_checkpoint(model: nn.Module, spec: Spec, interface: Interface, path: Pa
     """
     header = json.dumps({"spec": spec_to_json(spec), "interface": asdict(interface), "info": dict(info)})
     # Copies, as weights that are tied would share memory, which the format does not allow.
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _kept(model).items()}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in lasting_state(model).items()}
     with written_aside(path) as draft:
         draft.write_bytes(save(tensors, {"paretonas": header}))
-
-
-def _kept(model: nn.Module) -> dict[str, Tensor]:
-    gone = tuple(f"{name}." for name, of in model.named_modules() if getattr(of, "serves_training_alone", False))
-    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(gone)}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -93,22 +88,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _read(path: Path) -> tuple[Spec, Interface, Mapping[str, Any], dict[str, Tensor]]:
     try:
-        open_regular(path).close()  # a pipe would block for ever
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["paretonas"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        tensors, words = read_tensors(path)
+        header = json.loads(words["paretonas"])
         spec = spec_from_json(header["spec"])
         interface = read_json(Interface, header["interface"], "interface")
         info = read_json(Mapping[str, Any], header.get("info", {}), "info")
-    except (
-        OSError,
-        SafetensorError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RuntimeError,
-        SpecError,
-    ) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SpecError) as error:
         raise ExportError(f"A checkpoint is a file that paretonas wrote, but {path} cannot be read: {error}") from error
     return spec, interface, info, tensors

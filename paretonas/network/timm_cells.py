@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from paretonas.errors import ExportError
-from paretonas.files import open_regular
 from paretonas.network.cell import CellModule, CellNetwork, FactorizedReduction
+from paretonas.network.weights import read_tensors
 
 SEPARABLE = (
     "act_1", "separable_1.depthwise_conv2d", "separable_1.pointwise_conv2d", "bn_sep_1",
@@ -33,10 +32,8 @@ def read_timm_weights(path: Path) -> dict[str, Tensor]:
         ExportError: It cannot be read, or has no classifier.
     """
     try:
-        open_regular(path).close()  # a pipe would block for ever
-        with safe_open(path, "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        weights, _ = read_tensors(path)
+    except ValueError as error:
         raise ExportError(f"Weights of timm's are a .safetensors file, but {path} cannot be read: {error}") from None
     if getattr(weights.get(f"{CLASSIFIER}.weight"), "ndim", 0) != 2:
         raise ExportError(f"Weights of timm's nasnetalarge and pnasnet5large have a {CLASSIFIER}, but {path} has none.")

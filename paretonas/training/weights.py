@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from paretonas.errors import UsageError
 from paretonas.files import open_regular
+from paretonas.network.weights import lasting_state, read_tensors
 
 
 def weights_digest(path: Path) -> str:
@@ -39,9 +39,11 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
     Raises:
         UsageError: No such file, or not the weights of this network.
     """
-    tensors, own = _read(path), network.state_dict()
-    alone = tuple(f"{name}." for name, of in network.named_modules() if getattr(of, "serves_training_alone", False))
-    wanted = {name: tensor for name, tensor in own.items() if not name.startswith(alone)}
+    try:
+        tensors, _ = read_tensors(path)
+    except ValueError as error:
+        raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
+    own, wanted = network.state_dict(), lasting_state(network)
     odd = sorted(wanted.keys() ^ tensors.keys())
     if odd:
         which = "lacks" if odd[0] in wanted else "has"
@@ -60,12 +62,3 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
             )
     network.load_state_dict(own)
     return tuple(replaced)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        open_regular(path).close()  # a pipe would block for ever
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
