@@ -10,8 +10,8 @@ def divergence(outputs: Tensor, targets: Tensor, temperature: float = 1.0) -> Te
     """How far the classes' probabilities of a student are from a teacher's: a scalar, 0 where they agree.
 
     `temperature ** 2 * sum_i p_i * (log p_i - log q_i)`, p and q the softmax over i of `targets / temperature` and of
-    `outputs / temperature`, averaged over all but the last side. The square keeps the size of the gradients whatever the
-    temperature. Computed in float32; no gradient flows into `targets`.
+    `outputs / temperature`, averaged over all but the last side. The square keeps the size of the gradients, whatever
+    the temperature. Computed in float32; no gradient flows into `targets`.
 
     Args:
         outputs: The student's logits, (..., classes).
