@@ -24,8 +24,8 @@ NETWORKS = (
 BASE = "mnasnet-a1"
 
 
-def measured(device: str, rounds: int) -> list[dict[str, Any]]:
-    """A row for each network and round."""
+def measured(device: str, rounds: int, file: Path) -> list[dict[str, Any]]:
+    """A row for each network and round, kept in `file` as they come."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store.db")
@@ -36,6 +36,7 @@ def measured(device: str, rounds: int) -> list[dict[str, Any]]:
                 cost = spec_cost(*subject.network())
                 kept = {key: found[key] for key in ("latency_ms", "ratio", "spread", "flags", "attempts")}
                 rows.append({"network": name, "round": number, **kept, "params": cost.params, "macs": cost.macs})
+                write_rows(rows, file)
                 print(f"round {number}: {name} {found['latency_ms']:.2f} ms {' '.join(found['flags'])}", flush=True)
     return rows
 
@@ -49,8 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = measured(options.device, options.rounds)
-    write_rows(rows, options.output / "published.parquet")
+    rows = measured(options.device, options.rounds, options.output / "published.parquet")
     base = {row["round"]: row["latency_ms"] for row in rows if row["network"] == BASE}
     shown = []
     for name in NETWORKS:

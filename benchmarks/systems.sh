@@ -7,14 +7,22 @@ images=(--data "$cifar" --train-images 2000 --val-images 1000 --trials 10 --rewa
 small=cells=3,filters=8
 quick=epochs=1,batch_size=64,layout=channels-last,precision=float32
 
+ended() { # NAME
+    "$bin/paretonas" --home "$home" list --json 2>/dev/null | "$bin/python" -c "
+import json, sys
+print(next((s['trials'].get('complete', 0) for s in json.load(sys.stdin) if s['name'] == '$1'), 0))" || echo 0
+}
+
 search() { # NAME BATCH WORDS...
-    local name=$1 batch=$2
+    local name=$1 batch=$2 pid
     shift 2
     echo "== $name: $*"
-    timeout -s KILL "${KILL_AFTER:-75}" "$bin/paretonas" --home "$home" search "$name" "$@" >"$home/$name.log" 2>&1 || true
-    "$bin/paretonas" --home "$home" list --json | "$bin/python" -c "
-import json, sys
-print('killed with', next(s['trials'] for s in json.load(sys.stdin) if s['name'] == '$name'))"
+    "$bin/paretonas" --home "$home" search "$name" "$@" >"$home/$name.log" 2>&1 &
+    pid=$!
+    while [ "$(ended "$name")" -lt 4 ] && kill -0 "$pid" 2>/dev/null; do sleep 3; done
+    kill -9 "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    echo "killed with $(ended "$name") complete"
     "$bin/paretonas" --home "$home" resume "$name" >>"$home/$name.log" 2>&1
     "$bin/paretonas" --home "$home" show "$name" --parquet "$home/$name.parquet" >/dev/null
     "$bin/python" "$(dirname "$0")/replay_proposals.py" "$home" "$name" "$batch"
