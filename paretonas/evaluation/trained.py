@@ -173,7 +173,7 @@ class TrainedEvaluator(Evaluator):
             return replace(evidence, id=self.training_key(spec, share).put(self._cache, metrics))
 
         name = "training" if share == 1 else f"training/{share:.4g}"
-        gives = (self.quality, "train_loss", "train_seconds", "examples_per_second")
+        gives = (*self.task.scores, "train_loss", "train_seconds", "examples_per_second")
         return Stage(name, WORKERS, gives, known, call, keep, share)
 
     def forget(self, spec: Spec) -> None:

@@ -77,10 +77,10 @@ class Finishing:
         if self.seed is not None and not 0 <= self.seed < 2**32:
             raise UsageError(f"`0 <= seed < 2**32` must hold, but got (seed={self.seed}).")
 
-    @property
-    def is_as_searched(self) -> bool:
-        """Whether what is trained is what was found, on what it was found on."""
-        return self.transform == Transform() and self.weights is None and self.data is None
+    def is_kept_by(self, seed: int) -> bool:
+        """Whether a search of that seed keeps the metrics in its trials: of what was found, trained to the end."""
+        is_as_searched = self.transform == Transform() and self.weights is None and self.data is None
+        return self.is_final and is_as_searched and self.seed in (None, seed)
 
 
 def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], finishing: Finishing) -> Finalist:
@@ -88,13 +88,14 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     assert job.checkpoint is not None
     trained, task = load_checkpoint(job.checkpoint), job.task
     expected = score[("test_" if job.is_final else "") + task.quality]
-    metrics, files, latencies = dict(score), dict[str, Path](), dict[str, Latency]()
+    metrics, files, latencies, details = dict(score), dict[str, Path](), dict[str, Latency](), dict[str, Any]()
     metadata = finalist_metadata(trained, search.config.name, trial.number, finishing.transform)
     for device, file in _exported(search, trained, job.checkpoint, metadata):
         name = device.runtime.format
         if name not in files:
             rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
-            metrics.setdefault(f"exported_{task.quality}", rescored)
+            metrics.setdefault(f"exported_{task.quality}", rescored.metrics[task.quality])
+            details = details or dict(rescored.details)
         files[name] = file.path
         if device in search.devices:
             seconds = calibrated_seconds(device, file.interface, search.home / "cache", search.store)
@@ -104,9 +105,9 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     flags = tuple(dict.fromkeys(flag for latency in latencies.values() for flag in latency.flags))
     finalist = Finalist(trial.number, metrics, job.checkpoint, files, flags)
     timed = {name: asdict(latency) for name, latency in latencies.items()}
-    info = {**metadata, "metrics": metrics, "latency": timed, "date": time.strftime("%Y-%m-%d")}
+    info = {**metadata, "metrics": metrics, "details": details, "latency": timed, "date": time.strftime("%Y-%m-%d")}
     write_text(job.checkpoint.with_suffix(".json"), json.dumps(info, indent=1))
-    if job.is_final and job.seed == search.config.seed and finishing.is_as_searched:
+    if finishing.is_kept_by(search.config.seed):
         kept = {_final_name(name, trial): value for name, value in metrics.items()}
         search.store.update_trial(search.config.name, replace(trial, metrics={**trial.metrics, **kept}))
     return finalist

@@ -9,7 +9,7 @@ from paretonas.device import Device
 from paretonas.errors import ExportError
 from paretonas.export import Arrays, LoadedModel, ModelFile, formats
 from paretonas.space import Interface
-from paretonas.task.task import Part, Task
+from paretonas.task.task import Examination, Part, Task
 from paretonas.training.fit import as_run
 
 QUALITY_TOLERANCE = 0.002
@@ -46,20 +46,21 @@ class Beside:
         return found
 
 
-def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part: Part, expected: float) -> float:
-    """The quality of an exported file on a part, run on a device.
+def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part: Part, expected: float) -> Examination:
+    """The score of an exported file on a part, run on a device, and what explains it.
 
     Raises:
         ExportError: Its outputs or its quality disagree with the model's.
     """
     beside = Beside(device.open(file), model, file.interface)
     tolerance = formats.create(device.runtime.format).tolerance
-    scored = task.score(beside, part)[task.quality]
-    allowed = max(QUALITY_TOLERANCE, 1.5 / task.examples[part]) * max(1.0, abs(expected))
+    examined = task.examine(beside, part)
+    scored = examined.metrics[task.quality]
+    allowed = max(QUALITY_TOLERANCE, 1.5 * examined.step) * max(1.0, abs(expected))
     if not (beside.difference <= tolerance and abs(scored - expected) <= allowed):
         raise ExportError(
             f"An exported file agrees with its model within {tolerance:g} of the largest output and {allowed:.2g} in "
             f"{task.quality}, but {file.path.name} differs by {beside.difference:.2g} and scores {scored:.4f} instead "
             f"of {expected:.4f}. Please report this with {file.path.with_suffix('.safetensors').name}."
         )
-    return scored
+    return examined

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,19 +24,25 @@ from paretonas.network import build
 from paretonas.network.auxiliary import WithAuxiliary
 from paretonas.network.drop_path import drop_paths
 from paretonas.space import Interface, Spec
+from paretonas.task.confusion import TOP, class_metrics, class_weights, confusions, largest_step, top_share
 from paretonas.task.decode import top_classes
 from paretonas.task.metadata import ImageClasses
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Part, Run, Task
+from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task
 from paretonas.zoo import zoo_spec
 
 CACHE = "PARETONAS_CACHE"
 """Environment variable: folder for prepared images where no other was said, such as on another machine."""
+TOP_METRIC = f"top{TOP}_accuracy"
+UNEQUAL = 0.5
+"""Of the commonest class's images the rarest has fewer: this is said."""
+OF_DIGEST = ("quality", "class_weights")
+"""Options that matter to what is learned or kept of a score, and are not of the data's own digest."""
 
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """Which class an image shows; scored by accuracy.
+    """Which class an image shows; scored by accuracy, or by what counts all classes alike.
 
     Batches are drawn as uint8, augmented all at once where the images fit in memory, and only then become floats.
 
@@ -50,6 +57,8 @@ class Classification(Task):
         image_column: Of Parquet files; None: the one of a common name.
         label_column: Of Parquet files; None: the one of a common name.
         max_pixels: Most pixels that an image may have; None: as many as Pillow takes for safe.
+        quality: What a search is about, of the metrics that all are scored by.
+        class_weights: `balanced` lets an example weigh the more in the loss the rarer its class is.
 
     Raises:
         DataError: A number out of its range.
@@ -65,8 +74,8 @@ class Classification(Task):
     image_column: str | None = None
     label_column: str | None = None
     max_pixels: int | None = None
-
-    quality: ClassVar[str] = "accuracy"
+    quality: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
+    class_weights: Literal["uniform", "balanced"] = "uniform"
 
     def __post_init__(self) -> None:
         self._source  # noqa: B018 - numbers out of range are refused
@@ -122,7 +131,10 @@ class Classification(Task):
 
     @property
     def digest(self) -> str:
-        return self.images.digest
+        usual = Classification(self.data)
+        options = [f"{name}={value}" for name in OF_DIGEST if (value := getattr(self, name)) != getattr(usual, name)]
+        digest = self.images.digest
+        return hashlib.sha256(" ".join((digest, *options)).encode()).hexdigest()[:16] if options else digest
 
     @property
     def typical(self) -> Spec:
@@ -148,6 +160,7 @@ class Classification(Task):
         if images.skipped:
             names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
             lines.append(f"{len(images.skipped)} corrupt images are left out: {names}")
+        lines += self._about_classes()
         return (*lines, *images.notes)
 
     def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
@@ -159,11 +172,17 @@ class Classification(Task):
     def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
         split = self._split(part)
         augmentation = Augmentation(recipe.crop, recipe.min_area, recipe.is_flipped and self.images.flip)
-        yield from training_batches(split, augmentation, recipe.batch_of(len(split)), seed, steps, self._loaders)
+        batches = training_batches(split, augmentation, recipe.batch_of(len(split)), seed, steps, self._loaders)
+        if self.class_weights == "uniform":
+            yield from batches
+            return
+        weights = torch.from_numpy(class_weights(split.labels, len(self.images.classes)))
+        for images, labels in batches:
+            yield images, labels, weights
 
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Cross-entropy, through timm's mixup and cutmix if the recipe asks; with that of an auxiliary classifier."""
-        (images, y), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
+        (images, y, *weights), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
         x = to_input(images).to(memory_format=at.memory_format)
         if recipe.mixup or recipe.cutmix:
             from timm.data.mixup import Mixup
@@ -180,15 +199,43 @@ class Classification(Task):
             drop_paths(model, recipe.drop_path * at.step / at.steps)
         logits = model(x)
         logits, *auxiliary = (logits,) if isinstance(logits, Tensor) else logits
-        loss = F.cross_entropy(logits, y, label_smoothing=smoothing)
-        return loss + sum(
-            recipe.auxiliary * F.cross_entropy(other, y, label_smoothing=smoothing) for other in auxiliary
-        )
+        loss = _cross_entropy(logits, y, smoothing, *weights)
+        return loss + sum(recipe.auxiliary * _cross_entropy(other, y, smoothing, *weights) for other in auxiliary)
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Before the data are read, all that there may be."""
+        is_among_few = "images" in vars(self) and len(self.images.classes) <= TOP
+        top = () if is_among_few else (TOP_METRIC,)
+        return ("accuracy", "balanced_accuracy", "macro_f1", *top)
 
     def score(self, run: Run, part: Part) -> dict[str, float]:
-        split = self._split(part)
+        return self.examine(run, part).metrics
+
+    def examine(self, run: Run, part: Part) -> Examination:
+        """With the classes that were taken for others: see `confusions`."""
+        split, classes = self._split(part), len(self.images.classes)
         logits = np.concatenate([run((x.numpy(),))[0] for x in scoring_batches(split, self._loaders)])
-        return {"accuracy": float((top_classes(logits) == split.labels).mean())}
+        found = top_classes(logits)
+        metrics = class_metrics(split.labels, found, classes)
+        if classes > TOP:
+            metrics[TOP_METRIC] = top_share(logits, split.labels)
+        details = {"confusions": confusions(split.labels, found, classes)}
+        return Examination(metrics, largest_step(split.labels, self.quality), details)
+
+    def _about_classes(self) -> list[str]:
+        """A line where classes are unequal."""
+        counts, names = np.bincount(self.images.train.labels, minlength=len(self.images.classes)), self.images.classes
+        if self.class_weights == "balanced":
+            return ["classes: each weighs as much as any other in the loss"]
+        rarest, commonest = int(counts.argmin()), int(counts.argmax())
+        if counts[rarest] >= UNEQUAL * counts[commonest]:
+            return []
+        return [
+            f"unequal classes: {counts[rarest]:,} training images of {names[rarest]}, {counts[commonest]:,} of "
+            f"{names[commonest]}; --task classification:class_weights=balanced lets all weigh alike in the loss, "
+            "quality=balanced_accuracy in the score"
+        ]
 
     def _split(self, part: Part) -> Split:
         split: Split = getattr(self.images, part)
@@ -198,6 +245,13 @@ class Classification(Task):
     def _loaders(self) -> int:
         """Processes that decode images which do not fit in memory: as many as this one has threads."""
         return torch.get_num_threads() if self.images.is_streamed else 0
+
+
+def _cross_entropy(logits: Tensor, y: Tensor, smoothing: float, weights: Tensor | None = None) -> Tensor:
+    """Of classes or of shares of them, a mean; with weights of the classes, whose mean over the examples is 1."""
+    if weights is None:
+        return F.cross_entropy(logits, y, label_smoothing=smoothing)
+    return F.cross_entropy(logits, y, weights, label_smoothing=smoothing, reduction="sum") / len(y)
 
 
 @lru_cache(maxsize=2)

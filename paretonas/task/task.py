@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -64,17 +64,32 @@ class At:
         return memory_format(self.recipe)
 
 
+@dataclass(frozen=True)
+class Examination:
+    """A score and what it rests on.
+
+    Args:
+        metrics: As `score` gives them.
+        step: The most by which the quality changes if one example is taken for something else.
+        details: JSON data for the report of a finalist.
+    """
+
+    metrics: dict[str, float]
+    step: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Task(ABC):
     """What is learned.
 
     An implementer is a frozen dataclass of options that pickles; what its properties give is found out on first use.
     The part "test" is scored by final trainings alone.
-
-    Attributes:
-        quality: Name of the declared metric that the task is about; `score` gives it.
     """
 
-    quality: ClassVar[str]
+    @property
+    @abstractmethod
+    def quality(self) -> str:
+        """Name of the declared metric that the task is about; `score` gives it. A constant or an option of the class."""
 
     @property
     @abstractmethod
@@ -124,6 +139,15 @@ class Task(ABC):
         Raises:
             TrainingError: An output is not a finite number.
         """
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the metrics that `score` gives: the quality, unless a task says more."""
+        return (self.quality,)
+
+    def examine(self, run: Run, part: Part) -> Examination:
+        """The score of a finalist's file, with what explains it: nothing, unless a task says more."""
+        return Examination(self.score(run, part), 1 / self.examples[part])
 
     def prepare(self, cache: Path, progress: Counting | None = None) -> None:
         """Do now, with a word of progress, what first use would do: read, decode, keep.

@@ -356,7 +356,9 @@ def test_accuracy_is_the_share_of_largest_outputs():
         logits[:10] = np.roll(logits[:10], 1, axis=1)  # ten of fifty are wrong
         return (logits,)
 
-    assert DIGITS.score(run, "val") == {"accuracy": 0.8}
+    found = DIGITS.score(run, "val")
+    assert found["accuracy"] == 0.8
+    assert found["balanced_accuracy"] == pytest.approx(np.mean([(labels[10:] == c).sum() / 5 for c in range(10)]))
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test", "full_train"])
@@ -368,10 +370,113 @@ def test_score_is_of_all_examples_of_a_part_as_networks_are_fed_them(part):
         return (np.eye(10, dtype=np.float32)[np.zeros(len(inputs[0]), int)],)
 
     split = getattr(DIGITS.images, part)
-    assert DIGITS.score(run, part) == {"accuracy": float((split.labels == 0).mean())}
+    found = DIGITS.score(run, part)
+    assert tuple(found) == DIGITS.scores
+    assert found["accuracy"] == float((split.labels == 0).mean())
+    assert found["balanced_accuracy"] == pytest.approx(0.1)
+    assert found["top5_accuracy"] == float((split.labels < 5).mean())
     np.testing.assert_array_equal(np.concatenate(seen), torch.cat(list(scoring_batches(split))).numpy())
 
 
 def test_outputs_that_are_not_finite_are_no_accuracy():
     with pytest.raises(TrainingError, match="finite"):
         DIGITS.score(lambda inputs: (np.full((len(inputs[0]), 10), np.nan, np.float32),), "val")
+
+
+def test_the_top_five_are_scored_where_there_are_more_classes(tree):
+    task = Classification(str(tree))
+    assert task.scores[-1] == "top5_accuracy"  # nothing is read to know
+    found = task.score(lambda inputs: (np.zeros((len(inputs[0]), 2), np.float32),), "val")
+    assert tuple(found) == task.scores == ("accuracy", "balanced_accuracy", "macro_f1")
+
+
+def test_an_examination_tells_which_classes_are_taken_for_which():
+    def run(inputs):
+        return (np.eye(10, dtype=np.float32)[np.full(len(inputs[0]), 3)],)
+
+    examined = DIGITS.examine(run, "val")
+    assert examined.metrics == DIGITS.score(run, "val")
+    assert examined.step == 1 / 50
+    assert examined.details == {"confusions": [(c, 3, 5) for c in range(10)]}
+    balanced = replace(DIGITS, quality="balanced_accuracy").examine(run, "val")
+    assert balanced.step == pytest.approx(1 / (10 * 5))
+
+
+# Unequal classes
+
+
+@pytest.fixture
+def unequal(tree):
+    """24 and 16 images made 24 and 6."""
+    for number in range(30, 40):
+        (tree / "dog" / f"{number}.png").unlink()
+    return Classification(str(tree), val_images=4)
+
+
+def test_unequal_classes_are_told_of_with_what_helps(unequal, tree):
+    (line,) = (line for line in unequal.about() if line.startswith("unequal classes"))
+    counts = np.bincount(unequal.images.train.labels)
+    assert line.startswith(f"unequal classes: {counts[1]} training images of dog, {counts[0]} of cat; ")
+    assert "--task classification:class_weights=balanced" in line
+    assert not any("unequal classes" in said for said in DIGITS.about())
+    balanced = replace(unequal, class_weights="balanced").about()
+    assert balanced[-1] == "classes: each weighs as much as any other in the loss"
+
+
+def test_options_about_classes_are_part_of_the_digest_where_they_are_not_usual(unequal):
+    others = [
+        replace(unequal, class_weights="balanced"),
+        replace(unequal, quality="balanced_accuracy"),
+        replace(unequal, quality="macro_f1"),
+    ]
+    assert unequal.digest == unequal.images.digest
+    assert len({unequal.digest, *(task.digest for task in others)}) == 4
+    written = tasks.create(f"classification:data={unequal.data},val_images=4,class_weights=balanced")
+    assert written == others[0]
+    assert [task.quality for task in others] == ["accuracy", "balanced_accuracy", "macro_f1"]
+
+
+def test_balanced_weights_are_of_the_part_that_is_learned(unequal):
+    task = replace(unequal, class_weights="balanced")
+    for part in ("train", "full_train"):
+        counts = np.bincount(getattr(task.images, part).labels)
+        for images, labels, weights in task.batches(part, RECIPE, 0, range(2)):
+            assert len(images) == len(labels) == 8
+            assert weights.tolist() == pytest.approx((counts.sum() / (2 * counts)).tolist())
+    plain = [labels for _, labels in unequal.batches("train", RECIPE, 0, range(2))]
+    weighted = [labels for _, labels, _ in task.batches("train", RECIPE, 0, range(2))]
+    assert all(torch.equal(a, b) for a, b in zip(plain, weighted, strict=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_weighted_loss_is_that_of_weighted_examples_by_hand(smoothing):
+    logits, labels, weights = [[2.0, 0.0], [0.0, 1.0], [0.5, 0.5]], torch.tensor([0, 1, 1]), torch.tensor([0.5, 2.0])
+    shares = torch.tensor(logits).log_softmax(1)
+    each = [
+        -sum(float(weights[c]) * ((1 - smoothing) * (c == y) + smoothing / 2) * float(row[c]) for c in range(2))
+        for row, y in zip(shares, labels.tolist(), strict=True)
+    ]
+    batch = torch.zeros(3, 1, 8, 8, dtype=torch.uint8), labels, weights
+    found = DIGITS.loss(fixed(logits), batch, at(replace(RECIPE, label_smoothing=smoothing)))
+    assert float(found) == pytest.approx(sum(each) / 3, rel=1e-5)
+
+
+def test_weights_of_one_change_no_loss_whatever_is_smoothed_or_mixed():
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8, generator=rng)
+    labels = torch.randint(0, 10, (8,), generator=rng)
+    model = DIGITS.network(zoo_spec("mobilenet-v2", 0.25, 8), RECIPE)
+    for recipe in (RECIPE, replace(RECIPE, label_smoothing=0.1), replace(RECIPE, mixup=0.2, label_smoothing=0.1)):
+        plain = DIGITS.loss(model, (images, labels), at(recipe)).detach()
+        weighted = DIGITS.loss(model, (images, labels, torch.ones(10)), at(recipe)).detach()
+        assert float(weighted) == pytest.approx(float(plain), rel=1e-5)
+
+
+def test_weights_count_the_shares_of_mixed_classes():
+    images, labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
+    model, recipe = fixed([[0.0] * 10] * 2), replace(RECIPE, mixup=1.0)
+    weights = torch.zeros(10)
+    weights[:2] = torch.tensor([1.0, 3.0])
+    mixed = float(DIGITS.loss(model, (images, labels, weights), at(recipe)))
+    # Each example is a share s of one class and 1 - s of the other: together one of each class.
+    assert mixed == pytest.approx((1.0 + 3.0) * math.log(10) / 2, rel=1e-5)
