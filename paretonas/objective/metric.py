@@ -19,18 +19,21 @@ metrics = Registry(
     {
         "accuracy": "paretonas.objective.metric:ACCURACY",
         "ap": "paretonas.objective.metric:AP",
+        "balanced_accuracy": "paretonas.objective.metric:BALANCED_ACCURACY",
         "gradient_norm": "paretonas.objective.metric:GRADIENT_NORM",
         "examples_per_second": "paretonas.objective.metric:EXAMPLES_PER_SECOND",
         "jacobian_covariance": "paretonas.objective.metric:JACOBIAN_COVARIANCE",
         "latency_flags": "paretonas.objective.metric:LATENCY_FLAGS",
         "latency_ms": "paretonas.objective.metric:LATENCY",
         "latency_spread": "paretonas.objective.metric:LATENCY_SPREAD",
+        "macro_f1": "paretonas.objective.metric:MACRO_F1",
         "macs": "paretonas.objective.metric:MACS",
         "params": "paretonas.objective.metric:PARAMS",
         "peak_memory_bytes": "paretonas.objective.metric:PEAK_MEMORY",
         "perplexity": "paretonas.objective.metric:PERPLEXITY",
         "reward": "paretonas.objective.metric:REWARD",
         "synflow": "paretonas.objective.metric:SYNFLOW",
+        "top5_accuracy": "paretonas.objective.metric:TOP5_ACCURACY",
         "train_loss": "paretonas.objective.metric:TRAIN_LOSS",
         "train_seconds": "paretonas.objective.metric:TRAIN_SECONDS",
         "weight_bytes": "paretonas.objective.metric:WEIGHT_BYTES",
@@ -83,6 +86,14 @@ class Metric:
         is_long = self.form.endswith("g") and 1000 <= abs(shown) < 1e12  # an exponent is hard to read
         return (f"{shown:,.0f}" if is_long else f"{shown:{self.form}}") + (f" {self.unit}" if self.unit else "")
 
+    def phrase(self, value: float) -> str:
+        """The value in a sentence: where it has no unit that tells, with its title.
+
+        >>> metric("accuracy").phrase(0.6), metric("test_perplexity").phrase(61.5)
+        ('60.00 %', 'test perplexity 61.50')
+        """
+        return self.text(value) if self.unit else f"{self.title} {self.text(value)}"
+
     @property
     def axis(self) -> str:
         """Title and unit, for an axis or the head of a column."""
@@ -130,6 +141,9 @@ def of_kind(name: str, values: Mapping[str, float]) -> dict[str, float]:
 
 REWARD = Metric("reward", "reward", True, "training", form=".4f")
 ACCURACY = Metric("accuracy", "accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
+TOP5_ACCURACY = Metric("top5_accuracy", "top-5 accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
+BALANCED_ACCURACY = Metric("balanced_accuracy", "balanced accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
+MACRO_F1 = Metric("macro_f1", "macro-F1", True, "training", "%", 100.0, ".2f", most=1.0)
 AP = Metric("ap", "AP", True, "training", "%", 100.0, ".2f", most=1.0)
 PERPLEXITY = Metric("perplexity", "perplexity", False, "training", form=".2f")
 TRAIN_LOSS = Metric("train_loss", "training loss", False, "training")
