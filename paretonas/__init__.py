@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from paretonas.errors import ParetonasError
     from paretonas.network import build
     from paretonas.network.cost import cost
-    from paretonas.objective import Goals, Metric, Objective, front
-    from paretonas.report.table import front_trials
+    from paretonas.objective import Goals, Metric, Objective, front, front_trials
     from paretonas.search.finalists import train_trials
     from paretonas.search.search import Search, new_search, open_search
     from paretonas.search.sections import config_from_json
@@ -35,7 +34,7 @@ _HOMES = {
     "config_from_json": "paretonas.search.sections",
     "cost": "paretonas.network.cost",
     "front": "paretonas.objective",
-    "front_trials": "paretonas.report.table",
+    "front_trials": "paretonas.objective",
     "new_search": "paretonas.search.search",
     "open_search": "paretonas.search.search",
     "parse_device": "paretonas.device",

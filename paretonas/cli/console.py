@@ -107,9 +107,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     out.print(drawn)
 
 
-def trial_table(trials: Sequence[Trial], aims: Aims, title: str | None = None) -> None:
-    """Trials with the metrics that a search is about, as far as any of them has them."""
-    names = (aims.quality, *aims.latencies, PARAMS.name, MACS.name, f"test_{aims.quality}")
+def usual_metrics(aims: Aims) -> tuple[str, ...]:
+    """The metrics that a search is about, in the order of the columns."""
+    return (aims.quality, *aims.latencies, PARAMS.name, MACS.name, f"test_{aims.quality}")
+
+
+def trial_table(trials: Sequence[Trial], names: Sequence[str], title: str | None = None) -> None:
+    """Trials with these metrics, as far as any of them has them."""
     shown = [metric(name) for name in names if any(name in trial.metrics for trial in trials)]
     rows = [
         [

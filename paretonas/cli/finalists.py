@@ -14,6 +14,7 @@ from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.bringing import export_timm
 from paretonas.cli.reading import moved_data, with_data
+from paretonas.cli.results import print_advice, recommended
 from paretonas.cli.scaling import FACTORS, read_scaled
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
@@ -30,7 +31,9 @@ def train(
     context: typer.Context,
     name: Name,
     trial: Annotated[list[int] | None, typer.Option(help="Which trial; may be repeated.")] = None,
-    top: Annotated[int, typer.Option(help="Without --trial: the best so many by reward.", min=1)] = 1,
+    top: Annotated[
+        int, typer.Option(help="Without --trial: so many of the front, first those that are recommended.", min=1)
+    ] = 1,
     final: Annotated[
         bool, typer.Option("--final", help="Train on all training images and score the test images, once.")
     ] = False,
@@ -54,6 +57,15 @@ def train(
         Path | None,
         typer.Option(help="Begin with the weights of a .safetensors file; a classifier of other classes begins anew."),
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Also learn what the network of this .safetensors file answers.")
+    ] = None,
+    teacher_weight: Annotated[
+        float | None, typer.Option(help="Of what is learned from the teacher; 0.5, where the task's own has 1.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="The higher, the more the classes count that the teacher finds unlikely; 1.")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Where the search's data lie now, if they were moved; for cells in another network: any."),
@@ -67,10 +79,12 @@ def train(
 
     Without --final they are trained on the search's training images and scored on its validation images.
     """
-    from paretonas.search.finalists import choose, train_trials
+    from paretonas.report.aims import Aims
+    from paretonas.search.finalists import choose, numbered, train_trials
     from paretonas.search.finish import Finishing
     from paretonas.search.search import open_search
     from paretonas.search.sections import read_config
+    from paretonas.search.teacher import Teaching
     from paretonas.space.transform import Transform
     from paretonas.task import recipes
 
@@ -79,7 +93,12 @@ def train(
     say_when_stopped(f"Stopped; what is finished and trained is kept. Go on with the same command: {again}")
     transform = Transform(width, depth, resolution, skeleton, cells, filters)
     other = data if transform.is_transfer else None
-    finishing = Finishing(recipes.create(recipe), final, seed, transform, weights, other)
+    taught = {"weight": teacher_weight, "temperature": temperature}
+    given = {key: value for key, value in taught.items() if value is not None}
+    if teacher is None and given:
+        raise UsageError(f"Of a teacher, name its file too: --teacher FILE, but got its {min(given)} alone.")
+    teaching = None if teacher is None else Teaching(teacher, **given)
+    finishing = Finishing(recipes.create(recipe), final, seed, transform, weights, other, teaching)
     store = here.store()
     store.config(name)  # says so if there is no such search
     context.with_resource(store.hold(name))
@@ -88,7 +107,8 @@ def train(
         search = open_search(name, store, here.home, listener, change=change)
     if scale is not None:
         finishing = replace(finishing, transform=read_scaled(transform, scale, scale_by, search))
-    chosen = choose(search.store.trials(name), trial or (), top)
+    aims, trials = Aims.of(store.config(name)), store.trials(name)
+    chosen = numbered(trials, trial) if trial else choose(trials, aims.quality, aims.latencies, top)
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
         console.out.print(
@@ -96,10 +116,13 @@ def train(
         )
     with console.training_bars([t.number for t in chosen] if not as_json else []) as show_shares:
         finalists = train_trials(search, chosen, finishing, (lambda _: None) if as_json else show_shares)
+    judged = (store.trials(name), store.config(name)) if finishing.is_kept_by(search.config.seed) else ((), {})
     if as_json:
-        console.print_json([asdict(finalist) for finalist in finalists])
+        rows = [asdict(finalist) for finalist in finalists]
+        console.print_json({"finalists": rows, "recommended": recommended(*judged)})
         return
     _print_finalists(finalists, search.objective.quality, final)
+    print_advice(*judged)
 
 
 def _print_finalists(finalists: list[Finalist], quality: str, is_final: bool) -> None:

@@ -14,6 +14,7 @@ from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.console import duration
 from paretonas.errors import DeviceError, UsageError, WorkError
+from paretonas.objective import Goals
 from paretonas.space import spec_to_json
 from paretonas.store import Store
 from paretonas.trial import State, Trial
@@ -22,23 +23,55 @@ if TYPE_CHECKING:
     from paretonas.report.drawing import PartLatencies, PartLatency
     from paretonas.report.searched import Searched
 
+Shown = Annotated[
+    str | None, typer.Option("--metrics", help="Columns: metrics with + between them: accuracy+latency_ms+macs.")
+]
 Compare = Annotated[list[str] | None, typer.Option(help="Another search to show beside it; may be repeated.")]
 
 
-def print_front(name: str, trials: Sequence[Trial], config: Mapping[str, Any]) -> None:
-    """The front of a search as a table."""
+def print_front(
+    name: str, trials: Sequence[Trial], config: Mapping[str, Any], metrics: tuple[str, ...] | None = None
+) -> None:
+    """The front of a search as a table, and which of its networks to take."""
+    from paretonas.objective import front_trials
     from paretonas.report.aims import Aims
-    from paretonas.report.table import front_trials
 
     aims = Aims.of(config)
+    names = metrics or console.usual_metrics(aims)
     front = front_trials(trials, aims.quality, tuple(aims.latencies)) if aims.latencies else []
     complete = sorted((t for t in trials if t.state is State.COMPLETE), key=lambda t: -(t.reward or 0.0))
     if front:
-        console.trial_table(front, aims, f"Pareto front of {name}, fastest first")
+        console.trial_table(front, names, f"Pareto front of {name}, fastest first")
     elif complete:
-        console.trial_table(complete[:3], aims, f"Best of {name}, which has no latencies")
+        console.trial_table(complete[:3], names, f"Best of {name}, which has no latencies")
     else:
         console.out.print(f"Search {name} has no complete trial yet.")
+    print_advice(trials, config)
+
+
+def print_advice(trials: Sequence[Trial], config: Mapping[str, Any]) -> None:
+    """Which network to take, for each device, why, and the command that trains it."""
+    from paretonas.report.advice import advice
+
+    for one in advice(trials, config):
+        console.out.print()
+        console.out.print(f"{one.label}: {one.sentence}")
+        for note in one.notes:
+            console.out.print(f"  {note}")
+        if one.command:
+            console.out.print(f"  Train it to the end: {one.command}")
+
+
+def recommended(trials: Sequence[Trial], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same for machines."""
+    from paretonas.report.advice import advice
+
+    return [one.to_json() for one in advice(trials, config)]
+
+
+def _read_metrics(text: str | None) -> tuple[str, ...] | None:
+    """Names of metrics, checked; None where none are given."""
+    return None if text is None else Goals.parse(text).metrics
 
 
 @app.command("list")
@@ -72,14 +105,15 @@ def show(
     trial: Annotated[int | None, typer.Option(help="Show everything about one trial.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the configuration that would repeat the search.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write all trials to this Parquet file.")] = None,
+    metrics: Shown = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a search: its configuration, its trials, or one of them."""
+    """Show a search: its configuration, its trials, or one of them, and which network to take."""
     from paretonas.report.aims import Aims
     from paretonas.report.foretold import foretold
     from paretonas.report.table import config_toml, settings, trial_row, write_parquet
 
-    store = context.obj.store()
+    store, shown = context.obj.store(), _read_metrics(metrics)
     config, trials = store.config(name), store.trials(name)
     if toml:
         sys.stdout.write(config_toml(config))
@@ -90,12 +124,15 @@ def show(
         _show_trial(name, trial, trials, config, as_json)
     elif as_json:
         steps = [asdict(step) for step in foretold(trials)]
-        console.print_json({"config": config, "trials": [trial_row(t) for t in trials], "foretold": steps})
+        rows = [trial_row(trial) for trial in trials]
+        found = {"config": config, "trials": rows, "foretold": steps, "recommended": recommended(trials, config)}
+        console.print_json(found)
     else:
         console.out.print("  ".join(f"{key}={value}" for key, value in settings(config).items()))
-        console.trial_table(trials, Aims.of(config))
+        console.trial_table(trials, shown or console.usual_metrics(Aims.of(config)))
         for step in foretold(trials):
             console.out.print(str(step))
+        print_advice(trials, config)
 
 
 def _show_trial(name: str, number: int, trials: Sequence[Trial], config: Mapping[str, Any], as_json: bool) -> None:
@@ -123,23 +160,26 @@ def front(
     name: Name,
     plot: Annotated[Path | None, typer.Option(help="Write the figure: .png, .svg or .html.")] = None,
     compare: Compare = None,
+    metrics: Shown = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the Pareto front of a search, and draw it, beside its baselines if it has some."""
+    """Print the Pareto front of a search, and draw it, beside its baselines if it has some; and which one to take."""
+    from paretonas.objective import front_trials
     from paretonas.report.aims import Aims, data_name, device_names
     from paretonas.report.figure import check_figure_path, front_figure, save_figure
     from paretonas.report.searched import companions
-    from paretonas.report.table import front_trials, trial_row
+    from paretonas.report.table import trial_row
 
-    store = context.obj.store()
+    store, shown = context.obj.store(), _read_metrics(metrics)
     config, trials = store.config(name), store.trials(name)
     aims = Aims.of(config)
     if plot is not None:
         check_figure_path(plot)
     if as_json:
-        console.print_json([trial_row(trial) for trial in front_trials(trials, aims.quality, aims.latencies)])
+        rows = [trial_row(trial) for trial in front_trials(trials, aims.quality, aims.latencies)]
+        console.print_json({"front": rows, "recommended": recommended(trials, config)})
     else:
-        print_front(name, trials, config)
+        print_front(name, trials, config, shown)
     if plot is not None:
         title = f"{name}: {data_name(config)} on {device_names(config)}"
         beside, names = companions(store, name, compare or ())

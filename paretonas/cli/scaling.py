@@ -66,13 +66,13 @@ def scale(
     Train those that you choose with `train --scale 1 --scale-by ALPHA,BETA,GAMMA`; by the best of them, scale further.
     """
     from paretonas.network.cost import spec_cost
-    from paretonas.search.finalists import choose
+    from paretonas.search.finalists import numbered
     from paretonas.search.search import open_search
 
     store = context.obj.store()
     with console.search_listener(as_json) as listener, moved_data():
         search = open_search(name, store, context.obj.home, listener)
-    spec = search.space.decode(choose(store.trials(name), [trial])[0].architecture)
+    spec = search.space.decode(numbered(store.trials(name), [trial])[0].architecture)
     side, interface = side_of(search), search.trained_evaluator().task.interface
     before, rows = spec_cost(spec, interface).macs, []
     for scaling in grid():

@@ -20,7 +20,7 @@ from paretonas.cli.reading import (
     with_devices,
     with_plugin,
 )
-from paretonas.cli.results import print_front
+from paretonas.cli.results import print_front, recommended
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
 from paretonas.space.trust import remember
@@ -93,7 +93,7 @@ def search(
         typer.Option(help="With --baselines: a model of your own, module:factory or file.py:factory; may be repeated."),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Of a table: the column of the quality.")] = None,
-    quality: Annotated[str | None, typer.Option(help="Of a table: what that column is; `accuracy`.")] = None,
+    quality: Annotated[str | None, typer.Option(help="`balanced_accuracy`, …; of a table: of its column.")] = None,
     latency: Annotated[
         list[str] | None,
         typer.Option(help="Of a table: a column of latencies in ms, of several NAME=COLUMN; may be repeated."),
@@ -169,8 +169,8 @@ def _set_data(
         if "metric" not in settings["table"]:
             raise UsageError(f"A search of a table names the column of its quality: --data {data} --metric COLUMN.")
     else:
+        given = {"data": data, **of_images, "quality": of_table.pop("quality", None)}
         misplaced, needed = list(of_table), f"a table: write --data {TABLE}FILE.parquet"
-        given = {"data": data, **of_images}
         section = with_plugin(settings.get("task"), task, tasks, {key: None for key in _IMAGES} | given)
         if section is None:
             raise UsageError("A search needs data: paretonas search NAME --data DATA.")
@@ -268,7 +268,9 @@ def _run_one(search: Any, as_json: bool) -> None:
     if not as_json:
         _print_plan(search)
     trials = search.run()
-    if not as_json:
+    if as_json:
+        console.print_json({"search": name, "recommended": recommended(trials, config_to_json(search.config))})
+    else:
         unique = len({trial.spec_hash for trial in trials})
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
@@ -281,8 +283,7 @@ def _run_one(search: Any, as_json: bool) -> None:
         if flagged:
             console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
         if State.COMPLETE in states and search.evaluator.is_buildable:
-            console.out.print()
-            console.out.print(f"Train the best to the end: paretonas train {name} --final --top 3")
+            console.out.print(f"  Train it and others of the front: paretonas train {name} --final --top 3")
 
 
 def _print_plan(search: Any) -> None:

@@ -2,7 +2,8 @@
 
 from paretonas.objective.goals import Goals, Limit, Objective
 from paretonas.objective.metric import Metric, metric, metrics
-from paretonas.objective.pareto import front, hypervolume
+from paretonas.objective.pareto import front, front_trials, hypervolume
+from paretonas.objective.recommendation import Recommendation, recommend
 from paretonas.objective.reward import Reward, mnasnet_reward, rewards
 
 __all__ = [
@@ -10,11 +11,14 @@ __all__ = [
     "Limit",
     "Metric",
     "Objective",
+    "Recommendation",
     "Reward",
     "front",
+    "front_trials",
     "hypervolume",
     "metric",
     "metrics",
     "mnasnet_reward",
+    "recommend",
     "rewards",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from paretonas.objective.metric import metric
+from paretonas.trial import State, Trial
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:
@@ -50,3 +53,18 @@ def hypervolume(points: Sequence[Sequence[float]], reference: Sequence[float]) -
         if p[-1] > floor:
             volume += (p[-1] - floor) * hypervolume([q[:-1] for q in inside[: i + 1]], reference[:-1])
     return volume
+
+
+def front_trials(trials: Sequence[Trial], quality: str, latencies: Iterable[str]) -> list[Trial]:
+    """The complete trials that no other beats in quality and all latencies, fastest first; equal specs once.
+
+    Args:
+        trials: Those without one of these metrics are left out.
+        quality: Name of the metric.
+        latencies: Names of the metrics; fastest is by the first. None: the best in quality alone.
+    """
+    names = (quality, *latencies)
+    goals = [metric(name) for name in names]
+    complete = [t for t in trials if t.state is State.COMPLETE and t.metrics.keys() >= set(names)]
+    chosen = front([[goal.at_best(t.metrics[goal.name]) for goal in goals] for t in complete])
+    return sorted((complete[i] for i in chosen), key=lambda t: [t.metrics[name] for name in names[1:]])

@@ -37,6 +37,9 @@ class Timing:
     identity: Mapping[str, Any] | None = None
 
 
+Confused = tuple[int, int, int]
+"""A class, the class that its examples were taken for, and how many: numbers in the order of the classes."""
+
 Timings = Mapping[str, Mapping[int, Timing]]
 """Name of a latency's metric -> number of a trial -> its timing."""
 
@@ -47,13 +50,17 @@ class Final:
 
     Args:
         timings: Of the exported files, by the name of the search's metric (`latency_ms.phone`).
-        recipe: Of the training.
+        recipe: Of the training, with its teacher if it had one.
         date: On which it was written.
+        classes: Names, where it tells classes apart.
+        confused: Which class its exported file took for which.
     """
 
     timings: Mapping[str, Timing]
     recipe: Mapping[str, Any]
     date: str
+    classes: tuple[str, ...] = ()
+    confused: tuple[Confused, ...] = ()
 
 
 def read_timings(store: Store, trials: Sequence[Trial], aims: Aims) -> Timings:
@@ -101,13 +108,30 @@ def read_final(trial: Trial, path: Path, aims: Aims) -> Final | None:
             on_device(LATENCY.name, device): Timing(latency_from_json(latency), "final", interface)
             for device, latency in data["latency"].items()
         }
-        final = Final(timings, dict(data["recipe"]), str(data["date"]))
+        recipe = dict(data["recipe"]) | ({"teacher": data["teacher"]} if "teacher" in data else {})
+        final = Final(timings, recipe, str(data["date"]), *_confused(data))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StoreError) as error:
         raise StoreError(
             f"A finalist's file holds its metrics, latency, interface, recipe and date, but {path} does not: "
             f"{error!r}. Move it away, or train the finalist again."
         ) from None
     return final if scored == trial.metrics[quality] else None
+
+
+def _confused(data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Confused, ...]]:
+    """Classes and confusions of a finalist's file; nothing where it has none.
+
+    Raises:
+        ValueError: They cannot be.
+    """
+    rows = data.get("details", {}).get("confusions", [])
+    if not rows:
+        return (), ()
+    classes = tuple(map(str, data["classes"]))
+    confused = tuple((int(shown), int(taken), int(count)) for shown, taken, count in rows)
+    if any(not (0 <= shown < len(classes) > taken >= 0 < count) for shown, taken, count in confused):
+        raise ValueError("confusions are of the classes")
+    return classes, confused
 
 
 def read_calibrations(store: Store, timings: Iterable[Timing]) -> list[tuple[dict[str, Any], Latency]]:

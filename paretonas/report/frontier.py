@@ -9,10 +9,9 @@ from typing import Any
 
 import altair as alt
 
-from paretonas.objective import front, metric
+from paretonas.objective import front, front_trials, metric
 from paretonas.report.aims import Pair
 from paretonas.report.labels import Label, place_labels
-from paretonas.report.table import front_trials
 from paretonas.trial import State, Trial
 
 FRONT, SEARCH, NAMED, DARK = "#c0392b", "#4a7ab5", "#222222", "#333333"

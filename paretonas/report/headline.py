@@ -15,8 +15,7 @@ from paretonas.report.architectures import width_of
 from paretonas.report.cautions import cautions, is_trained_alike, missing, why_not
 from paretonas.report.rivals import Comparison, compare, rivals, versus
 from paretonas.report.searched import Point, Searched, best_within
-from paretonas.report.words import milliseconds, value
-from paretonas.trial import State
+from paretonas.report.words import milliseconds
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Verdict:
     def heading(self) -> str:
         """The best network, in a sentence."""
         best = self.best
-        numbers = f"{value(self.pair.quality, best.quality)} at {milliseconds(best.latency_ms)}"
+        numbers = f"{metric(self.pair.quality).phrase(best.quality)} at {milliseconds(best.latency_ms)}"
         if not self.is_within:
             nobody = "finalist" if self.pair.is_final else "network"
             return f"No {nobody} is within the target. The fastest is {best.name}: {numbers}."
@@ -100,38 +99,3 @@ def _about(search: Searched, pair: Pair) -> str:
         return f"After the final training, on test examples{where}"
     source = "By the table" if search.is_table else "By the short training of the search, on validation examples"
     return source + where
-
-
-def overall(search: Searched) -> list[str]:
-    """What no device alone tells: the best network within the targets of all; or the best where there is no latency."""
-    if not search.aims.latencies:
-        return _best_alone(search)
-    both = (search.aims.pairs(is_final=True), search.aims.pairs())
-    found = [said for pairs in both if len(pairs) > 1 for said in _within_all(search, pairs)]
-    return [sentence for _, sentence in sorted(found, key=lambda said: not said[0])]
-
-
-def _within_all(search: Searched, pairs: Sequence[Pair]) -> list[tuple[bool, str]]:
-    """Whether a network is within all targets, and a sentence; nothing if none was timed everywhere."""
-    by_device = [{p.trial: p for p in search.points(pair)} for pair in pairs]
-    known = [[points[trial] for points in by_device] for trial in by_device[0] if all(trial in p for p in by_device)]
-    inside = [points for points in known if all(best_within([p], p.pair.target_ms) for p in points)]
-    best = max(inside, key=lambda points: points[0].merit, default=None)
-    about = "after the final training" if pairs[0].is_final else "by the scores of the search"
-    if best is None:
-        nobody = "finalist" if pairs[0].is_final else "network"
-        return [(False, f"No {nobody} is within the targets of all devices, {about}.")] if known else []
-    latencies = " and ".join(f"{milliseconds(p.latency_ms)} on {p.pair.device}" for p in best)
-    quality = value(pairs[0].quality, best[0].quality)
-    return [
-        (True, f"Within the targets of all devices, {about}, the best is {best[0].name}: {quality} at {latencies}.")
-    ]
-
-
-def _best_alone(search: Searched) -> list[str]:
-    quality = metric(search.aims.quality)
-    scored = [t for t in search.trials if t.state is State.COMPLETE and quality.name in t.metrics]
-    best = max(scored, key=lambda trial: quality.at_best(trial.metrics[quality.name]), default=None)
-    if best is None:
-        return []
-    return [f"The best network is {search.name_of(best)}: {value(quality.name, best.metrics[quality.name])}."]

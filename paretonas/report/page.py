@@ -16,12 +16,14 @@ from paretonas.errors import UsageError
 from paretonas.files import write_text
 from paretonas.objective.metric import metric
 from paretonas.registry import Selection
+from paretonas.report.advice import advice
 from paretonas.report.aims import data_name, device_names
 from paretonas.report.charts import series_of
+from paretonas.report.confusion import confusion_of
 from paretonas.report.drawing import PartLatencies
 from paretonas.report.evidence import read_calibrations
 from paretonas.report.foretold import foretold
-from paretonas.report.headline import overall, verdicts
+from paretonas.report.headline import verdicts
 from paretonas.report.html import html
 from paretonas.report.networks import drawn_networks
 from paretonas.report.output import check_output
@@ -119,10 +121,15 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "shown": {name: [view for view in views if f"{name}{view.key}" in charts] for name in PER_DEVICE},
         "charts": {key: _stretched(chart) for key, chart in charts.items()},
         "totals": near or [(s, totals(s), None, None) for s in searches],
-        "overall": overall(search),
+        "advice": advice(search.trials, search.config, search.names),
         "verdicts": verdicts(searches),
         "foretold": foretold(search.trials),
         "networks": drawn_networks(search, part_latencies),
+        "confusions": [
+            confusion
+            for number, final in search.finals.items()
+            if (confusion := confusion_of(number, final.classes, final.confused))
+        ],
         "unfinished": [(s, t) for s in searches for t in s.trials if t.state in (State.PRUNED, State.FAILED)],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,9 @@ import tomli_w
 
 from paretonas.errors import UsageError
 from paretonas.files import written_aside
-from paretonas.objective import front, metric
 from paretonas.trial import State, Trial
 
 DRAWN = 3
-
-
-def front_trials(trials: Sequence[Trial], quality: str, latencies: Iterable[str]) -> list[Trial]:
-    """The complete trials that no other beats in quality and all latencies, fastest first; equal specs once.
-
-    Args:
-        trials: Those without one of these metrics are left out.
-        quality: Name of the metric.
-        latencies: Names of the metrics, `Aims.latencies`; fastest is by the first. None: the best in quality alone.
-    """
-    names = (quality, *latencies)
-    goals = [metric(name) for name in names]
-    complete = [t for t in trials if t.state is State.COMPLETE and t.metrics.keys() >= set(names)]
-    chosen = front([[goal.at_best(t.metrics[goal.name]) for goal in goals] for t in complete])
-    return sorted((complete[i] for i in chosen), key=lambda t: [t.metrics[name] for name in names[1:]])
 
 
 def drawn_trials(trials: Sequence[Trial], quality: str) -> list[Trial]:

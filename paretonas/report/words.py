@@ -17,16 +17,6 @@ def milliseconds(latency_ms: float | None) -> str:
     return LATENCY.text(latency_ms) if latency_ms < 1000 else f"{latency_ms:,.0f} {LATENCY.unit}"
 
 
-def value(name: str, number: float) -> str:
-    """A number of a metric; where it has no unit that tells, with its title.
-
-    >>> value("accuracy", 0.6), value("test_perplexity", 61.5)
-    ('60.00 %', 'test perplexity 61.50')
-    """
-    declared = metric(name)
-    return declared.text(number) if declared.unit else f"{declared.title} {declared.text(number)}"
-
-
 def numbers(point: Point | None) -> str:
     """Quality and latency of a network."""
     if point is None:

@@ -8,7 +8,8 @@ it, must agree with the model that it came from, and is timed there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.files import refusals, write_text
+from paretonas.objective import front_trials, recommend
+from paretonas.objective.recommendation import Targets
 from paretonas.search.circumstances import check_home, held
 from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.metadata import finalist_metadata
@@ -34,24 +37,71 @@ from paretonas.trial import State, Trial
 Shares = dict[int, float]
 
 
-def choose(trials: Sequence[Trial], numbers: Sequence[int] = (), top: int = 1) -> list[Trial]:
-    """The trials to train: the given ones, or the `top` by reward with specs that differ.
+def numbered(trials: Sequence[Trial], numbers: Sequence[int]) -> list[Trial]:
+    """The trials of these numbers.
 
     Raises:
-        UsageError: A trial that does not exist or is not complete, or no complete trial at all.
+        UsageError: One does not exist or is not complete.
     """
-    complete = {trial.number: trial for trial in trials if trial.state is State.COMPLETE}
-    if not complete:
-        raise UsageError("A finalist is a complete trial, but this search has none yet.")
+    complete = {trial.number: trial for trial in _complete(trials)}
     missing = [number for number in numbers if number not in complete]
     if missing:
         raise UsageError(f"A finalist is a complete trial of the search, but {missing[0]} is not one.")
-    if numbers:
-        return [complete[number] for number in numbers]
-    best: dict[str, Trial] = {}
-    for trial in sorted(complete.values(), key=lambda t: -(t.reward or 0.0)):
-        best.setdefault(trial.spec_hash, trial)
-    return list(best.values())[:top]
+    return [complete[number] for number in numbers]
+
+
+def choose(trials: Sequence[Trial], quality: str, targets: Targets, top: int = 1) -> list[Trial]:
+    """The trials to train: those that are recommended, then others of the front, spread over the latencies.
+
+    First stands what is recommended for all devices, then what is for each; then, one after the other, the network of
+    the front that is furthest from those chosen, by the ratio of its latencies to the nearest one's. Where a front has
+    no more, that of the rest follows. All is by the numbers of the search, so that the same command chooses the same.
+
+    Args:
+        trials: Of a search.
+        quality: Name of its metric.
+        targets: Of all its latencies.
+        top: How many; fewer where there are not as many networks that differ.
+
+    Raises:
+        UsageError: No trial is complete.
+    """
+    different: dict[str, Trial] = {}
+    for trial in _complete(trials):
+        different.setdefault(trial.spec_hash, trial)
+    rest = {trial.number: trial for trial in different.values()}
+    wanted = recommend(tuple(rest.values()), quality, targets, ignore_finalists=True)
+    chosen = [rest[number] for number in dict.fromkeys(one.trial for one in wanted)][:top]
+    while len(chosen) < top and (front := front_trials(tuple(rest.values()), quality, targets)):
+        numbers = {trial.number for trial in chosen}
+        others = [trial for trial in front if trial.number not in numbers]
+        chosen += _spread(others, chosen, tuple(targets), top - len(chosen))
+        for trial in front:
+            del rest[trial.number]
+    return chosen
+
+
+def _complete(trials: Sequence[Trial]) -> list[Trial]:
+    complete = [trial for trial in trials if trial.state is State.COMPLETE]
+    if not complete:
+        raise UsageError("A finalist is a complete trial, but this search has none yet.")
+    return complete
+
+
+def _spread(front: Sequence[Trial], chosen: Sequence[Trial], names: Sequence[str], most: int) -> list[Trial]:
+    """Up to `most` of a front, each the furthest from all before it; of equally far ones the slower, so better, one."""
+    rest, found = list(reversed(front)), list[Trial]()
+    while rest and len(found) < most:
+        before = (*chosen, *found)
+        furthest = max(rest, key=lambda trial: min((_distance(trial, one, names) for one in before), default=0.0))
+        rest.remove(furthest)
+        found.append(furthest)
+    return found
+
+
+def _distance(trial: Trial, other: Trial, names: Sequence[str]) -> float:
+    """Of the logarithms of the latencies."""
+    return math.hypot(*(math.log(trial.metrics[name] / other.metrics[name]) for name in names))
 
 
 def train_trials(
@@ -87,6 +137,7 @@ def train_trials(
             folder.mkdir(parents=True, exist_ok=True)
         task = _task(search, finishing)
         jobs = {trial.number: _job(search, task, trial, finishing) for trial in trials}
+        _check_teacher(finishing, jobs.values())
         scores, failed = _train(search, jobs, on_progress)
         finalists = []
         for trial in (trial for trial in trials if trial.number in scores):
@@ -140,10 +191,27 @@ def export_trial(store: Store, name: str, home: Path, number: int, format: str, 
 
 
 def _task(search: Search, finishing: Finishing) -> Task:
-    """The task of the search, of images of another size or of other data if that is asked for.
+    """The task of the search, of images of another size or of other data, or with a teacher, if that is asked for."""
+    task = _resized(search, finishing)
+    if finishing.teaching is None:
+        return task
+    taught = finishing.teaching.of(task)
+    taught.check()
+    return taught
 
-    What else the task of the search was told is said of the search's data, and not of others.
-    """
+
+def _check_teacher(finishing: Finishing, jobs: Iterable[TrainingJob]) -> None:
+    """Whether the teacher stays what it is while its students are trained."""
+    if finishing.teaching is not None:
+        file = finishing.teaching.file.resolve()
+        if any(job.checkpoint is not None and job.checkpoint.resolve() == file for job in jobs):
+            raise UsageError(
+                f"A teacher's file is kept, but {file.name} is where its student's weights go: copy it first."
+            )
+
+
+def _resized(search: Search, finishing: Finishing) -> Task:
+    """What else the task of the search was told is said of the search's data, and not of others."""
     task = search.trained_evaluator().task
     asked = {"resolution": finishing.transform.resolution, "data": finishing.data}
     changes = {name: value for name, value in asked.items() if value is not None}

@@ -21,6 +21,7 @@ from paretonas.network.cost import spec_cost
 from paretonas.search.metadata import finalist_metadata
 from paretonas.search.rescore import rescore
 from paretonas.search.search import Search
+from paretonas.search.teacher import Teaching
 from paretonas.space.transform import Transform
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
@@ -61,6 +62,7 @@ class Finishing:
             other data give is in files of its own and not in the store.
         weights: File of the weights to begin with; None: fresh ones.
         data: What is learned instead of the search's data, where cells are put into another network; None: those.
+        teaching: The teacher, whose answers are learned too; None: there is none.
 
     Raises:
         UsageError: A seed out of its range.
@@ -72,6 +74,7 @@ class Finishing:
     transform: Transform = field(default_factory=Transform)
     weights: Path | None = None
     data: str | None = None
+    teaching: Teaching | None = None
 
     def __post_init__(self) -> None:
         if self.seed is not None and not 0 <= self.seed < 2**32:

@@ -89,7 +89,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def quality(self) -> str:
-        """Name of the declared metric that the task is about; `score` gives it. A constant or an option of the class."""
+        """Name of the declared metric that the task is about, which `score` gives: a constant, or an option."""
 
     @property
     @abstractmethod

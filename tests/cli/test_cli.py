@@ -77,7 +77,11 @@ def test_show_writes_parquet_and_a_configuration_that_repeats_the_search(pareton
     (tmp_path / "again.toml").write_text(toml.replace('"first"', '"again"'))
     code, out, err = paretonas("search", "--config", tmp_path / "again.toml", "--json")
     assert code == 0, err
-    again = [json.loads(line) for line in out.splitlines()]
+    *again, last = [json.loads(line) for line in out.splitlines()]
+    assert last == {
+        "search": "again",
+        "recommended": json.loads(paretonas("show", "again", "--json")[1])["recommended"],
+    }
     first = json.loads(paretonas("show", "first", "--json")[1])["trials"]
     assert all(t["is_reused"] for t in again)
     assert [t["reward"] for t in again] == [t["reward"] for t in first]
@@ -110,7 +114,8 @@ def test_front_is_printed_and_drawn(paretonas, searched, tmp_path, suffix):
             assert image.size[0] > 600
     else:
         assert "accuracy" in path.read_text()
-    front = json.loads(paretonas("front", "first", "--json")[1])
+    found = json.loads(paretonas("front", "first", "--json")[1])
+    front = found["front"]
     accuracies = [t["accuracy"] for t in front]
     latencies = [t["latency_ms"] for t in front]
     assert accuracies == sorted(accuracies)
@@ -121,7 +126,7 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     words = ("train", "first", "--final", "--top", "1", "--recipe", "small-image:epochs=1,batch_size=64", "--json")
     code, out, err = paretonas(*words)
     assert code == 0, err
-    found = json.loads(out)[0]
+    (found,) = json.loads(out)["finalists"]
     assert found["metrics"]["exported_accuracy"] == pytest.approx(found["metrics"]["test_accuracy"], abs=0.002)
     session = onnxruntime.InferenceSession(found["files"]["onnx"])
     assert session.get_inputs()[0].shape[1:] == [1, 8, 8]
@@ -131,7 +136,7 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     assert len(info["latency"][""]["candidate_cpu"]) == 20
     shown = json.loads(paretonas("show", "first", "--trial", found["trial"], "--json")[1])
     assert shown["test_accuracy"] == found["metrics"]["test_accuracy"]
-    again = json.loads(paretonas(*words)[1])[0]
+    again = json.loads(paretonas(*words)[1])["finalists"][0]
     assert again["metrics"]["train_seconds"] == found["metrics"]["train_seconds"]  # paid for once
     code, out, _ = paretonas("export", "first", "--trial", found["trial"], "--output", home / "out.onnx")
     assert code == 0
@@ -356,7 +361,7 @@ def test_two_latencies_of_a_table_stand_in_table_front_and_report(paretonas, tab
     one = complete[0]
     factor = (one["latency_ms.phone"] / 2) ** -0.07 * (one["latency_ms.pi"] / 4) ** -0.07
     assert one["reward"] == pytest.approx(one["accuracy"] * factor)
-    front = json.loads(paretonas("front", "both", "--json")[1])
+    front = json.loads(paretonas("front", "both", "--json")[1])["front"]
     assert {"latency_ms.phone", "latency_ms.pi"} <= front[0].keys()
     assert paretonas("report", "both", "--output", tmp_path / "both.html")[0] == 0
     page = (tmp_path / "both.html").read_text()

@@ -36,7 +36,9 @@ def test_a_search_goes_on_with_data_that_were_moved(command, toy_search, tmp_pat
     assert "were moved: --data DATA" in " ".join(said.err.split())
     said = command(*home, "resume", "t", "--trials", "6", "--data", f"table:{moved}", "--json")
     assert said.code == 0, said.err
-    assert len(said.out.splitlines()) == 4  # of the search and its baseline
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert sum("trial" in line for line in lines) == 4  # of the search and its baseline
+    assert [line["search"] for line in lines if "recommended" in line] == ["t", "t.random"]
     assert command(*home, "resume", "t", "--trials", "7").code == 0  # it is known there from now on
     assert json.loads(command(*home, "show", "t", "--json").out)["config"]["table"]["file"] == str(moved)
 

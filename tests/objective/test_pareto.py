@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paretonas.objective import front, hypervolume
+from paretonas.objective import front, front_trials, hypervolume
+from paretonas.space import Architecture
+from paretonas.trial import State, Trial
 
 NAN = math.nan
 # Small whole numbers, so that points tie and repeat.
@@ -154,3 +156,33 @@ def test_points_and_reference_have_one_dimension():
         hypervolume([(1, 2, 3)], (0, 0))
     with pytest.raises(ValueError, match=r"shorter|longer"):
         front([(1, 2), (1,)])
+
+
+# Trials
+
+
+def _trial(number, state=State.COMPLETE, **metrics):
+    named = {name.replace("__", "."): value for name, value in metrics.items()}
+    return Trial(number, Architecture("toy", (number,)), f"{number}", state, named)
+
+
+def test_front_is_what_no_other_beats_fastest_first():
+    points = [(0.5, 2.0), (0.7, 3.0), (0.6, 3.5), (0.4, 1.0), (0.7, 3.0)]
+    trials = [_trial(i, accuracy=accuracy, latency_ms=latency) for i, (accuracy, latency) in enumerate(points)]
+    trials += [_trial(5, State.FAILED), _trial(6, params=5.0), _trial(7, State.PRUNED, accuracy=0.9, latency_ms=0.1)]
+    assert [t.number for t in front_trials(trials, "accuracy", ["latency_ms"])] == [3, 0, 1]
+
+
+def test_front_of_several_devices_is_not_beaten_on_all():
+    points = [(0.5, 2, 9), (0.5, 3, 8), (0.5, 3, 9), (0.6, 4, 9)]
+    trials = [_trial(i, accuracy=a, latency_ms__phone=b, latency_ms__pi=c) for i, (a, b, c) in enumerate(points)]
+    names = ["latency_ms.phone", "latency_ms.pi"]
+    assert [t.number for t in front_trials(trials, "accuracy", names)] == [0, 1, 3]
+    assert [t.number for t in front_trials(trials, "accuracy", names[:1])] == [0, 3]
+    assert [t.number for t in front_trials(trials, "accuracy", [])] == [3]
+
+
+def test_front_of_a_falling_quality_has_the_smallest():
+    points = [(90.0, 1.0), (80.0, 2.0), (85.0, 3.0), (70.0, 4.0)]
+    trials = [_trial(i, perplexity=perplexity, latency_ms=latency) for i, (perplexity, latency) in enumerate(points)]
+    assert [t.number for t in front_trials(trials, "perplexity", ["latency_ms"])] == [0, 1, 3]

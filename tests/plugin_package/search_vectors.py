@@ -32,11 +32,12 @@ def main(home: Path) -> None:
     new_search(config_from_json(CONFIG), store, home).run()
     search = open_search("vectors", store, home)
     trials = store.trials("vectors")
-    (finalist,) = train_trials(search, choose(trials), Finishing(FINAL))
-    (wide,) = train_trials(search, choose(trials), Finishing(FINAL, is_final=False))
+    chosen = choose(trials, "rmse", {"latency_ms": 0.05})
+    (finalist,) = train_trials(search, chosen, Finishing(FINAL))
+    (wide,) = train_trials(search, chosen, Finishing(FINAL, is_final=False))
     file = export_trial(store, "vectors", home, finalist.trial, "onnx", home / "best.onnx")
     try:
-        train_trials(search, choose(trials), Finishing(FINAL, transform=Transform(resolution=16)))
+        train_trials(search, chosen, Finishing(FINAL, transform=Transform(resolution=16)))
         refused = ""
     except Exception as error:
         refused = f"{type(error).__name__}: {error}"

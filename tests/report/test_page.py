@@ -164,6 +164,7 @@ def test_finalists_take_precedence_and_are_not_mixed_with_the_search(store, tmp_
     assert "The best of 2 finalists is named by the very scores that are shown." in said[final:short]
     assert "mnasnet-a1" not in said[final:short]  # it has no final training
     assert "60.00 %" not in said[final:short]
+    assert "Recommended: Trial 1 has the highest accuracy within the target of 2 ms: 90.00 % at 1.3 ms" in said[:final]
     assert "90.00 %" not in said[short : said.index("The front")]
     accuracies = {row["quality"] for row in rows(specs(html)["finals"]) if "group" in row}
     assert accuracies == {90.0, 91.0}
@@ -350,6 +351,9 @@ def test_a_search_that_found_one_within_the_target_does_not_begin_with_none(stor
     said = text(page(store, tmp_path))
     short, final = said.index("By the short training"), said.index("After the final training")
     assert short < final
+    assert said.index("Recommended: Trial 1 has the highest accuracy within the target of 2 ms: 58.00 %") < short
+    assert "No finalist is within the target; this one is not trained to the end yet." in said[:short]
+    assert "paretonas train s --final --trial 1" in said[:short]
     assert "No network is within" not in said
     assert "No finalist is within the target. The fastest is trial 2: 91.00 % at 2.1 ms." in said[final:]
 

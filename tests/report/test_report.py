@@ -14,7 +14,7 @@ from paretonas.report.describe import describe
 from paretonas.report.drawing import DrawnPart, dearest_and_cheapest, draw
 from paretonas.report.figure import check_figure_path, front_figure, save_figure
 from paretonas.report.labels import box_of, place_labels
-from paretonas.report.table import front_trials, trials_table, write_parquet
+from paretonas.report.table import trials_table, write_parquet
 from paretonas.space import Architecture, Interface
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
 from paretonas.trial import State, Trial
@@ -38,32 +38,6 @@ TRIALS = [
     _trial(4, None, 0.0, State.FAILED),
     _trial(5, 0.7, 3.0),
 ]
-
-
-def test_front_is_what_no_other_beats_fastest_first():
-    assert [t.number for t in front_trials(TRIALS, "accuracy", ["latency_ms"])] == [3, 0, 1]
-
-
-def test_front_of_several_devices_is_not_beaten_on_all():
-    def trial(number, accuracy, phone, pi):
-        return replace(
-            _trial(number, accuracy, 1.0),
-            metrics={"accuracy": accuracy, "latency_ms.phone": phone, "latency_ms.pi": pi},
-        )
-
-    names = ["latency_ms.phone", "latency_ms.pi"]
-    trials = [trial(0, 0.5, 2, 9), trial(1, 0.5, 3, 8), trial(2, 0.5, 3, 9), trial(3, 0.6, 4, 9)]
-    assert [t.number for t in front_trials(trials, "accuracy", names)] == [0, 1, 3]
-    assert [t.number for t in front_trials(trials, "accuracy", names[:1])] == [0, 3]
-    assert [t.number for t in front_trials(trials, "accuracy", [])] == [3]
-
-
-def test_front_of_a_falling_quality_has_the_smallest():
-    trials = [
-        replace(_trial(i, 0.5, 1.0), metrics={"perplexity": perplexity, "latency_ms": latency})
-        for i, (perplexity, latency) in enumerate([(90.0, 1.0), (80.0, 2.0), (85.0, 3.0), (70.0, 4.0)])
-    ]
-    assert [t.number for t in front_trials(trials, "perplexity", ["latency_ms"])] == [0, 1, 3]
 
 
 def test_table_has_a_row_a_trial_and_nulls_where_a_metric_is_missing(tmp_path):

@@ -25,7 +25,7 @@ from paretonas.loop.plan import Budget
 from paretonas.objective import metric
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig
-from paretonas.search.finalists import choose, export_trial, train_trials
+from paretonas.search.finalists import choose, export_trial, numbered, train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.rescore import rescore
 from paretonas.search.search import new_search
@@ -49,27 +49,88 @@ def timeless(metrics):
 # Choosing
 
 
-def _trial(number, reward, spec="a", state=State.COMPLETE):
-    return Trial(number, Architecture("toy", (0,)), spec, state, {"accuracy": 0.5}, reward=reward)
+def _trial(number, accuracy, latency_ms, spec="", state=State.COMPLETE, **more):
+    metrics = {"accuracy": accuracy, "latency_ms": latency_ms, **more}
+    return Trial(number, Architecture("toy", (0,)), spec or str(number), state, metrics, reward=1.0)
 
 
-def test_choice_is_the_best_by_reward_with_specs_that_differ():
-    trials = [
-        _trial(0, 0.1, "a"),
-        _trial(1, 0.9, "b"),
-        _trial(2, 0.9, "b"),
-        _trial(3, 0.5, "c"),
-        _trial(4, None, "d", State.FAILED),
-    ]
-    assert [t.number for t in choose(trials, top=3)] == [1, 3, 0]
-    assert [t.number for t in choose(trials, numbers=[0, 2])] == [0, 2]
+AT_2 = {"latency_ms": 2.0}
+FRONT = [(0.50, 0.5), (0.60, 1.0), (0.70, 1.9), (0.80, 2.2), (0.85, 4.0), (0.90, 16.0)]
 
 
-def test_choice_of_what_cannot_be_trained_is_refused():
+def chosen(trials, top, targets=AT_2, quality="accuracy"):
+    return [trial.number for trial in choose(trials, quality, targets, top)]
+
+
+def test_the_best_within_the_target_is_chosen_before_better_ones_above_it():
+    trials = [_trial(i, *values) for i, values in enumerate(FRONT)]
+    assert chosen(trials, 1) == [2]
+    assert all(2 in chosen(trials, top) for top in range(1, 7))
+
+
+def test_the_others_are_of_the_front_and_spread_over_the_latencies():
+    beaten = [_trial(i, *values) for i, values in [(6, (0.69, 1.95)), (7, (0.79, 2.3)), (8, (0.10, 32.0))]]
+    trials = [*beaten, *(_trial(i, *values) for i, values in enumerate(FRONT))]
+    # 16 ms is 8.4 times as slow as trial 2, and 0.5 ms then 3.8 times as fast; 4 ms lies in the middle of the rest.
+    assert chosen(trials, 3) == [2, 5, 0]
+    assert chosen(trials, 4) == [2, 5, 0, 4]
+    assert sorted(chosen(trials, 6)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_where_the_front_is_short_the_next_one_follows():
+    trials = [_trial(0, 0.6, 1.0), _trial(1, 0.5, 1.5), _trial(2, 0.4, 1.1), _trial(3, 0.55, 1.2)]
+    assert chosen(trials, 2) == [0, 3]
+    assert sorted(chosen(trials, 9)) == [0, 1, 2, 3]
+
+
+def test_a_network_is_chosen_once_however_often_it_was_tried():
+    trials = [_trial(0, 0.6, 1.0, "a"), _trial(1, 0.6, 1.0, "a"), _trial(2, 0.5, 0.5, "b")]
+    assert chosen(trials, 3) == [0, 2]
+
+
+def test_where_nothing_is_within_the_target_the_nearest_is_chosen_first():
+    assert chosen([_trial(0, 0.9, 8.0), _trial(1, 0.6, 2.5), _trial(2, 0.8, 4.0)], 2) == [1, 0]
+
+
+def test_without_a_target_the_best_is_chosen_and_without_latencies_the_best_ones_are():
+    trials = [_trial(i, *values) for i, values in enumerate(FRONT)]
+    assert chosen(trials, 2, {"latency_ms": None}) == [5, 0]
+    assert chosen(trials, 3, {}) == [5, 4, 3]
+
+
+def test_of_a_falling_quality_the_smallest_are_chosen():
+    trials = [_trial(i, 0.0, ms, perplexity=p) for i, (p, ms) in enumerate([(90.0, 1.0), (70.0, 1.9), (60.0, 8.0)])]
+    assert chosen(trials, 2, quality="perplexity") == [1, 2]
+
+
+def test_what_is_recommended_for_any_of_several_devices_is_chosen_first():
+    def trial(number, accuracy, phone, pi):
+        metrics = {"accuracy": accuracy, "latency_ms.phone": phone, "latency_ms.pi": pi}
+        return replace(_trial(number, 0, 0), metrics=metrics)
+
+    trials = [trial(0, 0.5, 1.0, 10), trial(1, 0.7, 1.9, 40), trial(2, 0.6, 9.0, 19), trial(3, 0.8, 30.0, 30)]
+    assert chosen(trials, 4, {"latency_ms.phone": 2.0, "latency_ms.pi": 20.0}) == [0, 1, 2, 3]
+
+
+def test_what_finalists_turned_out_to_be_changes_no_choice():
+    trials = [_trial(i, *values) for i, values in enumerate(FRONT)]
+    before = chosen(trials, 3)
+    trials[2].metrics.update(test_accuracy=0.2, exported_accuracy=0.2, final_latency_ms=3.0)
+    assert chosen(trials, 3) == before
+
+
+def test_what_cannot_be_trained_is_refused():
     with pytest.raises(UsageError, match="none yet"):
-        choose([_trial(0, None, state=State.FAILED)])
+        chosen([_trial(0, 0.5, 1.0, state=State.FAILED)], 1)
     with pytest.raises(UsageError, match="7 is not one"):
-        choose([_trial(0, 0.5)], numbers=[7])
+        numbered([_trial(0, 0.5, 1.0)], [7])
+    with pytest.raises(UsageError, match="1 is not one"):
+        numbered([_trial(0, 0.5, 1.0), _trial(1, 0.5, 1.0, state=State.PRUNED)], [0, 1])
+
+
+def test_named_trials_are_those_in_their_order():
+    trials = [_trial(i, *values) for i, values in enumerate(FRONT)]
+    assert [t.number for t in numbered(trials, [4, 0])] == [4, 0]
 
 
 # Finishing
@@ -90,8 +151,8 @@ def _trials(search):
 
 @pytest.fixture(scope="module")
 def best(searched):
-    """The best trial, as the search left it."""
-    return choose(_trials(searched), top=1)
+    """The recommended trial, as the search left it."""
+    return choose(_trials(searched), "accuracy", {"latency_ms": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +254,9 @@ def test_another_recipe_is_trained_anew_and_back_again(searched, best):
 
 
 def test_a_second_finalist_of_a_trial_takes_the_place_of_the_first(searched, finalist):
-    (trial,) = choose(_trials(searched), [finalist.trial])
+    (trial,) = numbered(_trials(searched), [finalist.trial])
     other = train_trials(searched, [trial], Finishing(replace(RECIPE, lr=0.4)))[0]
-    (stored,) = choose(_trials(searched), [finalist.trial])
+    (stored,) = numbered(_trials(searched), [finalist.trial])
     assert stored.metrics.keys() == trial.metrics.keys()
     for name in ("test_accuracy", "exported_accuracy"):
         assert stored.metrics[name] == other.metrics[name]
@@ -333,7 +394,7 @@ class Fussy(Classification):
 def test_one_failing_finalist_leaves_the_others(tmp_path):
     search = new_search(replace(CONFIG, budget=Budget(trials=2)), Store(tmp_path / "store.db"), tmp_path)
     search.run()
-    failing, sound = choose(_trials(search), top=2)
+    failing, sound = choose(_trials(search), "accuracy", {"latency_ms": 1.0}, top=2)
     task = search.trained_evaluator().task
     options = {f.name: getattr(task, f.name) for f in fields(task)}
     search.evaluator.task = Fussy(**options, refused=failing.spec_hash)
@@ -367,7 +428,8 @@ def test_exported_file_that_disagrees_fails_loudly(searched, tmp_path):
     expected = run_training(job)["test_accuracy"]
     trained = load_checkpoint(job.checkpoint)
     file = device.export(trained.model, trained.spec, trained.interface, tmp_path / "m")
-    assert rescore(device, file, trained.model, task, "test", expected) == pytest.approx(expected)
+    examined = rescore(device, file, trained.model, task, "test", expected)
+    assert examined.metrics["accuracy"] == pytest.approx(expected)
     with pytest.raises(ExportError, match="instead of"):
         rescore(device, file, trained.model, task, "test", expected + 0.1)
     with torch.no_grad():
@@ -400,7 +462,7 @@ def test_a_file_says_how_it_is_used_and_where_it_comes_from(searched, finalist):
     assert spec_hash(spec_from_json(told["spec"])) == told["spec_hash"]
     beside = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
     assert told.items() <= beside.items()
-    assert beside.keys() - told.keys() == {"metrics", "latency", "date"}
+    assert beside.keys() - told.keys() == {"metrics", "details", "latency", "date"}
 
 
 @pytest.mark.parametrize("name", list(formats))

@@ -48,7 +48,7 @@ def test_each_latency_is_measured_rewarded_drawn_and_reported(paretonas, tmp_pat
         assert [key["device"]["threads"] for _, key, _ in kinds] == [1, 2]
         assert [value["clock"] for *_, value in kinds] == ["thread", "wall"]
     store.close()
-    front = json.loads(paretonas("front", "both", "--json", "--plot", tmp_path / "front.svg"))
+    front = json.loads(paretonas("front", "both", "--json", "--plot", tmp_path / "front.svg"))["front"]
     assert front[0].keys() >= NAMES
     assert "on two" in (tmp_path / "front.svg").read_text()
     paretonas("report", "both", "--output", tmp_path / "both.html")
@@ -56,7 +56,7 @@ def test_each_latency_is_measured_rewarded_drawn_and_reported(paretonas, tmp_pat
     assert "two=onnxruntime:threads=2" in page
     finalist = json.loads(
         paretonas("train", "both", "--final", "--recipe", "small-image:epochs=0.3,batch_size=64", "--json")
-    )[0]
+    )["finalists"][0]
     assert finalist["metrics"].keys() >= NAMES
     one = json.loads(paretonas("show", "both", "--trial", finalist["trial"], "--json"))
     assert one.keys() >= {"final_latency_ms.one", "final_latency_ms.two", "test_accuracy", "exported_accuracy"}
