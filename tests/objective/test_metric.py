@@ -8,13 +8,17 @@ from paretonas.objective.metric import DERIVED, Metric, metric, metrics, of_kind
 RISING = {
     "accuracy",
     "ap",
+    "balanced_accuracy",
     "examples_per_second",
     "gradient_norm",
     "jacobian_covariance",
+    "macro_f1",
     "reward",
     "synflow",
+    "top5_accuracy",
 }
 TRAINING = {"accuracy", "ap", "examples_per_second", "perplexity", "reward", "train_loss", "train_seconds"}
+TRAINING |= {"balanced_accuracy", "macro_f1", "top5_accuracy"}
 UNTRAINED = {"gradient_norm", "jacobian_covariance", "synflow"}
 DEVICE = {"latency_flags", "latency_ms", "latency_spread"}
 
