@@ -237,7 +237,7 @@ def _loaded(task: Distilled, device: torch.device, layout: torch.memory_format) 
         network = task.teacher.network().eval().requires_grad_(False)
     mean, std = (task.teacher.metadata.get(key, usual) for key, usual in (("mean", 0.0), ("std", 1.0)))
     own_mean, own_std = (task.task.metadata.get(key, usual) for key, usual in (("mean", 0.0), ("std", 1.0)))
-    return network.to(device, memory_format=layout), own_std / std, (own_mean - mean) / std  # type: ignore[call-overload]
+    return network.to(device, memory_format=layout), own_std / std, (own_mean - mean) / std
 
 
 def _called(network: nn.Module, method: str, inputs: tuple[Any, ...]) -> Any:
