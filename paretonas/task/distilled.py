@@ -223,7 +223,7 @@ class Distilled(Task):
                 )
         for key in MUST_AGREE:
             said, other_said = self.task.metadata.get(key), self.teacher.metadata.get(key)
-            if other_said is not None and said != other_said:
+            if other_said is not None and said != other_said and not _is_numbered(other_said):
                 raise UsageError(
                     f"A teacher has the {key} {short(said)} as its students here, but {name} {short(other_said)}."
                 )
@@ -243,6 +243,11 @@ def _loaded(task: Distilled, device: torch.device, layout: torch.memory_format) 
 def _called(network: nn.Module, method: str, inputs: tuple[Any, ...]) -> Any:
     """What a network gives by its method `forward` or `sequence`."""
     return network(*inputs) if method == "forward" else getattr(network, method)(*inputs)
+
+
+def _is_numbered(classes: object) -> bool:
+    """Whether nothing is known of classes but their order."""
+    return isinstance(classes, list) and classes == [str(number) for number in range(len(classes))]
 
 
 def _size(port: Port) -> str:

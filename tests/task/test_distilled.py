@@ -339,6 +339,13 @@ def test_a_teacher_of_other_images_or_classes_is_refused(digits, tree):
         Distilled(digits, Pupil(digits, told=(("classes", list("9876543210")),))).prepare(tree)
 
 
+def test_classes_that_are_numbers_alone_are_taken_to_be_in_order(tree):
+    animals = Classification(str(tree), resolution=8)
+    Distilled(animals, Pupil(animals, told=(("classes", ["0", "1"]),))).check()
+    with pytest.raises(UsageError, match="has the classes"):
+        Distilled(animals, Pupil(animals, told=(("classes", ["1", "0"]),))).check()
+
+
 def test_a_teacher_of_more_classes_is_refused(digits):
     @dataclass(frozen=True)
     class Wider(Pupil):
