@@ -51,7 +51,7 @@ from paretonas.loop.plan import Budget, Lane, Plan, default_goals
 from paretonas.objective import Goals, Objective
 from paretonas.space import Interface, SearchSpace, Spec, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpec
-from paretonas.strategy import Strategy, StrategyOptions, strategies
+from paretonas.strategy import Prior, Strategy, StrategyOptions, strategies
 from paretonas.task.recipe import SEARCH
 from paretonas.trial import Metrics, Trial
 
@@ -131,7 +131,7 @@ class Watched(StrategyOptions):
         """As the strategy does."""
         return self.options.pursues
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         strategy = self.options.start(space, seed, goals, prior)
         for method in (ASK, TELL):
             self.clock.watch(strategy, method, method)

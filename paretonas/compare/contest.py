@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from paretonas.errors import UsageError
+from paretonas.errors import MeasureError, TrainingError, UsageError
 from paretonas.evaluation.table import TableEvaluator, TableSource
 from paretonas.executor import Executor
 from paretonas.loop.gates import Limits
 from paretonas.loop.listener import SILENT
 from paretonas.loop.loop import Loop
-from paretonas.loop.plan import Budget, Plan, default_goals
+from paretonas.loop.plan import Budget, Plan, default_goals, rewarded
 from paretonas.objective import Goals, Objective, metric, rewards
-from paretonas.space import SearchSpace
+from paretonas.space import SearchSpace, spec_hash
 from paretonas.space.table import Table
 from paretonas.store import Store
-from paretonas.strategy import Strategy, StrategyOptions, strategies
-from paretonas.trial import Proposal, Trial
+from paretonas.strategy import Prior, Strategy, StrategyOptions, strategies
+from paretonas.trial import Proposal, State, Trial
 
 MOST_SEEDS = 100_000
 
@@ -103,7 +103,7 @@ class Contest:
             target = TableEvaluator(self.source).usual_ms("latency_ms", SILENT)
         return Objective(self.quality, reward, {"latency_ms": target})
 
-    def plan(self, strategy: str, seed: int) -> Plan:
+    def plan(self, strategy: str, seed: int, prior: tuple[Prior, ...] = ()) -> Plan:
         """A run of a strategy: as a search would be, but where there is a latency it pursues the front if it can."""
         options: StrategyOptions = strategies.create(strategy)
         evaluator, objective = TableEvaluator(self.source), self.objective()
@@ -121,6 +121,7 @@ class Contest:
             evaluator=evaluator,
             gates=(Limits(objective),),
             budget=Budget(trials=self.trials),
+            prior=prior,
             batch=self.batch,
         )
 
@@ -164,7 +165,12 @@ class Timed(StrategyOptions):
         """As the strategy does."""
         return self.options.pursues
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    @property
+    def learns_from_prior(self) -> bool:  # type: ignore[override]
+        """As the strategy does."""
+        return self.options.learns_from_prior
+
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         return _Timed(self.options.start(space, seed, goals, prior), self.seconds)
 
 
@@ -188,15 +194,32 @@ class _Timed(Strategy):
         return self._strategy.is_finished
 
 
-def run(contest: Contest, strategy: str, seed: int) -> Run:
-    """One strategy with one seed, to the end of the budget or its own."""
-    plan, seconds = contest.plan(strategy, seed), list[float]()
+def run(contest: Contest, strategy: str, seed: int, prior: tuple[Prior, ...] = ()) -> Run:
+    """One strategy with one seed, to the end of the budget or its own; earlier searches may be given to it."""
+    plan, seconds = contest.plan(strategy, seed, prior), list[float]()
     store = Store("sqlite://")
     store.create_search(plan.name, {})
     trials = Loop(replace(plan, strategy=Timed(plan.strategy, seconds)), store, {}, SILENT).run()
     store.close()
     rows = tuple(contest.table.row(trial.architecture) for trial in sorted(trials, key=lambda t: t.told or 0))
     return Run(strategy, seed, rows, tuple(seconds))
+
+
+def earlier(source: Contest, one: Run, contest: Contest) -> Prior:
+    """What a run on `source` tells a later one on `contest`, which has other columns of the same table."""
+    evaluator, table = TableEvaluator(source.source), contest.table
+    space, written = table.space(), {row: choices for choices, row in table.rows.items()}
+    trials = []
+    for number, row in enumerate(dict.fromkeys(one.rows)):
+        architecture = space.architecture(written[row])
+        spec = space.decode(architecture)
+        try:
+            found = [stage.evidence(spec).metrics for stage in evaluator.stages()]
+        except (TrainingError, MeasureError):  # a gap
+            continue
+        metrics = {name: value for one in found for name, value in one.items()}
+        trials.append(Trial(number, architecture, spec_hash(spec), State.COMPLETE, metrics, told=number))
+    return Prior(rewarded(trials, space, contest.objective()), is_alike=False)
 
 
 def compare(

@@ -26,7 +26,7 @@ from paretonas.search.circumstances import check_circumstances, check_home, held
 from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.lanes import open_lanes
-from paretonas.search.prior import prior_trials, resolved
+from paretonas.search.prior import compared, counted, priors
 from paretonas.search.rehearsal import built_space, check_data, rehearse
 from paretonas.search.sections import config_to_json, read_config, written_out
 from paretonas.search.targets import aimed_devices, targets
@@ -117,7 +117,7 @@ class Search:
             MeasureError: A device could not be calibrated.
         """
         config = self.config
-        prior = tuple(resolved(text, self.store) for text in config.prior)
+        prior = tuple(counted(text, self.store) for text in config.prior)
         if config.table is not None:
             self.evaluator = TableEvaluator(config.table)
             self.space = config.table.table.space()
@@ -135,10 +135,11 @@ class Search:
             written_out(config, self._task, self._recipe, None if self._task is None else self._space_options()),
             reward=rewards.record(self._reward_selection),
             goals=tuple(goals),
-            prior=prior,
             devices=aimed_devices(config, self.objective.targets),
             recorded=recorded,
         )
+        prior = tuple(compared(text, self.store, self.config) for text in prior)
+        self.config = replace(self.config, prior=prior)
         self.plan().check()
 
     def _trained_evaluator(self) -> TrainedEvaluator:
@@ -198,7 +199,7 @@ class Search:
             evaluator=self.evaluator,
             gates=self.gates(),
             budget=self.config.budget,
-            prior=prior_trials(self.config.prior, self.store, self.space, self.objective),
+            prior=priors(self.config.prior, self.store, self.space, self.objective),
         )
 
     def trained_evaluator(self) -> TrainedEvaluator:

@@ -1,7 +1,7 @@
 """Which architecture to try next."""
 
 from paretonas.registry import Registry
-from paretonas.strategy.strategy import Strategy, StrategyOptions
+from paretonas.strategy.strategy import Prior, Strategy, StrategyOptions
 
 strategies = Registry(
     "strategy",
@@ -18,4 +18,4 @@ strategies = Registry(
     },
 )
 
-__all__ = ["Strategy", "StrategyOptions", "strategies"]
+__all__ = ["Prior", "Strategy", "StrategyOptions", "strategies"]

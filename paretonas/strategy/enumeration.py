@@ -11,7 +11,7 @@ from itertools import product
 
 from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions
+from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions
 from paretonas.trial import Proposal, Trial
 
 
@@ -19,7 +19,7 @@ from paretonas.trial import Proposal, Trial
 class Enumeration(StrategyOptions):
     """All architectures in lexicographic order, then the end; learns nothing."""
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search; `seed` changes nothing."""
         return _Enumeration(space)
 

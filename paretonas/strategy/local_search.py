@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
@@ -35,7 +35,7 @@ class LocalSearch(StrategyOptions):
         if not 1 <= self.initial <= 1_000_000:
             raise UsageError(f"`1 <= initial <= 1000000` must hold, but got (initial={self.initial}).")
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return _LocalSearch(self, space, seed)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Pursues, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Pursues, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 TRIES = 20
@@ -52,7 +52,7 @@ class NSGA2(StrategyOptions):
                 f"`2 <= population <= 100000`, `0 <= crossover <= 1`, `mutation > 0` must hold, but got {self}."
             )
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return _NSGA2(self, space, seed, goals)
 

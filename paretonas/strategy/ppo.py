@@ -26,8 +26,7 @@ from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import SearchSpace
 from paretonas.strategy.controller import ControllerStrategy, Learning
-from paretonas.strategy.strategy import Strategy, StrategyOptions
-from paretonas.trial import Trial
+from paretonas.strategy.strategy import Prior, Strategy, StrategyOptions
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class PPO(StrategyOptions):
         if self.standardize and self.batch < 2:
             raise UsageError(f"To standardize advantages, `batch >= 2` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return ControllerStrategy(
             space,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Progressive(StrategyOptions):
         if not self.beam <= self.candidates <= 10_000_000:
             raise UsageError(f"`beam <= candidates <= 10000000` must hold, but got {self}.")
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return _Progressive(self, space, seed)
 

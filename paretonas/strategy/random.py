@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from paretonas.objective import Goals
 from paretonas.space import SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
@@ -18,7 +18,7 @@ from paretonas.trial import Proposal, Trial
 class RandomSearch(StrategyOptions):
     """Uniform samples, blind to what became of the earlier ones; may repeat itself."""
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return _RandomSearch(space, seed)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace
-from paretonas.strategy.strategy import AskCounter, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions, generator
 from paretonas.trial import Proposal, Trial
 
 
@@ -51,8 +51,8 @@ class RegularizedEvolution(StrategyOptions):
                 f"(population={self.population}, tournament={self.tournament}, identity={self.identity})."
             )
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
-        """Begin a search; prior trials are the population that it begins with, as far as they go."""
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
+        """Begin a search; trials of earlier ones are the population that it begins with, as far as they go."""
         return _RegularizedEvolution(self, space, seed, prior)
 
 
@@ -66,9 +66,10 @@ class _Member:
 
 
 class _RegularizedEvolution(Strategy):
-    def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int, prior: Sequence[Trial]):
+    def __init__(self, options: RegularizedEvolution, space: SearchSpace, seed: int, prior: Sequence[Prior]):
         self._options, self._space, self._seed = options, space, seed
-        known = [_Member(t.usable_reward, t.architecture, None) for t in prior if t.usable_reward is not None]
+        earlier = [trial for one in prior for trial in one.trials]
+        known = [_Member(t.usable_reward, t.architecture, None) for t in earlier if t.usable_reward is not None]
         known.sort(key=lambda member: member.reward)  # the best stay and die last
         self._alive = [member for member in known if space.contains(member.architecture)][-options.population :]
         self._counter = AskCounter()

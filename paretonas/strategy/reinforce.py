@@ -18,8 +18,7 @@ from paretonas.errors import UsageError
 from paretonas.objective import Goals
 from paretonas.space import SearchSpace
 from paretonas.strategy.controller import ControllerStrategy, Learning
-from paretonas.strategy.strategy import Strategy, StrategyOptions
-from paretonas.trial import Trial
+from paretonas.strategy.strategy import Prior, Strategy, StrategyOptions
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Reinforce(StrategyOptions):
         if not 0 <= self.grow <= 10_000_000:
             raise UsageError(f"`0 <= grow <= 10000000` must hold, but got (grow={self.grow}).")
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search."""
         return ControllerStrategy(
             space,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Literal
 
@@ -14,28 +15,41 @@ from paretonas.trial import Proposal, Trial
 Pursues = Literal["reward", "goals", "front"]
 
 
+@dataclass(frozen=True)
+class Prior:
+    """An earlier search of the same space, to learn from.
+
+    Args:
+        trials: Complete ones, their rewards those of this search's objective.
+        is_alike: Whether they were measured as this search measures: the same task, recipe and devices. If not, they
+            say which architectures are the better ones, and not what this search would measure of them.
+    """
+
+    trials: tuple[Trial, ...]
+    is_alike: bool = True
+
+
 class StrategyOptions(ABC):
     """What is registered: a frozen dataclass whose fields are the strategy's options.
 
     Attributes:
         pursues: "reward": the reward, whatever the goals. "goals": whatever the goals are; where none are given, the
             reward. "front": likewise, but where none are given, quality and every latency.
-        learns_from_prior: Whether trials of earlier searches are of use to it.
+        learns_from_prior: Whether earlier searches are of use to it.
     """
 
     pursues: ClassVar[Pursues] = "reward"
     learns_from_prior: ClassVar[bool] = False
 
     @abstractmethod
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """A strategy that has proposed nothing and was told nothing.
 
         Args:
             space: What can be built.
             seed: Of everything random.
             goals: What to pursue, and the limits.
-            prior: Complete trials of earlier searches of the same space, their rewards those of this search's
-                objective.
+            prior: Earlier searches.
         """
 
 

@@ -30,7 +30,7 @@ from scipy import special
 from paretonas.errors import UsageError
 from paretonas.objective import Goals, front
 from paretonas.space import Architecture, SearchSpace, Spec
-from paretonas.strategy.strategy import AskCounter, Pursues, Strategy, StrategyOptions, generator
+from paretonas.strategy.strategy import AskCounter, Prior, Pursues, Strategy, StrategyOptions, generator
 from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
 from paretonas.strategy.surrogates.gaussian import Floats, Rows, encode, normal_scores
 from paretonas.strategy.surrogates.model import Model
@@ -70,13 +70,13 @@ class Surrogate(StrategyOptions):
                 f"`2 <= initial, candidates <= 1000000` and `20 <= evidence <= 10000` must hold, but got {self}."
             )
 
-    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial] = ()) -> Strategy:
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
         """Begin a search; prior trials are evidence from the start, and spare as many random architectures."""
         return _Surrogate(self, space, seed, goals, prior)
 
 
 class _Surrogate(Strategy):
-    def __init__(self, options: Surrogate, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Trial]):
+    def __init__(self, options: Surrogate, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior]):
         self._options, self._space, self._seed, self._goals = options, space, seed, goals
         self._sizes = [len(decision.choices) for decision in space.decisions]
         self._all = _accepted(space) if space.size <= options.candidates else None  # of a small space
@@ -96,8 +96,9 @@ class _Surrogate(Strategy):
         self._bounded = [
             Model(self._written, partial(_excess, limit.bound), options.evidence) for limit in goals.limits
         ]
-        for trial in prior:
-            self._learn(trial)
+        for one in prior:
+            for trial in one.trials:
+                self._learn(trial)
         self._initial = max(0, options.initial - len(self._models[0].choices))
 
     def ask(self, n: int) -> list[Proposal]:

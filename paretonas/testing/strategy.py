@@ -22,7 +22,7 @@ import pytest
 from paretonas.errors import SpecError
 from paretonas.objective import Goals
 from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace, Spec, spec_hash
-from paretonas.strategy import Strategy, StrategyOptions
+from paretonas.strategy import Prior, Strategy, StrategyOptions
 from paretonas.trial import Proposal, State, Trial
 
 TOY_SPACE = SearchSpace(
@@ -35,7 +35,7 @@ TOY_SPACE = SearchSpace(
 TWO_GOALS = Goals(("accuracy", "latency_ms"))
 
 Start = Callable[..., Strategy]
-"""Begins a search: what is left to say are the seed and prior trials."""
+"""Begins a search: what is left to say are the seed and earlier searches."""
 
 
 def accepts(spec: Spec) -> bool:
@@ -91,6 +91,11 @@ def prior_trials() -> tuple[Trial, ...]:
     """Complete trials of an earlier search: 120 random architectures."""
     drawn = (Proposal(n, TOY_SPACE.sample(Random(f"prior/{n}"))) for n in range(120))
     return tuple(ended(proposal, toy_reward(proposal.architecture), proposal.number) for proposal in drawn)
+
+
+def earlier(*, is_alike: bool = True) -> tuple[Prior, ...]:
+    """That search, as a strategy gets it."""
+    return (Prior(prior_trials(), is_alike),)
 
 
 class StrategyContract:
@@ -198,7 +203,7 @@ class StrategyContract:
     # Restricted spaces
 
     def test_a_restricted_space_is_not_left(self, start_restricted: Start) -> None:
-        for prior in ((), prior_trials()):
+        for prior in ((), earlier(), earlier(is_alike=False)):
             history = run(start_restricted(seed=10, prior=prior), [], 50)
             assert history
             assert all(accepts(TOY_SPACE.decode(trial.architecture)) for trial in history)
@@ -223,26 +228,31 @@ class StrategyContract:
         with pytest.raises(SpecError, match="Loosen the restriction"):
             options.start(nothing, 0, goals).ask(1)
 
-    # Prior trials
+    # Earlier searches
 
-    def test_prior_trials_do_no_harm(self, options: StrategyOptions, start: Start) -> None:
-        whole = run(start(seed=13, prior=prior_trials()), [], 40, batch=1)
+    @pytest.mark.parametrize("is_alike", [True, False])
+    def test_earlier_searches_do_no_harm(self, options: StrategyOptions, start: Start, is_alike: bool) -> None:
+        prior = earlier(is_alike=is_alike)
+        whole = run(start(seed=13, prior=prior), [], 40, batch=1)
         assert [trial.number for trial in whole] == list(range(len(whole)))
         for trial in whole:
             TOY_SPACE.validate(trial.architecture)
-        resumed = start(seed=13, prior=prior_trials())
+        resumed = start(seed=13, prior=prior)
         resumed.tell(whole[:20])
         assert run(resumed, whole[:20], 40, batch=1) == whole
         if not options.learns_from_prior:
             assert whole == run(start(seed=13), [], 40, batch=1)
 
-    def test_prior_trials_help_those_that_learn_from_them(self, options: StrategyOptions, start: Start) -> None:
+    @pytest.mark.parametrize("is_alike", [True, False])
+    def test_earlier_searches_help_those_that_learn_from_them(
+        self, options: StrategyOptions, start: Start, is_alike: bool
+    ) -> None:
         """The mean reward of the first 24 trials, over three seeds, with the trials of a random search and without."""
         if not options.learns_from_prior:
             return
         informed, blind = (
             _rewards([trial for seed in range(3) for trial in run(start(seed=seed, prior=prior), [], 24)])
-            for prior in (prior_trials(), ())
+            for prior in (earlier(is_alike=is_alike), ())
         )
         assert sum(informed) / len(informed) > sum(blind) / len(blind) + 0.01
 

@@ -54,7 +54,7 @@ class TestNSGA2OnTwoGoals(StrategyContract):
 
 class TestSurrogateOnTwoGoals(StrategyContract):
     test_rewards_like_accuracies_are_as_good_as_random_search = None  # latency pulls the other way
-    test_prior_trials_help_those_that_learn_from_them = None  # likewise
+    test_earlier_searches_help_those_that_learn_from_them = None  # likewise
 
     @pytest.fixture
     def options(self) -> StrategyOptions:

@@ -11,7 +11,7 @@ from paretonas.loop.plan import USUAL_TRIALS, Budget, default_goals, rewarded
 from paretonas.objective import Goals, Limit, Objective, rewards
 from paretonas.space import Architecture
 from paretonas.store import Store
-from paretonas.strategy import strategies
+from paretonas.strategy import Prior, strategies
 from paretonas.testing.strategy import TOY_SPACE
 from paretonas.trial import State, Trial
 
@@ -102,14 +102,14 @@ def test_goals_are_pursued_by_strategies_of_fronts(evaluator, name):
 
 @pytest.mark.parametrize("name", ["random", "ppo", "reinforce", "nsga2", "enumeration"])
 def test_earlier_trials_are_refused_by_strategies_that_do_not_learn_from_them(evaluator, name):
-    plan = plan_of(evaluator, strategy=strategies.create(name), prior=(ended(0, accuracy=0.5),))
+    plan = plan_of(evaluator, strategy=strategies.create(name), prior=(Prior((ended(0, accuracy=0.5),)),))
     with pytest.raises(UsageError, match="does not learn from earlier searches"):
         plan.check()
 
 
 def test_a_strategy_begins_with_the_earlier_trials(evaluator):
     strategy = strategies.create("regularized-evolution:population=2,tournament=2")
-    prior = tuple(ended(n, accuracy=0.5) for n in (0, 1))
+    prior = (Prior(tuple(ended(n, accuracy=0.5) for n in (0, 1))),)
     proposal = plan_of(evaluator, strategy=strategy, prior=prior).start().ask(1)[0]
     assert sum(choice != 0 for choice in proposal.architecture.choices) == 1
 

@@ -202,9 +202,9 @@ def test_an_earlier_search_is_recorded_with_the_number_of_its_trials(table, stor
     first = new_search(config(table, trials=10), store, tmp_path)
     first.run()
     search = new_search(learning(table, "toy"), store, tmp_path)
-    assert search.config.prior == ("toy@10",)
-    assert store.config("second")["strategy"]["prior"] == ["toy@10"]
-    assert open_search("second", store, tmp_path).config.prior == ("toy@10",)
+    assert search.config.prior == ("toy@10:alike",)
+    assert store.config("second")["strategy"]["prior"] == ["toy@10:alike"]
+    assert open_search("second", store, tmp_path).config.prior == ("toy@10:alike",)
 
 
 def test_what_was_learned_stays_the_same_while_the_earlier_search_goes_on(table, store, tmp_path):
@@ -218,7 +218,8 @@ def test_what_was_learned_stays_the_same_while_the_earlier_search_goes_on(table,
     assert len(open_search("toy", store, tmp_path, change=more).run()) == 30
     change = replace(begun.config, budget=Budget(trials=8))
     resumed = open_search("second", store, tmp_path, change=change)
-    assert len(resumed.plan().prior) == sum(t.state is State.COMPLETE for t in first.store.trials("toy")[:10])
+    (prior,) = resumed.plan().prior
+    assert len(prior.trials) == sum(t.state is State.COMPLETE for t in first.store.trials("toy")[:10])
     assert [t.architecture for t in resumed.run()] == [t.architecture for t in whole]
 
 
@@ -226,7 +227,7 @@ def test_an_earlier_search_changes_what_is_proposed(table, store, tmp_path):
     new_search(config(table, trials=10), store, tmp_path).run()
     fresh = new_search(config(table, "surrogate:initial=4", 3, name="fresh"), store, tmp_path).run()
     learned = new_search(learning(table, "toy@9", trials=3), store, tmp_path)
-    assert learned.config.prior == ("toy@9",)
+    assert learned.config.prior == ("toy@9:alike",)
     assert [t.architecture for t in learned.run()] != [t.architecture for t in fresh]
 
 
@@ -234,11 +235,11 @@ def test_an_earlier_search_changes_what_is_proposed(table, store, tmp_path):
     ("change", "message"),
     [
         ({"prior": ("toy", "nobody")}, "No search is called 'nobody'"),
-        ({"prior": ("toy@x",)}, "An earlier search is NAME or NAME@N, but got 'toy@x'"),
-        ({"prior": ("toy@²",)}, "An earlier search is NAME or NAME@N, but got 'toy@²'"),
+        ({"prior": ("toy@x",)}, "An earlier search is NAME or NAME@N, with :alike or :other after it, but got 'toy@x'"),
+        ({"prior": ("toy@²",)}, "An earlier search is NAME or NAME@N, .* but got 'toy@²'"),
         ({"prior": ("toy@" + "9" * 5000,)}, "An earlier search is NAME or NAME@N"),
-        ({"prior": ("toy@0",)}, "with accuracy, latency_ms, but 'toy@0' has none"),
-        ({"prior": ("other@5",)}, r"trials of the space 'tabular/toy' .* but 'other@5' has none"),
+        ({"prior": ("toy@0",)}, "with accuracy, latency_ms, but 'toy@0:alike' has none"),
+        ({"prior": ("other@5",)}, r"trials of the space 'tabular/toy' .* but 'other@5:other' has none"),
         ({"prior": ("toy",), "strategy": Selection("random")}, "does not learn from earlier searches"),
         ({"prior": ("toy",), "strategy": Selection("nsga2")}, "does not learn from earlier searches"),
     ],

@@ -4,6 +4,7 @@ import pytest
 
 from paretonas.errors import UsageError
 from paretonas.objective import Goals
+from paretonas.strategy import Prior
 from paretonas.strategy.regularized_evolution import RegularizedEvolution
 from paretonas.testing.strategy import TOY_SPACE, ended, prior_trials
 
@@ -77,14 +78,14 @@ def test_options_out_of_range_are_refused(wrong):
 
 def test_prior_trials_are_the_population_that_it_begins_with():
     best = max(prior_trials(), key=lambda trial: trial.reward)
-    strategy = RegularizedEvolution(population=120, tournament=2000).start(TOY_SPACE, 0, Goals(), prior_trials())
+    strategy = RegularizedEvolution(population=120, tournament=2000).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials())])
     children = strategy.ask(5)
     assert [differences(child, best) for child in children] == [1] * 5
     assert all(not child.context for child in children)  # the number of a parent is that of another search
 
 
 def test_prior_trials_that_are_too_few_are_filled_up_with_random_ones():
-    strategy = RegularizedEvolution(population=10, tournament=200).start(TOY_SPACE, 0, Goals(), prior_trials()[:6])
+    strategy = RegularizedEvolution(population=10, tournament=200).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:6])])
     plain = RegularizedEvolution(population=10).start(TOY_SPACE, 0, Goals())
     found, samples = strategy.ask(5), plain.ask(5)
     assert [a.architecture == b.architecture for a, b in zip(found, samples, strict=True)] == [True] * 4 + [False]
@@ -93,7 +94,7 @@ def test_prior_trials_that_are_too_few_are_filled_up_with_random_ones():
 
 
 def test_prior_trials_die_as_others_do():
-    strategy = RegularizedEvolution(population=3, tournament=50).start(TOY_SPACE, 0, Goals(), prior_trials()[:3])
+    strategy = RegularizedEvolution(population=3, tournament=50).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:3])])
     _tell(strategy, [0.1, 0.2, 0.3])
     assert {p.context["parent"] for p in strategy.ask(5)} == {2}
 
@@ -102,5 +103,5 @@ def test_prior_trials_without_a_reward_or_outside_of_the_space_are_no_parents():
     inside = TOY_SPACE.architecture([0] * 8)
     space = TOY_SPACE.restricted(lambda spec: spec.source.count("a") >= 7)
     failed = replace(prior_trials()[0], architecture=inside, reward=None)
-    strategy = RegularizedEvolution(population=2).start(space, 0, Goals(), [failed, *prior_trials()])
+    strategy = RegularizedEvolution(population=2).start(space, 0, Goals(), [Prior((failed, *prior_trials()))])
     assert all(space.contains(p.architecture) and not p.context for p in strategy.ask(2))
