@@ -5,6 +5,8 @@ Batch normalization has MnasNet's settings: decay .99 (PyTorch's momentum .01) a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -130,3 +132,41 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
         return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
+
+
+class FusedMBConv(nn.Module):
+    """Inverted bottleneck with one k x k convolution that expands, instead of a 1x1 and a depthwise one.
+
+    More multiplications, and fewer layers that wait for memory: where depthwise convolutions are slow it is faster.
+
+    Args:
+        c_in: Input channels.
+        stride: Of this layer; a block's stride is its first layer's alone.
+        block: What else there is to say.
+        activation: A key of `ACTIVATIONS`.
+
+    Source: Gupta and Tan, EfficientNet-EdgeTPU, 2019; Tan and Le, EfficientNetV2, ICML 2021. Differs: with an expansion
+    of 1 there are two convolutions still (a `conv` block has one).
+    """
+
+    def __init__(self, c_in: int, stride: int, block: BlockSpec, activation: str):
+        super().__init__()
+        hidden = c_in * block.expansion
+        parts = [*conv_bn(c_in, hidden, block.kernel, stride), ACTIVATIONS[activation]()]
+        if block.se_ratio:
+            parts.append(SqueezeExcite(hidden, max(1, int(c_in * block.se_ratio)), activation))
+        parts += conv_bn(hidden, block.filters, 1)
+        self.body = nn.Sequential(*parts)
+        self.skip = skip_connection(block.skip, c_in, block.filters, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
+        return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
+
+
+LAYERS: dict[str, Callable[[int, int, BlockSpec, str], nn.Module]] = {
+    "conv": ConvLayer,
+    "mbconv": MBConv,
+    "fused": FusedMBConv,
+}
+"""Op of a block -> its layers."""

@@ -16,7 +16,7 @@ PartLatency = tuple[str, float, float]
 PartLatencies = Mapping[str, Mapping[str, Sequence[PartLatency]]]
 """Name of a latency's metric (`latency_ms.phone`) -> spec hash -> the parts of the network."""
 
-COLORS = {"conv": "#c98b3f", "dconv": "#6f9e6a", "mbconv": "#5b84b1", "other": "#8a8f98"}
+COLORS = {"conv": "#c98b3f", "dconv": "#6f9e6a", "mbconv": "#5b84b1", "fused": "#9a7bb0", "other": "#8a8f98"}
 WIDEST, TALLEST, SMALLEST = 56.0, 36.0, 6.0
 MATTERS = 0.01
 """Share of the MACs from which on a part's time for a million of them is worth a word."""

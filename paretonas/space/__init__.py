@@ -11,6 +11,7 @@ spaces = Registry(
     "space",
     {
         "amoebanet": "paretonas.space.nasnet:AmoebaNetSpace",
+        "elastic": "paretonas.space.elastic:ElasticSpace",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nas-rl-chain": "paretonas.space.chain:ChainSpace",
         "nas-rl-recurrent": "paretonas.space.recurrent:NASRLRecurrentSpace",

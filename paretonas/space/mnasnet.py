@@ -21,7 +21,7 @@ from paretonas.errors import SpecError
 from paretonas.space.space import Choice, Decision, SearchSpace
 from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
-Op = Literal["conv", "mbconv"]
+Op = Literal["conv", "mbconv", "fused"]
 Skip = Literal["none", "identity", "pool"]
 Activation = Literal["relu", "relu6"]
 
@@ -50,12 +50,13 @@ class BlockSpec:
 
     Args:
         op: `conv`: k x k convolution, BN, activation. `mbconv`: inverted bottleneck; the depthwise separable
-            convolution of the paper is the one with expansion 1.
+            convolution of the paper is the one with expansion 1. `fused`: an inverted bottleneck whose expansion and
+            depthwise convolution are one k x k convolution.
         kernel: Odd side of the convolution.
         filters: Output channels.
         layers: How many.
         stride: Of the first layer, 1 or 2.
-        expansion: Width inside an `mbconv` over its input width; 1 for `conv`.
+        expansion: Width inside an `mbconv` or `fused` block over its input width; 1 for `conv`.
         se_ratio: Squeeze-and-excitation's reduced width over the layer's input width; 0 for none.
         skip: `identity` adds the input to the output wherever their shapes agree. `pool` adds the input after 3x3
             average pooling with the layer's stride, its channels cut or padded with zeros to the output's, so that it
@@ -76,12 +77,12 @@ class BlockSpec:
 
     def __post_init__(self) -> None:
         rules = {
-            "op": self.op in ("conv", "mbconv"),
+            "op": self.op in get_args(Op),
             "kernel": self.kernel in (1, 3, 5, 7, 9, 11),
             "filters": 1 <= self.filters <= 65536,
             "layers": 1 <= self.layers <= 64,
             "stride": self.stride in (1, 2),
-            "expansion": 1 <= self.expansion <= 32 and (self.op == "mbconv" or self.expansion == 1),
+            "expansion": 1 <= self.expansion <= 32 and (self.op != "conv" or self.expansion == 1),
             "se_ratio": 0 <= self.se_ratio <= 1,
             "skip": self.skip in ("none", "identity", "pool"),
         }
@@ -99,7 +100,8 @@ class BlockSpec:
         >>> BlockSpec("mbconv", 5, 40, layers=3, stride=2, expansion=3, se_ratio=0.25, skip="identity").words()
         '3 x mbconv3 5x5, se 0.25, stride 2, skip identity'
         """
-        op = "conv" if self.op == "conv" else "dconv" if self.expansion == 1 else f"mbconv{self.expansion}"
+        op = {"conv": "conv", "fused": f"fused{self.expansion}"}.get(self.op, f"mbconv{self.expansion}")
+        op = "dconv" if op == "mbconv1" else op
         words = f"{self.layers} x {op} {self.kernel}x{self.kernel}"
         words += f", se {self.se_ratio:g}" if self.se_ratio else ""
         return words + _stride(self.stride) + (f", skip {self.skip}" if self.skip != "none" else "")
@@ -168,7 +170,7 @@ class MnasNetSpec(Spec):
         """Stem, blocks, head and classifier."""
         parts = [Part("stem", ("stem",), "conv 3x3" + _stride(self.stem_stride), self.stem_filters, self.stem_stride)]
         for i, block in enumerate(self.blocks):
-            op = "conv" if block.op == "conv" else "dconv" if block.expansion == 1 else "mbconv"
+            op = "dconv" if block.op == "mbconv" and block.expansion == 1 else block.op
             name, modules, before = f"block{i + 1}", (f"blocks.{i}",), (parts[-1].name,)
             parts.append(Part(name, modules, block.words(), block.filters, block.stride, before, op, block.layers))
         head = Part("head", ("head",), "conv 1x1", self.head_filters, inputs=(parts[-1].name,))

@@ -48,7 +48,7 @@ class Part:
         filters: Output channels; None where unknown.
         stride: By which it divides the sides of its first input; 0: height and width are not alike.
         inputs: Names of the parts whose outputs it takes; the first part takes the network's input, and has none.
-        op: Its kind, for colours: "conv", "dconv", "mbconv", or whatever its space calls it.
+        op: Its kind, for colours: "conv", "dconv", "mbconv", "fused", or whatever its space calls it.
         layers: How many it has, one after the other.
     """
 

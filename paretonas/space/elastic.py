@@ -1,0 +1,101 @@
+"""A space for weight sharing: MnasNet's blocks, whose depth, width and kernel are parts of the largest ones.
+
+Ours, after the spaces of Once-for-All (Cai et al., ICLR 2020) and BigNAS (Yu et al., ECCV 2020), over the seven blocks
+of MobileNetV2. Every network of it is an ordinary `MnasNetSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from paretonas.space.mnasnet import REFERENCES, BlockSpec, MnasNetSpec, Op, round_filters, strides_for
+from paretonas.space.space import Choice, Decision, SearchSpace
+
+WIDTHS: tuple[Choice, ...] = (0.5, 0.75, 1.0, 1.25)
+EXPANSIONS: tuple[Choice, ...] = (2, 3, 4, 6)
+KERNELS: tuple[Choice, ...] = (3, 5)
+HEADS: tuple[Choice, ...] = (0.25, 0.5, 1.0)
+STEM, HEAD = 32, 1280
+
+
+@dataclass(frozen=True)
+class ElasticSpace:
+    """Inverted bottlenecks of elastic depth, width, kernel and expansion, which may be fused, or plain convolutions.
+
+    Kernels of 5 are those of depthwise convolutions alone: as plain ones they would cost nearly three times as much.
+
+    Args:
+        resolution: Side of the images in pixels; decides the strides.
+        width: Multiplier of all filters.
+        fused: Whether blocks may be fused inverted bottlenecks, or plain convolutions, instead.
+        se: Whether squeeze-and-excitation is on offer.
+
+    Raises:
+        SpecError: A value out of range.
+    """
+
+    resolution: int = 224
+    width: float = 1.0
+    fused: bool = True
+    se: bool = False
+
+    def __post_init__(self) -> None:
+        strides_for(self.resolution)
+        MnasNetSpec((BlockSpec("conv", 3, STEM),)).scaled(self.width)
+
+    def build(self) -> SearchSpace:
+        """The space that these options describe."""
+        layers, filters = REFERENCES["mobilenet-v2"]
+        stem_stride, strides = strides_for(self.resolution)
+        decisions = [Decision("stem.filters", WIDTHS)]
+        for i, deepest in enumerate(layers):
+            decisions += self._decisions(i, deepest)
+        decisions.append(Decision("head.filters", HEADS))
+
+        def decode(values: Mapping[str, Choice]) -> MnasNetSpec:
+            blocks = (self._block(values, i, filters[i], strides[i]) for i in range(len(filters)))
+            return MnasNetSpec(
+                tuple(blocks),
+                stem_filters=self._filters(STEM, values["stem.filters"]),
+                stem_stride=stem_stride,
+                head_filters=self._filters(HEAD, values["head.filters"]),
+            ).canonical()
+
+        return SearchSpace(self._name(), tuple(decisions), decode, width=self.width)
+
+    def _decisions(self, i: int, deepest: int) -> list[Decision]:
+        ops: tuple[Choice, ...] = ("mbconv", "fused", "conv") if self.fused else ()
+        offered: dict[str, tuple[Choice, ...]] = {
+            "op": ops,
+            "layers": tuple(range(1, deepest + 2)),
+            "filters": WIDTHS,
+            "expansion": EXPANSIONS if i else (1, *EXPANSIONS),
+            "kernel": KERNELS,
+            "se": (0.0, 0.25) if self.se else (),
+        }
+        return [Decision(f"block{i + 1}.{key}", choices) for key, choices in offered.items() if choices]
+
+    def _block(self, values: Mapping[str, Choice], i: int, filters: int, stride: int) -> BlockSpec:
+        name = f"block{i + 1}"
+        op: Op = {"fused": "fused", "conv": "conv"}.get(str(values.get(f"{name}.op")), "mbconv")  # type: ignore[assignment]
+        return BlockSpec(
+            op,
+            kernel=int(values[f"{name}.kernel"]) if op == "mbconv" else 3,
+            filters=self._filters(filters, values[f"{name}.filters"]),
+            layers=int(values[f"{name}.layers"]),
+            stride=stride,
+            expansion=1 if op == "conv" else int(values[f"{name}.expansion"]),
+            se_ratio=float(values.get(f"{name}.se", 0.0)),
+            skip="identity",
+        )
+
+    def _filters(self, filters: int, ratio: Choice) -> int:
+        return round_filters(filters, self.width * float(ratio))
+
+    def _name(self) -> str:
+        usual = ElasticSpace()
+        given = [
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != getattr(usual, f.name)
+        ]
+        return "elastic" + (":" + ",".join(given) if given else "")

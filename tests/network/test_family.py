@@ -1,0 +1,72 @@
+"""The networks of a space that share weights."""
+
+from collections.abc import Mapping
+from random import Random
+
+import pytest
+from torch import nn
+
+from paretonas.network import build
+from paretonas.network.cost import spec_cost
+from paretonas.network.family import Family, family
+from paretonas.network.sharing import fresh_weights
+from paretonas.space import Decision, Interface, SearchSpace, Spec
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space.space import Choice
+
+IMAGES = Interface.of_images(3, 16, 5)
+
+
+def blocks(values: Mapping[str, Choice]) -> Spec:
+    """Two blocks; that of expansion 1 is built of other layers than those of more."""
+    made = []
+    for i in (1, 2):
+        op = str(values[f"block{i}.op"])
+        expansion = 1 if op == "conv" else int(values[f"block{i}.expansion"])
+        filters, layers = int(values[f"block{i}.filters"]), int(values[f"block{i}.layers"])
+        made.append(BlockSpec(op, 3, filters, layers, 2, expansion, 0.0, "identity"))  # type: ignore[arg-type]
+    return MnasNetSpec(tuple(made), stem_filters=8, head_filters=16).canonical()
+
+
+OFFERED: dict[str, tuple[Choice, ...]] = {
+    "op": ("conv", "mbconv"), "expansion": (1, 6), "filters": (8, 16), "layers": (1, 2),
+}  # fmt: skip
+SPACE = SearchSpace(
+    "blocks", tuple(Decision(f"block{i}.{key}", choices) for i in (1, 2) for key, choices in OFFERED.items()), blocks
+)
+
+
+def make(spec: Spec) -> nn.Module:
+    return build(spec, IMAGES)
+
+
+@pytest.fixture(scope="module")
+def found() -> Family:
+    return family(SPACE, make)
+
+
+def test_the_smallest_and_the_largest_are(found: Family) -> None:
+    rng = Random(1)
+    params = [spec_cost(found.draw(rng), IMAGES).params for _ in range(50)]
+    least, most = (spec_cost(spec, IMAGES).params for spec in (found.smallest, found.largest))
+    assert least <= min(params) and max(params) <= most
+    assert found.specs[-1] == found.largest
+
+
+def test_every_network_has_its_weights(found: Family) -> None:
+    shared, rng = fresh_weights(found.specs, make, True), Random(2)
+    for _ in range(50):
+        shared.places(make(found.draw(rng)))
+
+
+def test_every_network_has_weights_of_its_own_shapes() -> None:
+    own, rng = family(SPACE, make, is_sliced=False), Random(3)
+    shared = fresh_weights(own.specs, make, False)
+    for _ in range(50):
+        shared.places(make(own.draw(rng)))
+
+
+def test_weights_that_hang_on_two_decisions_are_as_large_as_they_can_be(found: Family) -> None:
+    roles = fresh_weights(found.specs, make, True).tensors()
+    plain = [tensor.shape for role, tensor in roles.items() if "[Depthwise+Conv2d]/Depthwise0/weight" in role]
+    assert sorted(shape[0] for shape in plain) == [8, 16, 16, 16], "expansion 1, beside an mbconv of filters 16"
