@@ -224,7 +224,7 @@ def _parts_of_drawn(name: str, store: Store, home: Path) -> PartLatencies:
     parts: dict[str, dict[str, list[PartLatency]]] = {}
     try:
         for latency, device in _devices_of(searched).items():
-            for trial in drawn_trials(searched.trials, searched.aims.quality):
+            for trial in drawn_trials(searched.trials, searched.aims):
                 spec, timing = spec_of(trial, searched.config), searched.timings.get(latency, {}).get(trial.number)
                 if spec is not None and timing is not None and timing.interface is not None:
                     rows = spec_blocks(spec, timing.interface, parse_device(device), store, home / "cache")

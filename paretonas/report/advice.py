@@ -9,9 +9,8 @@ from typing import Any
 
 from paretonas.objective import Recommendation, recommend
 from paretonas.report.aims import Aims
+from paretonas.report.architectures import network_names
 from paretonas.trial import Trial
-
-NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,19 @@ class Advice:
         return {**self.recommendation.to_json(), "reason": self.sentence, "command": self.command}
 
 
-def advice(trials: Sequence[Trial], config: Mapping[str, Any], names: Mapping[str, str] = NOTHING) -> list[Advice]:
+def advice(trials: Sequence[Trial], config: Mapping[str, Any]) -> list[Advice]:
     """What to take of a search: for all devices, then for each of several; nothing if no trial is complete.
 
     Args:
         trials: All of the search.
         config: As stored.
-        names: Spec hash -> name of published networks.
     """
-    aims, named = Aims.of(config), {trial.number: names.get(trial.spec_hash, "") for trial in trials}
-    return [
-        Advice(one, _label(one), one.reason(named[one.trial]), _command(one, config))
-        for one in recommend(trials, aims.quality, aims.latencies)
-    ]
+    aims = Aims.of(config)
+    found = recommend(trials, aims.quality, aims.latencies)
+    chosen = {one.trial for one in found}
+    names = network_names([trial for trial in trials if trial.number in chosen], config)
+    named = {trial.number: names.get(trial.spec_hash, "") for trial in trials if trial.number in chosen}
+    return [Advice(one, _label(one), one.reason(named[one.trial]), _command(one, config)) for one in found]
 
 
 def _label(one: Recommendation) -> str:

@@ -56,7 +56,7 @@ class Network:
 
 def drawn_networks(search: Searched, part_latencies: PartLatencies) -> list[Network]:
     """The networks of a search that are shown, drawn as far as they can be."""
-    return [_network(search, trial, part_latencies) for trial in drawn_trials(search.trials, search.aims.quality)]
+    return [_network(search, trial, part_latencies) for trial in drawn_trials(search.trials, search.aims)]
 
 
 def _network(search: Searched, trial: Trial, part_latencies: PartLatencies) -> Network:
@@ -89,7 +89,8 @@ def _parts(
 
 def _finals(search: Searched, trial: Trial) -> list[Fact]:
     quality = search.aims.quality
-    scores = [_fact(trial, name) for name in (f"test_{quality}", f"exported_{quality}")]
+    others = (name for name in trial.metrics if name.startswith("test_") and name != f"test_{quality}")
+    scores = [_fact(trial, name) for name in (f"test_{quality}", f"exported_{quality}", *others)]
     return [*filter(None, scores), *_latencies(trial, search.aims.pairs(is_final=True))]
 
 

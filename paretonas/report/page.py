@@ -121,7 +121,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "shown": {name: [view for view in views if f"{name}{view.key}" in charts] for name in PER_DEVICE},
         "charts": {key: _stretched(chart) for key, chart in charts.items()},
         "totals": near or [(s, totals(s), None, None) for s in searches],
-        "advice": advice(search.trials, search.config, search.names),
+        "advice": advice(search.trials, search.config),
         "verdicts": verdicts(searches),
         "foretold": foretold(search.trials),
         "networks": drawn_networks(search, part_latencies),

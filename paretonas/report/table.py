@@ -13,22 +13,26 @@ import tomli_w
 
 from paretonas.errors import UsageError
 from paretonas.files import written_aside
+from paretonas.objective import recommend
+from paretonas.report.aims import Aims
 from paretonas.trial import State, Trial
 
 DRAWN = 3
 
 
-def drawn_trials(trials: Sequence[Trial], quality: str) -> list[Trial]:
-    """The finalists, else the best three different networks by reward.
+def drawn_trials(trials: Sequence[Trial], aims: Aims) -> list[Trial]:
+    """The finalists; where there are none, what is recommended and then the best by reward, three different networks.
 
     Args:
         trials: Of a search.
-        quality: Its quality.
+        aims: Its quality and targets.
     """
-    complete = [t for t in trials if t.state is State.COMPLETE and t.reward is not None]
-    finalists = [t for t in complete if f"test_{quality}" in t.metrics]
+    complete = {t.number: t for t in trials if t.state is State.COMPLETE and t.reward is not None}
+    finalists = [t for t in complete.values() if f"test_{aims.quality}" in t.metrics]
+    wanted = (complete.get(one.trial) for one in recommend(trials, aims.quality, aims.latencies))
+    by_reward = sorted(finalists or complete.values(), key=lambda t: -(t.reward or 0.0))
     best: dict[str, Trial] = {}
-    for trial in sorted(finalists or complete, key=lambda t: -(t.reward or 0.0)):
+    for trial in (*(() if finalists else filter(None, wanted)), *by_reward):
         best.setdefault(trial.spec_hash, trial)
     return list(best.values()) if finalists else list(best.values())[:DRAWN]
 

@@ -200,9 +200,9 @@ def test_networks_are_drawn_with_what_their_parts_cost(store, tmp_path):
     parts = {"latency_ms": {best.spec_hash: [("stem", 0.125, 0.05), ("block1", 0.75, 0.3)]}}
     html = page(store, tmp_path, parts=parts)
     said = text(html)
-    places = [said.index(f"Trial {n} {store.trials('s')[n].spec_hash}") for n in (3, 2, 1)]
+    places = [said.index(f"Trial {n} {store.trials('s')[n].spec_hash}") for n in (2, 3, 1)]  # the recommended one first
     assert places == sorted(places)
-    assert f"Trial 0 {store.trials('s')[0].spec_hash}" not in said  # the best three by reward
+    assert f"Trial 0 {store.trials('s')[0].spec_hash}" not in said  # three of four are drawn
     # 3x3 from 3 channels to 16: 432 weights and 32 of the normalization; 1024 places.
     assert "stem conv 3x3 16 x 32 x 32 464 442.4 k 0.125 ms" in said
     assert "width: 30.0%; --c: #c0392b" in html
