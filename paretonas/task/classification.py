@@ -24,7 +24,7 @@ from paretonas.network import build
 from paretonas.network.auxiliary import WithAuxiliary
 from paretonas.network.drop_path import drop_paths
 from paretonas.space import Interface, Spec
-from paretonas.task.confusion import TOP, class_metrics, class_weights, confusions, largest_step, top_share
+from paretonas.task.confusion import TOP, Numbers, class_metrics, class_weights, confusions, largest_step, top_share
 from paretonas.task.decode import top_classes
 from paretonas.task.metadata import ImageClasses
 from paretonas.task.recipe import Recipe
@@ -210,18 +210,24 @@ class Classification(Task):
         return ("accuracy", "balanced_accuracy", "macro_f1", *top)
 
     def score(self, run: Run, part: Part) -> dict[str, float]:
-        return self.examine(run, part).metrics
+        return self._scored(run, part)[0]
 
     def examine(self, run: Run, part: Part) -> Examination:
         """With the classes that were taken for others: see `confusions`."""
+        metrics, found = self._scored(run, part)
+        labels = self._split(part).labels
+        details = {"confusions": confusions(labels, found, len(self.images.classes))}
+        return Examination(metrics, largest_step(labels, self.quality), details)
+
+    def _scored(self, run: Run, part: Part) -> tuple[dict[str, float], Numbers]:
+        """The metrics, and the class that each example was taken for."""
         split, classes = self._split(part), len(self.images.classes)
         logits = np.concatenate([run((x.numpy(),))[0] for x in scoring_batches(split, self._loaders)])
         found = top_classes(logits)
         metrics = class_metrics(split.labels, found, classes)
         if classes > TOP:
             metrics[TOP_METRIC] = top_share(logits, split.labels)
-        details = {"confusions": confusions(split.labels, found, classes)}
-        return Examination(metrics, largest_step(split.labels, self.quality), details)
+        return metrics, found
 
     def _about_classes(self) -> list[str]:
         """A line where classes are unequal."""
