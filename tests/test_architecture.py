@@ -113,6 +113,7 @@ OF_SEVERAL_MODULES = {
     "network": "what a package offers as one",
     "pages": "pages of made-up searches",
     "search_space": "decisions and spaces",
+    "supernet_evaluator": "scores by a supernet, and the jobs behind them",
     "hold": "what a store keeps others from",
     "proposals": "what every strategy hands out",
 }

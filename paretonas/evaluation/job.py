@@ -115,7 +115,7 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     trained = fit(model, task, job.recipe, job.seed, session)
     scores = task.score(as_run(trained.model, device), "test" if job.is_final else "val")
     metrics = {
-        **_checked(task, scores, "test_" if job.is_final else ""),
+        **checked_scores(task, scores, "test_" if job.is_final else ""),
         "train_loss": trained.train_loss,
         "train_seconds": trained.seconds,
         "examples_per_second": trained.examples / trained.seconds,
@@ -128,7 +128,12 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     return metrics
 
 
-def _checked(task: Task, scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+def checked_scores(task: Task, scores: Mapping[str, float], prefix: str = "") -> dict[str, float]:
+    """The scores that a task gave, as metrics.
+
+    Raises:
+        TrainingError: They are no numbers, or its quality is not among them.
+    """
     what = f"The score of {type(task).__name__}"
     with blamed(f"{what} is numbers by their names, but got {short(scores)}", TrainingError):
         numbers = {f"{prefix}{name}": float(value) for name, value in scores.items()}

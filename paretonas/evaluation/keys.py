@@ -106,6 +106,17 @@ def calibration(interface: Interface, identity: Mapping[str, Any]) -> Key:
     return Key("calibration", {"inputs": asdict(interface)["inputs"], "device": dict(identity)})
 
 
+def predictor(drawn: str, networks: int, interface: Interface, identity: Mapping[str, Any], pairs: int) -> Key:
+    """What is fitted on latencies of so many pairs, of so many networks that are chosen among those drawn."""
+    fed = {"drawn": drawn, "networks": networks, "interface": asdict(interface)}
+    return Key("predictor", {**fed, "device": dict(identity), "precision": "float32", "pairs": pairs})
+
+
+def estimate(spec: Spec, predictor_id: str) -> Key:
+    """What a predictor says of a latency; `predictor_id` is that of its stored evaluation."""
+    return Key("estimate", {"spec": spec_hash(spec), "predictor": predictor_id})
+
+
 def profile(spec: Spec, interface: Interface, identity: Mapping[str, Any]) -> Key:
     """A latency with the time of every operation."""
     fed = {"spec": spec_hash(spec), "interface": asdict(interface)}
@@ -122,3 +133,8 @@ def tuning(spec: Spec, interface: Interface, recipe: Recipe, machine: Mapping[st
     trained = asdict(replace(recipe, about="", epochs=1))
     fed = {"spec": spec_hash(spec), "interface": asdict(interface)}
     return Key("tuning", {**fed, "recipe": trained, "machine": dict(machine)})
+
+
+def scored(spec: Spec, lesson: Lesson, examples: int) -> Key:
+    """A score by shared weights, which the lesson is the origin of, after so many examples for the statistics."""
+    return Key("scored", {"spec": spec_hash(spec), **lesson.to_json(), "examples": examples})

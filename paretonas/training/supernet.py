@@ -161,6 +161,10 @@ class Supernet(Task):
     space: Any
     sampling: Sampling = Sandwich()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the family, which is found anew: the functions of a space do not pickle."""
+        return {name: value for name, value in vars(self).items() if name != "family"}
+
     @property
     def quality(self) -> str:
         """That of the task."""

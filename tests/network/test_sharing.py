@@ -13,7 +13,9 @@ from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 IMAGES = Interface.of_images(3, 16, 5)
 
 
-def spec(op: str = "mbconv", kernel: int = 3, filters: int = 8, layers: int = 1, expansion: int = 3, se: float = 0.0) -> Spec:
+def spec(
+    op: str = "mbconv", kernel: int = 3, filters: int = 8, layers: int = 1, expansion: int = 3, se: float = 0.0
+) -> Spec:
     """Of one block between stem and head."""
     block = BlockSpec(op, kernel, filters, layers, 2, 1 if op == "conv" else expansion, se, "identity")
     return MnasNetSpec((block,), stem_filters=8, head_filters=16)
@@ -65,7 +67,8 @@ def test_what_a_path_does_not_use_has_no_gradient() -> None:
     shared = shared_by(spec("conv"), spec("mbconv"))
     Path(shared, on_meta(spec("conv")))(torch.randn(4, 3, 16, 16)).sum().backward()
     unused = [role for role, tensor in shared.tensors().items() if tensor.grad is None]
-    assert unused and all("MBConv" in role for role in unused)
+    assert unused
+    assert all("MBConv" in role for role in unused)
 
 
 def test_layers_of_other_kinds_have_other_roles() -> None:

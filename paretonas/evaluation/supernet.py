@@ -1,0 +1,249 @@
+"""Networks that are scored by the weights of a supernet: thousands of candidates for the price of one training.
+
+The evaluator wraps the one that trains each candidate alone, and takes the place of its trainings. Before that a few
+networks are scored both ways: where counting MACs ranks them as well as the supernet does, it is not worth the trust,
+and candidates are trained alone as ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from paretonas.errors import StoreError, UsageError
+from paretonas.evaluation import keys
+from paretonas.evaluation.evaluator import WORKERS, About, Call, Evaluator, Evidence, Listens, Stage
+from paretonas.evaluation.keys import Cache, Key, Lesson, Origin
+from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
+from paretonas.evaluation.trained import TrainedEvaluator
+from paretonas.objective.metric import metric
+from paretonas.space import Spec, spec_to_json
+from paretonas.task.recipe import Recipe
+from paretonas.training.progress import read_share
+from paretonas.training.supernet import Supernet
+
+FEWEST_CHECKED = 5
+RESAMPLES = 1000
+
+Runs = Callable[[Sequence[Call], Callable[[int], None]], list[Any]]
+"""Runs calls in workers, and tells every second or so how many have ended; what they gave, in their order."""
+
+
+@dataclass(frozen=True)
+class Mining:
+    """How candidates are scored by a supernet.
+
+    Args:
+        supernet: Task and space.
+        recipe: Of its training.
+        examples: For the normalization statistics of each candidate.
+        checked: Networks that are also trained alone, to see whether the supernet ranks them; 0: it is trusted.
+
+    Raises:
+        UsageError: A number out of its range.
+    """
+
+    supernet: Supernet
+    recipe: Recipe
+    examples: int = 500
+    checked: int = 12
+
+    def __post_init__(self) -> None:
+        is_checked = self.checked == 0 or FEWEST_CHECKED <= self.checked <= 1000
+        if not (1 <= self.examples <= 1_000_000 and is_checked):
+            raise UsageError(
+                f"`1 <= examples <= 1000000` and `{FEWEST_CHECKED} <= checked <= 1000`, or 0, must hold, but got "
+                f"(examples={self.examples}, checked={self.checked})."
+            )
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How a supernet ranks networks that were trained alone too, beside what counting MACs gives.
+
+    Args:
+        tau: Kendall's rank correlation of scores and qualities, from -1 to 1.
+        low: Lower end of its 95 % interval, from resampled networks.
+        high: Upper end.
+        tau_macs: Kendall's rank correlation of MACs and qualities.
+        lost: Quality that the best of the three best by score has less than the best of all.
+        networks: How many.
+    """
+
+    tau: float
+    low: float
+    high: float
+    tau_macs: float
+    lost: float
+    networks: int
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether the supernet tells more than MACs do."""
+        return self.tau > max(self.tau_macs, 0.0)
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.networks} networks that were trained alone too, the supernet ranks with a tau of {self.tau:.2f} "
+            f"({self.low:.2f} to {self.high:.2f}), MACs with {self.tau_macs:.2f}; the best of its first three is "
+            f"{100 * self.lost:.2f} points below the best of all"
+        )
+
+
+class SupernetEvaluator(Evaluator):
+    """Another evaluator, with scores by a supernet in the place of trainings.
+
+    Args:
+        inner: Counts, measures or estimates, and trains alone.
+        alone: The evaluator that trains alone, `inner` or what that wraps.
+        mining: How.
+        run: Runs calls in workers.
+        cache: Where evaluations are kept; the inner one's.
+        file: Where the weights go.
+
+    Attributes:
+        trust: What the check has found; None before, and where none was asked for.
+    """
+
+    def __init__(self, inner: Evaluator, alone: TrainedEvaluator, mining: Mining, run: Runs, cache: Cache, file: Path):
+        self.quality = inner.quality
+        self._inner, self._alone, self._mining, self._run, self._cache = inner, alone, mining, run, cache
+        schooling = alone.schooling
+        self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, schooling.torch_device, file)
+        self.trust: Trust | None = None
+
+    def prepare(self, listener: Listens) -> None:
+        """The inner one's; then the supernet is trained, from where it was stopped, and checked."""
+        self._inner.prepare(listener)
+        if not self._job.is_done:
+            self._train(listener)
+        if self._mining.checked:
+            self.trust = self._checked(listener)
+            listener.note(str(self.trust).capitalize() + ".")
+            if not self.trust.is_earned:
+                listener.note("MACs rank as well: the supernet is left aside, and candidates are trained alone.")
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The inner one's, with one score in the place of all trainings, unless the supernet was not to be trusted."""
+        if self.trust is not None and not self.trust.is_earned:
+            return self._inner.stages()
+        return (*(stage for stage in self._inner.stages() if stage.share is None), self._stage())
+
+    def about(self) -> About:
+        about = self._inner.about()
+        epochs = f"{self._mining.recipe.epochs:g} epochs of a supernet ({self._mining.supernet.sampling})"
+        return replace(about, lines=(*about.lines[:-1], epochs))
+
+    def usual_ms(self, name: str, listener: Listens) -> float:
+        return self._inner.usual_ms(name, listener)
+
+    def seconds_a_trial(self) -> float | None:
+        """What scoring takes is known once the first networks are scored; it is seconds."""
+        is_trained = self.trust is not None and not self.trust.is_earned
+        return self._inner.seconds_a_trial() if is_trained else 1.0
+
+    def forget(self, spec: Spec) -> None:
+        self._inner.forget(spec)
+
+    # Scores
+
+    def _stage(self) -> Stage:
+        return Stage("supernet", WORKERS, (self.quality,), self._known, self._call, self._keep)
+
+    def _key(self, spec: Spec) -> Key:
+        job, mining = self._job, self._mining
+        origin = Origin("supernet", _digest(job.identity()))
+        task = mining.supernet.task
+        lesson = Lesson(type(task).__name__, task.digest, mining.recipe, job.seed, origin)
+        return keys.scored(spec, lesson, mining.examples)
+
+    def _known(self, spec: Spec) -> Evidence | None:
+        known = self._key(spec).get(self._cache)
+        if known is None:
+            return None
+        if self.quality not in known:
+            raise StoreError(f"What is stored of a score is {self.quality} and other metrics, but it is {known}.")
+        return Evidence(known, self._key(spec).id(self._cache))
+
+    def _call(self, spec: Spec) -> Call:
+        job, mining = self._job, self._mining
+        where = job.torch_device, job.file, mining.examples
+        return Call(run_scoring, (ScoringJob(spec_to_json(spec), job.supernet, job.recipe, job.seed, *where),))
+
+    def _keep(self, spec: Spec, metrics: Mapping[str, float]) -> Evidence:
+        evidence = Evidence(metrics)
+        return replace(evidence, id=self._key(spec).put(self._cache, metrics))
+
+    # Training and checking it
+
+    def _train(self, listener: Listens) -> None:
+        def tell(ended: int) -> None:
+            share = 1.0 if ended else read_share(self._job.progress)
+            listener.counting("training the supernet", round(100 * share), 100)
+
+        (seconds,) = self._run([Call(run_supernet, (self._job,))], tell)
+        listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
+
+    def _checked(self, listener: Listens) -> Trust:
+        supernet = self._mining.supernet
+        rng = Random(f"{self._job.seed}/check")
+        space, specs = supernet.space.build(), dict[Spec, None]()
+        for _ in range(20 * self._mining.checked):
+            specs.setdefault(space.decode(space.sample(rng)))
+            if len(specs) == self._mining.checked:
+                break
+        (last,) = (stage for stage in self._alone.stages() if stage.share == 1)
+        scored = [one.metrics[self.quality] for one in self._evidence(self._stage(), [*specs], listener, "scoring")]
+        found = self._evidence(last, [*specs], listener, "training alone, to check the supernet")
+        macs = [float(self._alone.cost(spec).macs) for spec in specs]
+        at_best = metric(self.quality).at_best
+        return trust([at_best(value) for value in scored], [at_best(one.metrics[self.quality]) for one in found], macs)
+
+    def _evidence(self, stage: Stage, specs: Sequence[Spec], listener: Listens, what: str) -> list[Evidence]:
+        known = {spec: stage.known(spec) for spec in specs}
+        missing = [spec for spec in specs if known[spec] is None]
+        if missing:
+            total = len(missing)
+            calls = [stage.call(spec) for spec in missing]
+            results = self._run(calls, lambda ended: listener.counting(what, ended, total))
+            known |= {spec: stage.keep(spec, result) for spec, result in zip(missing, results, strict=True)}
+        return [evidence for evidence in known.values() if evidence is not None]
+
+
+def trust(scores: Sequence[float], qualities: Sequence[float], macs: Sequence[float]) -> Trust:
+    """How scores, and MACs, rank networks.
+
+    Args:
+        scores: By the supernet, larger is better.
+        qualities: Of the same networks trained alone, larger is better.
+        macs: Theirs.
+
+    >>> found = trust([0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.6, 0.8, 0.7, 0.9], [1.0, 3.0, 2.0, 5.0, 4.0])
+    >>> round(found.tau, 3), round(found.tau_macs, 3), found.lost
+    (0.8, 0.4, 0.0)
+    """
+    rng, everyone = Random(0), range(len(scores))
+    draws = [[rng.choice(everyone) for _ in everyone] for _ in range(RESAMPLES)]
+    taus = [_kendall([scores[i] for i in drawn], [qualities[i] for i in drawn]) for drawn in draws]
+    cuts = statistics.quantiles(taus, n=40)
+    first = sorted(everyone, key=lambda i: -scores[i])[:3]
+    lost = max(qualities) - max(qualities[i] for i in first)
+    return Trust(_kendall(scores, qualities), cuts[0], cuts[-1], _kendall(macs, qualities), lost, len(scores))
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kendall(a: Sequence[float], b: Sequence[float]) -> float:
+    """Kendall's tau-b; 0 where all of either are equal."""
+    from scipy import stats
+
+    found = float(stats.kendalltau(a, b).statistic) if len(set(a)) > 1 and len(set(b)) > 1 else 0.0
+    return found
