@@ -221,6 +221,7 @@ class TaskContract:
         for part in parts:
             score = task.score(as_run(model), part)
             assert math.isfinite(score[task.quality])
+            assert {task.quality} <= set(task.scores) <= set(score)
             for name in score:
                 assert metric(name).name == name
             seed_everything(7)
@@ -237,9 +238,17 @@ class TaskContract:
             rows = [run(tuple(array[i : i + 1] for array in inputs)) for i in range(len(inputs[0]))]
             return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
 
-        expected = task.score(run, "val")[task.quality]
-        allowed = 1.5 / task.examples["val"] * max(1.0, abs(expected))  # one example may tip over
+        examined = task.examine(run, "val")
+        expected = examined.metrics[task.quality]
+        allowed = 1.5 * examined.step * max(1.0, abs(expected))  # one example may tip over
         assert abs(task.score(file, "val")[task.quality] - expected) <= allowed
+
+    def test_an_examination_is_the_score_with_plain_data(self, task: Task, model: nn.Module) -> None:
+        run = as_run(model)
+        examined = task.examine(run, "val")
+        assert examined.metrics == task.score(run, "val")
+        assert 0 < examined.step <= 1
+        json.dumps(dict(examined.details))
 
     def test_outputs_that_are_no_numbers_are_a_training_error(self, task: Task) -> None:
         def run(inputs: Arrays) -> Arrays:

@@ -1,10 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 
+from paretonas.errors import ExportError
 from paretonas.network import build
-from paretonas.search.rescore import Beside
+from paretonas.search.rescore import Beside, rescore
 from paretonas.space import Interface
 from paretonas.space.recurrent import RecurrentSpec
+from paretonas.task.task import Examination
 from paretonas.training.fit import as_run
 
 
@@ -25,3 +30,23 @@ def test_state_that_is_left_out_begins_with_zeros_in_file_and_model():
     again, *_ = beside((np.array([1, 2, 3]), *states))
     assert not np.array_equal(again, logits)
     assert beside.difference < 1e-6
+
+
+@pytest.mark.parametrize(("step", "is_allowed"), [(0.001, False), (0.03, True)])
+def test_a_quality_may_differ_by_one_example_that_tips_over(tmp_path, step, is_allowed):
+    """Of balanced accuracy one example of a rare class may be much."""
+    model, interface = torch.nn.Identity(), Interface.of_words(9)
+    runtime = SimpleNamespace(format="onnx")
+    device = SimpleNamespace(runtime=runtime, open=lambda file: as_run(model))
+    file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface)
+
+    def examine(run, part):
+        run((np.ones((2, 1), np.float32),))
+        return Examination({"balanced_accuracy": 0.84}, step, {"what": part})
+
+    task = SimpleNamespace(quality="balanced_accuracy", examine=examine)
+    if is_allowed:
+        assert rescore(device, file, model, task, "test", 0.80).details == {"what": "test"}
+    else:
+        with pytest.raises(ExportError, match="instead of"):
+            rescore(device, file, model, task, "test", 0.80)

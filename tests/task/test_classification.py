@@ -24,6 +24,7 @@ from paretonas.task import tasks
 from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At
+from paretonas.testing.task import TaskContract
 from paretonas.zoo import zoo_spec
 
 DIGITS = Classification("digits", train_images=100, val_images=50)
@@ -480,3 +481,14 @@ def test_weights_count_the_shares_of_mixed_classes():
     mixed = float(DIGITS.loss(model, (images, labels, weights), at(recipe)))
     # Each example is a share s of one class and 1 - s of the other: together one of each class.
     assert mixed == pytest.approx((1.0 + 3.0) * math.log(10) / 2, rel=1e-5)
+
+
+@pytest.mark.slow  # tests of the same kind on plain digits are quick ones
+class TestBalancedDigits(TaskContract):
+    @pytest.fixture
+    def task(self):
+        return Classification("digits", train_images=200, quality="balanced_accuracy", class_weights="balanced")
+
+    @pytest.fixture
+    def spec(self):
+        return zoo_spec("mobilenet-v2", 0.25, 8)
