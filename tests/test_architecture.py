@@ -89,6 +89,7 @@ PLUGINS = {
 }  # fmt: skip
 
 MEASURES_ACCURACY = {"objective/metric.py", "objective/reward.py", "objective/goals.py", "task/classification.py"}
+MEASURES_ACCURACY |= {"task/confusion.py"}
 MEASURES_ACCURACY |= {"evaluation/table.py"}
 MEASURES_ACCURACY |= {"report/aims.py", "report/cautions.py"}  # of old records; what has a binomial's noise
 
