@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from random import Random
 from typing import ClassVar
@@ -32,12 +31,10 @@ from paretonas.objective import Goals, front
 from paretonas.space import Architecture, SearchSpace, Spec
 from paretonas.strategy.strategy import AskCounter, Prior, Pursues, Strategy, StrategyOptions, generator
 from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
-from paretonas.strategy.surrogates.gaussian import Floats, Rows, encode, normal_scores
-from paretonas.strategy.surrogates.model import Model
+from paretonas.strategy.surrogates.evidence import Evidence
+from paretonas.strategy.surrogates.gaussian import Floats
 from paretonas.trial import Proposal, Trial
 
-PARENTS = 10
-"""Of one goal, so many of the best trials are mutated; of several, the front."""
 ORDINARY = 200
 """Of so many random architectures the model says what is ordinary."""
 RISING_WORST, FALLING_WORST = 0.5, 0.1
@@ -50,7 +47,8 @@ class Surrogate(StrategyOptions):
     """Expected improvement under a Gaussian process over the decisions; never proposes anything twice.
 
     Args:
-        initial: Random architectures at the start.
+        initial: Random architectures at the start; after a search under other conditions, every second of these is the
+            best by what it foretells. Random ones tell how good the rest is, and whether to believe it.
         candidates: Architectures scored for each proposal; a space of fewer is scored whole.
         evidence: Most values that the model takes in: the best half and the latest half.
 
@@ -60,7 +58,7 @@ class Surrogate(StrategyOptions):
 
     pursues: ClassVar[Pursues] = "goals"
     learns_from_prior: ClassVar[bool] = True
-    initial: int = 10
+    initial: int = 4
     candidates: int = 2000
     evidence: int = 500
 
@@ -71,7 +69,7 @@ class Surrogate(StrategyOptions):
             )
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
-        """Begin a search; prior trials are evidence from the start, and spare as many random architectures."""
+        """Begin a search; earlier ones under the same conditions are evidence, others what is expected beforehand."""
         return _Surrogate(self, space, seed, goals, prior)
 
 
@@ -87,19 +85,16 @@ class _Surrogate(Strategy):
         self._seen: set[Spec] = set()
         self._known: set[tuple[int, ...]] = set()
         self._pending: dict[int, tuple[int, ...]] = {}
-        self._models = [
-            Model(self._computed, normal_scores, options.evidence)
-            if metric.is_rising
-            else Model(self._written, np.asarray, options.evidence)
-            for metric in goals.declared
-        ]
-        self._bounded = [
-            Model(self._written, partial(_excess, limit.bound), options.evidence) for limit in goals.limits
-        ]
-        for one in prior:
-            for trial in one.trials:
-                self._learn(trial)
-        self._initial = max(0, options.initial - len(self._models[0].choices))
+        self._earlier = [self._evidence(one.trials) for one in prior if not one.is_alike]
+        self._own = self._evidence([t for one in prior if one.is_alike for t in one.trials], self._earlier)
+        self._initial = max(0, options.initial - len(self._own.tried))
+        self._is_warm = any(one.goals[0].is_informed for one in self._earlier)
+
+    def _evidence(self, trials: Sequence[Trial], earlier: Sequence[Evidence] = ()) -> Evidence:
+        evidence = Evidence(self._space, self._goals, self._options.evidence, earlier)
+        for trial in trials:
+            evidence.learn(trial)
+        return evidence
 
     def ask(self, n: int) -> list[Proposal]:
         proposals: list[Proposal] = []
@@ -121,8 +116,8 @@ class _Surrogate(Strategy):
 
     def _choose(self, number: int) -> Architecture | None:
         rng = generator(self._seed, number)
-        is_informed = number >= self._initial and len(self._models[0].values) >= 2
-        return self._pick(rng) if is_informed else self._fresh(rng)
+        is_random = number < self._initial and (number % 2 == 1 or not self._is_warm)
+        return self._fresh(rng) if is_random or not self._own.goals[0].is_informed else self._pick(rng)
 
     def _fresh(self, rng: Random) -> Architecture | None:
         """A sample, drawn until it is new; after many draws, one whose spec is known, or None if nothing is left."""
@@ -152,7 +147,7 @@ class _Surrogate(Strategy):
             return sorted(self._all - self._known)
         draw = np.random.default_rng(rng.getrandbits(64))
         drawn = draw.integers(0, self._sizes, (n, len(self._sizes)))
-        parents = np.array(self._parents())
+        parents = np.array([choices for evidence in (self._own, *self._earlier) for choices in evidence.best])
         mutants = parents[draw.integers(len(parents), size=n // 2)]
         changes = draw.integers(1, 4, n // 2)
         for i in range(3):
@@ -160,36 +155,22 @@ class _Surrogate(Strategy):
             columns = draw.integers(len(self._sizes), size=len(rows))
             mutants[rows, columns] = draw.integers(0, np.array(self._sizes)[columns])
         drawn[: n // 2] = mutants
-        unique = dict.fromkeys(map(tuple, drawn.tolist()))
+        earlier = [choices for evidence in self._earlier for choices in evidence.tried]
+        unique = dict.fromkeys([*map(tuple, drawn.tolist()), *earlier])
         return [choices for choices in unique if choices not in self._known]
-
-    def _parents(self) -> list[tuple[int, ...]]:
-        choices = self._models[0].choices
-        if len(self._models) > 1:
-            values = np.stack([model.values for model in self._models], axis=1)  # (n, goals)
-            return [choices[i] for i in front(values.tolist())]
-        return [choices[i] for i in np.argsort(-self._models[0].values, kind="stable")[:PARENTS]]
-
-    def _written(self, choices: Sequence[tuple[int, ...]]) -> Rows:
-        """What is built decides latency and cost."""
-        return encode(choices, [decision.symbols for decision in self._space.decisions])
-
-    def _computed(self, choices: Sequence[tuple[int, ...]]) -> Rows:
-        """What is computed decides accuracy: architectures that compute the same are one."""
-        return self._written([self._space.canonical(one) for one in choices])
 
     def _acquisition(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         pending = list(self._pending.values())
-        tried = self._models[0].choices
+        tried = self._own.tried
         asked = [*candidates, *tried, *self._ordinary]
-        predicted = [model.predict(asked, pending) for model in self._models]
+        predicted = [model.predict(asked, pending) for model in self._own.goals]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
         worst = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
         reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
         improvements = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
-        for model in self._bounded:
-            if len(model.values) >= 2:
+        for model in self._own.limits:
+            if model.has_values:
                 mean, deviation = model.predict(candidates, pending)
                 improvements = improvements * special.ndtr(-mean / deviation)
         return improvements
@@ -199,30 +180,14 @@ class _Surrogate(Strategy):
         for trial in trials:
             self._pending.pop(trial.number, None)
             self._remember(trial.architecture)
-            self._learn(trial)
+            self._own.learn(trial)
 
     def _remember(self, architecture: Architecture) -> None:
         self._known.add(architecture.choices)
         self._seen.add(self._space.decode(architecture))
-
-    def _learn(self, trial: Trial) -> None:
-        choices = trial.architecture.choices
-        for model, limit in zip(self._bounded, self._goals.limits, strict=True):
-            if trial.metrics.get(limit.metric, 0.0) > 0:
-                model.add(choices, trial.metrics[limit.metric])
-        values = self._goals.values(trial)
-        if values is not None:
-            for model, value in zip(self._models, values, strict=True):
-                model.add(choices, value)
 
 
 def _accepted(space: SearchSpace) -> set[tuple[int, ...]]:
     """All that can be proposed."""
     every = product(*(range(len(decision.choices)) for decision in space.decisions))
     return {choices for choices in every if space.contains(space.architecture(choices))}
-
-
-def _excess(bound: float, values: Floats) -> Floats:
-    """Logarithms of values over a bound: negative where it is kept."""
-    excesses: Floats = np.log(values / bound)
-    return excesses

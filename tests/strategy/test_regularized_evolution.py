@@ -78,14 +78,16 @@ def test_options_out_of_range_are_refused(wrong):
 
 def test_prior_trials_are_the_population_that_it_begins_with():
     best = max(prior_trials(), key=lambda trial: trial.reward)
-    strategy = RegularizedEvolution(population=120, tournament=2000).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials())])
+    options = RegularizedEvolution(population=120, tournament=2000)
+    strategy = options.start(TOY_SPACE, 0, Goals(), [Prior(prior_trials())])
     children = strategy.ask(5)
     assert [differences(child, best) for child in children] == [1] * 5
     assert all(not child.context for child in children)  # the number of a parent is that of another search
 
 
 def test_prior_trials_that_are_too_few_are_filled_up_with_random_ones():
-    strategy = RegularizedEvolution(population=10, tournament=200).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:6])])
+    options = RegularizedEvolution(population=10, tournament=200)
+    strategy = options.start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:6])])
     plain = RegularizedEvolution(population=10).start(TOY_SPACE, 0, Goals())
     found, samples = strategy.ask(5), plain.ask(5)
     assert [a.architecture == b.architecture for a, b in zip(found, samples, strict=True)] == [True] * 4 + [False]
@@ -94,7 +96,8 @@ def test_prior_trials_that_are_too_few_are_filled_up_with_random_ones():
 
 
 def test_prior_trials_die_as_others_do():
-    strategy = RegularizedEvolution(population=3, tournament=50).start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:3])])
+    options = RegularizedEvolution(population=3, tournament=50)
+    strategy = options.start(TOY_SPACE, 0, Goals(), [Prior(prior_trials()[:3])])
     _tell(strategy, [0.1, 0.2, 0.3])
     assert {p.context["parent"] for p in strategy.ask(5)} == {2}
 

@@ -7,6 +7,7 @@ import pytest
 from paretonas.errors import UsageError
 from paretonas.objective import Goals, Limit
 from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace
+from paretonas.strategy import Prior
 from paretonas.strategy.random import RandomSearch
 from paretonas.strategy.surrogate import Surrogate
 from paretonas.strategy.surrogates.acquisition import hypervolume_improvement
@@ -23,7 +24,7 @@ def test_architectures_that_compute_the_same_share_their_accuracy_and_not_their_
         a, b, c = proposal.architecture.choices
         trial = ended(proposal, 0.1 * a + 0.01 * b, told)
         strategy.tell([replace(trial, metrics={"accuracy": 0.1 * a + 0.01 * b, "latency_ms": 1.0 + a + 5 * c})])
-    (accuracy, deviation), (latency, _) = (model.predict([(2, 1, 0), (2, 1, 2)], []) for model in strategy._models)
+    (accuracy, deviation), (latency, _) = (model.predict([(2, 1, 0), (2, 1, 2)], []) for model in strategy._own.goals)
     assert accuracy[0] == accuracy[1]
     assert deviation[0] == deviation[1]
     assert latency == pytest.approx([-3.0, -13.0], abs=1.5)
@@ -124,7 +125,7 @@ def test_prior_trials_spare_as_many_random_architectures():
     prior, asked = prior_trials(), []
 
     def begin(number):
-        strategy = Surrogate(initial=10).start(TOY_SPACE, 0, Goals(), prior[:number])
+        strategy = Surrogate(initial=10).start(TOY_SPACE, 0, Goals(), [Prior(prior[:number])])
         return [p.architecture for p in strategy.ask(10)]
 
     for number in (0, 4, 10):
@@ -137,7 +138,7 @@ def test_prior_trials_spare_as_many_random_architectures():
 
 def test_prior_trials_without_the_goals_are_no_evidence():
     prior = [replace(trial, metrics={"accuracy": 0.5}) for trial in prior_trials()]
-    strategy = Surrogate(initial=10).start(TOY_SPACE, 0, TWO_GOALS, prior)
+    strategy = Surrogate(initial=10).start(TOY_SPACE, 0, TWO_GOALS, [Prior(tuple(prior))])
     assert strategy.ask(10) == Surrogate(initial=10).start(TOY_SPACE, 0, TWO_GOALS).ask(10)
 
 
@@ -147,7 +148,7 @@ def test_prior_trials_are_evidence_and_may_be_proposed_again():
     )
     everything = [Proposal(n, Architecture("grid", c)) for n, c in enumerate(itertools.product(range(8), repeat=2))]
     prior = [ended(p, sum(p.architecture.choices) / 14, p.number) for p in everything]
-    (first,) = Surrogate().start(space, 0, Goals(), prior).ask(1)
+    (first,) = Surrogate().start(space, 0, Goals(), [Prior(tuple(prior))]).ask(1)
     assert first.number == 0
     assert sum(first.architecture.choices) >= 13
 
@@ -188,7 +189,7 @@ def test_latencies_of_several_devices_are_goals_that_fall():
         metrics = {"accuracy": toy_reward(p.architecture), "latency_ms.phone": ms, "latency_ms.pi": 30.0 - ms}
         strategy.tell([replace(ended(p, 0.5, told), metrics=metrics)])
     slow, fast = TOY_SPACE.architecture([1, 2, 3, 1, 2, 3, 1, 2]), TOY_SPACE.architecture([0] * 8)
-    _, phone, pi = (model.predict([slow.choices, fast.choices], [])[0] for model in strategy._models)
+    _, phone, pi = (model.predict([slow.choices, fast.choices], [])[0] for model in strategy._own.goals)
     assert phone[0] < phone[1]
     assert pi[0] > pi[1]
 
@@ -197,7 +198,7 @@ def test_decisions_of_a_kind_share_what_is_learned():
     decisions = tuple(Decision(f"d{i}", ("a", "b", "c")[i % 2 :], kind="op") for i in range(4))
     space = SearchSpace("kinds", decisions, lambda v: ForeignSpec("toy:" + "".join(v.values())))
     strategy = Surrogate().start(space, 0, Goals())
-    rows = strategy._written([(1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)])  # "bbab", "abbb", "abab"
+    rows = strategy._own._written([(1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)])  # "bbab", "abbb", "abab"
     assert rows.counts.shape == (3, 3)
     assert rows.counts.tolist() == [[1.0, 3.0, 0.0], [1.0, 3.0, 0.0], [2.0, 2.0, 0.0]]
 
