@@ -1,14 +1,18 @@
-"""A measured latency: the raw times of a candidate and of the reference network that ran in turn with it."""
+"""A measured latency: the raw times of a candidate and of the reference network that ran in turn with it.
+
+And what a predictor says of one that was not measured, which is another type.
+"""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from paretonas.errors import SpecError, StoreError
+from paretonas.errors import MeasureError, SpecError, StoreError
 from paretonas.space import read_json
 
 
@@ -118,3 +122,46 @@ def latency_from_json(data: object) -> Latency:
     except (SpecError, ValueError, ZeroDivisionError) as error:
         raise StoreError(f"A stored latency holds its raw samples, but: {error}") from None
     return latency
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a predictor says of a latency that nobody measured.
+
+    Args:
+        latency_ms: Milliseconds.
+        low_ms: Lower end of the interval.
+        high_ms: Its upper end. Of networks like those that the predictor was fitted on, nine in ten lie between.
+
+    Raises:
+        MeasureError: `0 < low_ms <= latency_ms <= high_ms` does not hold.
+
+    >>> Estimate(latency_ms=2.0, low_ms=1.5, high_ms=2.5).spread
+    0.25
+    """
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low_ms <= self.latency_ms <= self.high_ms < math.inf:
+            raise MeasureError(f"`0 < low_ms <= latency_ms <= high_ms` must hold, but got {self}.")
+
+    @property
+    def spread(self) -> float:
+        """Half the interval, as a share of the estimate."""
+        return (self.high_ms - self.low_ms) / 2 / self.latency_ms
+
+
+def estimate_from_json(data: object) -> Estimate:
+    """A stored estimate, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        estimate: Estimate = read_json(Estimate, data, "estimate")
+    except SpecError as error:
+        raise StoreError(f"A stored estimate holds milliseconds and their interval, but: {error}") from None
+    return estimate

@@ -98,7 +98,7 @@ class _Recorder(TorchDispatchMode):
     def _operation(self, name: str, args: Any, read: Sequence[Tensor], made: Sequence[Tensor]) -> Operation:
         kind, macs = name, 0
         if name == "convolution":
-            kind, macs = _convolution(args[0], args[1], made[0])
+            kind, macs = _convolution(args[0], args[1], made[0], is_transposed=args[6])
         elif name in PRODUCTS:
             kind, macs = "product", made[0].numel() * args[PRODUCTS[name]].shape[-1]
         weights = sum(tensor.numel() for tensor in read if _key(tensor) in self._weights)
@@ -133,11 +133,13 @@ def _result(func: Any, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
-def _convolution(x: Tensor, weight: Tensor, out: Tensor) -> tuple[str, int]:
-    """Kind and MACs; weight is (filters, channels of a group, kernel…)."""
+def _convolution(x: Tensor, weight: Tensor, out: Tensor, is_transposed: bool) -> tuple[str, int]:
+    """Kind and MACs; weight is (filters, channels of a group, kernel…), of a transposed one with inputs for outputs."""
     channels, depth = x.shape[1], weight.shape[1]
     kind = "conv" if depth == channels else "depthwise" if depth == 1 else "grouped"
-    return f"{kind} {'x'.join(map(str, weight.shape[2:]))}", out.numel() * math.prod(weight.shape[1:])
+    sides = "x".join(map(str, weight.shape[2:]))
+    macs = (x if is_transposed else out).numel() * math.prod(weight.shape[1:])
+    return f"{'transposed' if is_transposed else kind} {sides}", macs
 
 
 def _convolved(
