@@ -49,10 +49,10 @@ def front_figure(
     chart: alt.LayerChart | alt.VConcatChart
     if len(aims.latencies) == 1:
         pair, groups = drawn[0]
-        chart = _sized(front_chart(groups, pair), f"{title}{_target(pair, ' · ')}")
+        chart = _sized(front_chart(groups, pair), f"{title}{_marks(pair)}")
     else:
         panels = [
-            _sized(front_chart(groups, pair, view=f"panel{i}"), f"on {pair.device}{_target(pair, ' · ')}")
+            _sized(front_chart(groups, pair, view=f"panel{i}"), f"on {pair.device}{_marks(pair)}")
             for i, (pair, groups) in enumerate(drawn)
         ]
         chart = alt.vconcat(*panels).resolve_scale(color="independent", shape="independent").properties(title=title)
@@ -91,5 +91,7 @@ def _sized(chart: alt.LayerChart, title: str) -> alt.LayerChart:
     return chart.properties(width=WIDTH, height=HEIGHT, title=title)
 
 
-def _target(pair: Pair, before: str) -> str:
-    return "" if pair.target_ms is None else f"{before}dashed: target {milliseconds(pair.target_ms)}"
+def _marks(pair: Pair) -> str:
+    """What is marked beside the trials."""
+    target = "" if pair.target_ms is None else f" · dashed: target {milliseconds(pair.target_ms)}"
+    return f"{target} · ring: recommended"

@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from paretonas.objective import front, front_trials, metric
+from paretonas.objective import front, front_trials, metric, recommend
 from paretonas.report.aims import Pair
 from paretonas.report.labels import Label, place_labels
 from paretonas.trial import State, Trial
@@ -27,6 +27,8 @@ WIDTH, HEIGHT = 640, 380
 """Of the plot in pixels, for which names are placed; in a wider one they are further apart."""
 NARROW = 520
 """Names are left out of plots that are narrower; tooltips and tables have them."""
+OPAQUE = 0.95
+"""Of marks that do not tell the order."""
 LOGARITHMIC = 6.0
 """From this ratio of the largest latency to the smallest on, the axis is logarithmic."""
 
@@ -58,6 +60,8 @@ def groups_of(
 ) -> list[Group]:
     """A search's front, its other trials, and other searches, as groups of marks; empty ones are left out.
 
+    The row of what is recommended on the device says so.
+
     Args:
         trials: Of the search; the later one ended, the darker its mark.
         beside: Other searches, by what the legend calls them.
@@ -67,10 +71,13 @@ def groups_of(
     best = {trial.number for trial in front_trials(trials, pair.quality, [pair.latency])}
     mine = _with_points(trials, pair)
     last = max((t.told or 0 for t in mine), default=0) or 1
-    front_rows = [_row(t, "search", pair) for t in mine if t.number in best]
-    other_rows = [
-        {**_row(t, "search", pair), "opacity": 0.35 + 0.6 * (t.told or 0) / last} for t in mine if t.number not in best
-    ]
+    own = {t.number: {**_row(t, "search", pair), "opacity": 0.35 + 0.6 * (t.told or 0) / last} for t in mine}
+    targets = {pair.latency.removeprefix("final_"): pair.target_ms}
+    for one in recommend(trials, pair.quality.removeprefix("test_"), targets):
+        if one.trial in own:
+            own[one.trial]["is_recommended"] = True
+    front_rows = [{**row, "opacity": OPAQUE} for number, row in own.items() if number in best]
+    other_rows = [row for number, row in own.items() if number not in best]
     groups = [
         Group("front of the search", FRONT, "circle", front_rows, has_front=True),
         Group("its other trials", SEARCH, "circle", other_rows),
@@ -106,6 +113,7 @@ def front_chart(groups: Sequence[Group], pair: Pair, has_legend: bool = True, vi
     if pair.target_ms is not None:
         rule = alt.Chart(alt.Data(values=[{"latency": pair.target_ms}]))
         layers.insert(0, rule.mark_rule(strokeDash=[5, 4], color="#777", strokeWidth=1.2).encode(x=x))
+    layers += [layer.encode(x=x, y=y) for layer in _rings(rows)]
     names = _names(rows, x_range, y_range, is_log, f"{view}_" if view else "")
     layers += [layer.encode(x=x, y=y) for layer in names]
     layers.append(_marks(rows, groups, pair, has_legend).encode(x=x, y=y))
@@ -130,7 +138,7 @@ def _row(trial: Trial, search: str, pair: Pair, name: str = "") -> dict[str, Any
         "reward": trial.reward,
         "params": trial.metrics.get("params"),
         "macs": trial.metrics.get("macs"),
-        "opacity": 0.95,
+        "opacity": OPAQUE,
     }
 
 
@@ -163,6 +171,13 @@ def _marks(rows: Sequence[Mapping[str, Any]], groups: Sequence[Group], pair: Pai
             tooltip=_tooltips(pair),
         )
     )
+
+
+def _rings(rows: Sequence[Mapping[str, Any]]) -> list[alt.Chart]:
+    """A ring around what is recommended."""
+    places = [{key: row[key] for key in ("latency", "quality")} for row in rows if row.get("is_recommended")]
+    chart = alt.Chart(alt.Data(values=places))
+    return [chart.mark_point(shape="circle", size=260, filled=False, color=DARK, strokeWidth=1.8)] if places else []
 
 
 def _line(group: Group, pair: Pair) -> alt.Chart:

@@ -152,12 +152,24 @@ def test_figure_has_a_panel_for_each_device(tmp_path):
     aims = Aims("accuracy", {"latency_ms.phone": 2.5, "latency_ms.pi": None})
     figure = front_figure(both, "toy", aims, {"published networks": zoo}, {"v2": "mobilenet-v2 x0.5"})
     titles = [panel["title"] for panel in figure.to_dict()["vconcat"]]
-    assert titles == ["on phone · dashed: target 2.5 ms", "on pi"]
+    assert titles == ["on phone · dashed: target 2.5 ms · ring: recommended", "on pi · ring: recommended"]
     save_figure(figure, tmp_path / "f.svg")
     drawn = (tmp_path / "f.svg").read_text()
     assert "latency on phone (ms)" in drawn
     assert "latency on pi (ms)" in drawn
     assert drawn.count(">mobilenet-v2 x0.5<") == 4  # a halo and a text in each
+
+
+def test_a_ring_marks_what_is_recommended():
+    def rings(trials, aims):
+        chart = front_figure(trials, "t", aims).to_dict()
+        return [layer["data"]["values"] for layer in chart["layer"] if layer["mark"].get("filled") is False]
+
+    assert rings(TRIALS, AIMED) == [[{"latency": 2.0, "quality": 50.0}]]  # trial 0 is the best within 2.5 ms
+    assert rings(TRIALS, ALONE) == [[{"latency": 3.0, "quality": 70.0}]]
+    final = {"test_accuracy": 0.9, "final_latency_ms": 2.6}
+    finished = [replace(t, metrics={**t.metrics, **final}) if t.number == 3 else t for t in TRIALS]
+    assert rings(finished, ALONE) == [[{"latency": 1.0, "quality": 40.0}]]  # where the search saw the finalist
 
 
 def test_figure_without_complete_trials_or_latencies_is_refused():
