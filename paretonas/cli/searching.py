@@ -283,7 +283,7 @@ def _run_one(search: Any, as_json: bool) -> None:
         if flagged:
             console.out.print(f"{flagged} of {len(trials)} timings are flagged (*): taken on a busy machine.")
         if State.COMPLETE in states and search.evaluator.is_buildable:
-            console.out.print(f"  Train it and others of the front: paretonas train {name} --final --top 3")
+            console.out.print(f"Train it and others of the front to the end: paretonas train {name} --final --top 3")
 
 
 def _print_plan(search: Any) -> None:
