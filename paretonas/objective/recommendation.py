@@ -76,7 +76,7 @@ class Recommendation:
         texts, are_several = [], len(self.latencies) > 1
         for name, latency in self.latencies.items():
             above = latency / self.targets[name] - 1 if name in self.targets else 0.0
-            missed = f" ({100 * above:.1f} % above)" if above > 0 else ""
+            missed = f" ({_percent(above)} above)" if above > 0 else ""
             texts.append(metric(name).text(latency) + (_on(name) if are_several else "") + missed)
         return " at " + " and ".join(texts) if texts else ""
 
@@ -194,7 +194,7 @@ def _recommendation(
     if chosen.is_within and almost:
         other = max(almost, key=lambda c: c.merit)
         notes.append(
-            f"{_named(other)} is better and misses the target by {100 * (other.slowness - 1):.1f} %, less than the "
+            f"{_named(other)} is better and misses the target by {_percent(other.slowness - 1)}, less than the "
             f"spread of its timing, {_spread(other)}."
         )
     rival = _best_within(others)
@@ -225,6 +225,10 @@ def _measured(name: str, is_final: bool) -> str:
 
 def _named(candidate: _Candidate) -> str:
     return f"Trial {candidate.trial.number} ({metric(candidate.quality).phrase(candidate.value)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.1g} %"
 
 
 def _spread(candidate: _Candidate) -> str:
