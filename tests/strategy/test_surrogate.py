@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_broken_limits_are_avoided():
         pruned = replace(trial, state=State.PRUNED, reward=0.0, metrics={"latency_ms": latency})
         return trial if latency <= 8 else pruned
 
-    strategy, history = Surrogate().start(TOY_SPACE, 0, Goals(limits=(Limit("latency_ms", 8.0),))), []
+    strategy, history = Surrogate(initial=10).start(TOY_SPACE, 0, Goals(limits=(Limit("latency_ms", 8.0),))), []
     while len(history) < 60:
         for p in strategy.ask(1):
             history.append(evaluated(p, len(history)))
@@ -194,13 +195,59 @@ def test_latencies_of_several_devices_are_goals_that_fall():
     assert pi[0] > pi[1]
 
 
-def test_decisions_of_a_kind_share_what_is_learned():
-    decisions = tuple(Decision(f"d{i}", ("a", "b", "c")[i % 2 :], kind="op") for i in range(4))
-    space = SearchSpace("kinds", decisions, lambda v: ForeignSpec("toy:" + "".join(v.values())))
-    strategy = Surrogate().start(space, 0, Goals())
-    rows = strategy._own._written([(1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)])  # "bbab", "abbb", "abab"
-    assert rows.counts.shape == (3, 3)
-    assert rows.counts.tolist() == [[1.0, 3.0, 0.0], [1.0, 3.0, 0.0], [2.0, 2.0, 0.0]]
+# Earlier searches under other conditions
+
+QUICK = Surrogate(candidates=300)
+
+
+def other_conditions(value, trials=None):
+    """An earlier search that measured something else."""
+    measured = [replace(trial, reward=value(trial)) for trial in trials or prior_trials()]
+    return [Prior(tuple(measured), is_alike=False)]
+
+
+def test_what_is_foretold_best_is_proposed_first_and_every_second_is_random_at_the_start():
+    prior = other_conditions(lambda trial: 100 * trial.reward)
+    warm, cold = (Surrogate(initial=4).start(TOY_SPACE, 0, Goals(), given) for given in (prior, ()))
+    asked, plain = warm.ask(5), cold.ask(5)
+    assert [a.architecture == b.architecture for a, b in zip(asked, plain, strict=True)][1:4:2] == [True, True]
+    rewards = sorted(toy_reward(TOY_SPACE.sample(Random(n))) for n in range(1000))
+    assert all(toy_reward(p.architecture) > rewards[900] for p in asked[:3:2])
+
+
+def test_units_of_an_earlier_search_make_no_difference():
+    asked = []
+    for value in (lambda trial: trial.reward, lambda trial: 1e3 * trial.reward + 7):
+        strategy = QUICK.start(TOY_SPACE, 0, Goals(), other_conditions(value))
+        asked.append([trial.architecture for trial in run(strategy, [], 20, batch=1)])
+    assert asked[0] == asked[1]
+
+
+def test_an_earlier_search_that_is_wrong_does_little_harm():
+    prior = other_conditions(lambda trial: 1 - trial.reward)
+    rewards = [
+        [t.reward for seed in range(3) for t in run(QUICK.start(TOY_SPACE, seed, Goals(), given), [], 50, 1)[30:]]
+        for given in (prior, ())
+    ]
+    assert np.mean(rewards[0]) > np.mean(rewards[1]) - 0.03
+
+
+def test_several_earlier_searches_are_believed_as_far_as_they_are_right():
+    right, wrong = other_conditions(lambda trial: trial.reward), other_conditions(lambda trial: 1 - trial.reward)
+    strategy = QUICK.start(TOY_SPACE, 0, TWO_GOALS, [*right, *wrong])
+    assert len(run(strategy, [], 12)) == 12
+    best = [
+        np.mean([t.reward for seed in range(3) for t in run(QUICK.start(TOY_SPACE, seed, Goals(), given), [], 24)])
+        for given in ([*right, *wrong], ())
+    ]
+    assert best[0] > best[1]
+
+
+def test_limits_are_learned_from_this_search_alone_at_first():
+    goals = Goals(limits=(Limit("latency_ms", 8.0),))
+    strategy = QUICK.start(TOY_SPACE, 0, goals, other_conditions(lambda trial: trial.reward))
+    history = run(strategy, [], 30)
+    assert len({trial.architecture for trial in history}) == 30
 
 
 @pytest.mark.parametrize("wrong", [{"initial": 1}, {"candidates": 1}, {"evidence": 19}])

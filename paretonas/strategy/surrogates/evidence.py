@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from paretonas.trial import Trial
 
 PARENTS = 10
 """Of one goal, so many of the best trials are mutated; of several, the front."""
+REMEMBERED = 10_000
+"""Canonical forms that are kept, as proposals have candidates in common."""
 
 
 class Evidence:
@@ -33,6 +35,7 @@ class Evidence:
 
     def __init__(self, space: SearchSpace, goals: Goals, most: int, earlier: Sequence[Evidence] = ()):
         self._space, self._pursued = space, goals
+        self._canonical = lru_cache(maxsize=REMEMBERED)(space.canonical)
         self.goals: list[Model] = [
             Model(self._computed, normal_scores, most, [one.goals[i] for one in earlier])
             if metric.is_rising
@@ -74,7 +77,7 @@ class Evidence:
 
     def _computed(self, choices: Choices) -> Rows:
         """What is computed decides accuracy: architectures that compute the same are one."""
-        return self._written([self._space.canonical(one) for one in choices])
+        return self._written([self._canonical(one) for one in choices])
 
 
 def _excess(bound: float, values: Floats) -> Floats:
