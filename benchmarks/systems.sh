@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Each system's search on CIFAR-10, small: ten networks, killed with -9 in the middle, resumed, replayed, reported.
-# usage: systems.sh PARETONAS_BIN CIFAR10 TEXTS HOME
+# usage: systems.sh PARETONAS_BIN CIFAR10 TEXTS HOME; what has its report in HOME already is left as it is
 set -euo pipefail
 bin=$1 cifar=$2 texts=$3 home=$4
-images=(--data "$cifar" --train-images 2000 --val-images 1000 --trials 10 --reward power --executor process:workers=1)
+images=(--data "$cifar" --train-images "${IMAGES:-2000}" --val-images 1000 --trials 10 --reward power --executor process:workers=1)
 small=cells=3,filters=8
 quick=epochs=1,batch_size=64,layout=channels-last,precision=float32
 
 ended() { # NAME
     "$bin/paretonas" --home "$home" list --json 2>/dev/null | "$bin/python" -c "
 import json, sys
-print(next((s['trials'].get('complete', 0) for s in json.load(sys.stdin) if s['name'] == '$1'), 0))" || echo 0
+print(next((s['trials'].get('complete', 0) for s in json.load(sys.stdin) if s['name'] == '$1'), 0))" 2>/dev/null || echo 0
 }
 
 search() { # NAME BATCH WORDS...
     local name=$1 batch=$2 pid
     shift 2
+    [ -e "$home/$name.html" ] && return # done before
     echo "== $name: $*"
     "$bin/paretonas" --home "$home" search "$name" "$@" >"$home/$name.log" 2>&1 &
     pid=$!
