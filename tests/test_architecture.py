@@ -19,6 +19,7 @@ from paretonas.space import spaces
 from paretonas.space.spec import spec_kinds
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
+from paretonas.training import samplings
 from paretonas.zoo import zoo
 
 ROOT = Path(paretonas.__file__).parent
@@ -80,6 +81,7 @@ REGISTRIES = {
     "export": [formats],
     "device": [device.runtimes, device.transports, profile.profilers],
     "task": [tasks, recipes],
+    "training": [samplings],
     "strategy": [strategies],
     "loop": [gates.schedulers, gates.screens],
 }

@@ -29,6 +29,7 @@ from paretonas.space import spaces
 from paretonas.space.spec import spec_kinds
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
+from paretonas.training import samplings
 from paretonas.zoo import zoo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +44,7 @@ METRICS, STRATEGIES, STORE, TASKS = (
 
 COMMANDS = typer.main.get_command(app)
 CHOSEN = (
-    spaces, strategies, runtimes, transports, executors, recipes, tasks, rewards, formats, zoo, schedulers, screens,
+    spaces, strategies, runtimes, transports, executors, recipes, tasks, rewards, formats, zoo, schedulers, screens, samplings,
 )  # fmt: skip
 """Registries of what users choose by name, with options after it."""
 REGISTRIES = (*CHOSEN, metrics, spec_kinds, builders)

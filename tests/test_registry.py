@@ -24,10 +24,12 @@ from paretonas.registry import Registry, Selection, blamed, describe_options
 from paretonas.space import spaces
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
+from paretonas.training import samplings
 from paretonas.zoo import zoo
 
 REGISTRIES = (
-    executors, formats, recipes, rewards, runtimes, schedulers, screens, spaces, strategies, tasks, transports, zoo,
+    executors, formats, recipes, rewards, runtimes, samplings, schedulers, screens, spaces, strategies, tasks, transports,
+    zoo,
 )  # fmt: skip
 """Those whose plugins users choose, with options."""
 

@@ -13,6 +13,7 @@ from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.reading import (
     TABLE,
     moved_data,
+    read_estimates,
     read_seconds,
     read_targets,
     read_toml,
@@ -49,6 +50,13 @@ def search(
             help="\\[NAME=]runtime\\[:options]\\[@transport:address]; may be repeated, each with a name. `onnxruntime`."
         ),
     ] = None,
+    estimate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure N networks, fit a predictor, and let that say the latency of candidates; of several devices "
+            "NAME=N. Finalists are measured."
+        ),
+    ] = None,
     space: Annotated[str | None, typer.Option(help="What can be built: `mnasnet`, `mnasnet:variant=google`, …")] = None,
     width: Annotated[float | None, typer.Option(help="Multiplier of the space's filters.")] = None,
     strategy: Annotated[str | None, typer.Option(help="What to try next: `surrogate`, `ppo:batch=10`, …")] = None,
@@ -67,6 +75,14 @@ def search(
         list[str] | None, typer.Option(help="Hard limit, such as 'params<=2e6' or 'latency_ms<=8'; may be repeated.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="How a candidate is trained: `search:epochs=3`, …")] = None,
+    supernet: Annotated[
+        str | None,
+        typer.Option(help="Score candidates by weights that they share: `sandwich`, `single`, `balanced`."),
+    ] = None,
+    supernet_recipe: Annotated[str | None, typer.Option(help="How these are trained: `supernet:epochs=30`.")] = None,
+    checked: Annotated[
+        int | None, typer.Option(help="Candidates trained alone too, to see whether the supernet ranks them; 0: none.")
+    ] = None,
     fidelity: Annotated[
         str | None,
         typer.Option(help="How long: `full`, or `asha` to stop early those that fall behind: `asha:rungs=3,factor=3`."),
@@ -126,26 +142,27 @@ def search(
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
     _set_data(settings, data, task, of_images, of_table)
+    _set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked})
     _set_plugins(
         settings, {"space": space, "strategy": strategy, "recipe": recipe, "fidelity": fidelity, "screen": screen},
         {"width": width}, {"goals": goals and goals.split("+"), "prior": prior}, {"reward": reward, "limits": limit},
         {"trials": trials, "seconds": read_seconds(time), "trial_seconds": read_seconds(trial_time)},
     )  # fmt: skip
     say_when_stopped("Stopped; nothing of the search is stored yet. Begin it anew with the same command.")
-    with_devices(settings, device or (), read_targets(target_ms or ()))
+    with_devices(settings, device or (), read_targets(target_ms or ()), read_estimates(estimate or ()))
     if "name" not in settings:
         raise UsageError("A search needs a name: paretonas search NAME --data DATA.")
     from paretonas.search.rehearsal import own_models
     from paretonas.search.search import new_search
     from paretonas.search.sections import config_from_json
 
-    checked, here = config_from_json(settings), context.obj
+    configured, here = config_from_json(settings), context.obj
     if trust or config is None:
-        trust_models(*own_models(checked))
+        trust_models(*own_models(configured))
     elif space:
-        trust_models(*own_models(replace(checked, models=())))
+        trust_models(*own_models(replace(configured, models=())))
     with console.search_listener(as_json) as listener:
-        begun = new_search(checked, here.new_store(), here.home, listener)
+        begun = new_search(configured, here.new_store(), here.home, listener)
         remember(here.home)
         _run(begun, as_json, listener)
 
@@ -180,6 +197,20 @@ def _set_data(
         raise UsageError(f"--{misplaced[0].replace('_', '-')} is of {needed}.")
 
 
+def _set_supernet(settings: dict[str, Any], given: dict[str, Any]) -> None:
+    """The section of the supernet; without one its options are errors. Thousands of scores are for a cheap strategy."""
+    section = settings.get("supernet")
+    given = _given(given)
+    if section is None and "sampling" not in given:
+        if given:
+            raise UsageError(f"--{_OF_SUPERNET[min(given)]} is of a supernet: ask for one, --supernet sandwich.")
+        return
+    kept = {"sampling": section} if isinstance(section, str) else dict(section or {})
+    settings["supernet"] = kept | given
+    settings.setdefault("strategy", "nsga2")
+
+
+_OF_SUPERNET = {"recipe": "supernet-recipe", "checked": "checked"}
 _GO_ON = "Stopped; nothing that was finished is lost. Go on with: paretonas resume {}"
 _IMAGES = ("data", "resolution", "train_images", "val_images", "skip_corrupt", "stream")
 

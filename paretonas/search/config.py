@@ -7,6 +7,7 @@
     [objective]  reward and limits
     [[device]]   where latency is measured, and the latency to aim at there
     [recipe]     how a candidate is trained
+    [supernet]   how weights are trained that all candidates share, and by which they are scored instead
     [budget]     how much may be spent: trials, time, fidelity, screen
     [recorded]   what the search has found out about its circumstances
 
@@ -26,6 +27,8 @@ from paretonas.objective import Limit
 from paretonas.registry import Selection
 from paretonas.store import LONGEST_NAME, check_name
 
+FEWEST, MOST = 20, 1000
+"""Networks that a predictor of latency is fitted on."""
 LONGEST = LONGEST_NAME - len(".random")
 """Of the name of a search with baselines, whose own names are longer."""
 
@@ -38,20 +41,28 @@ class DeviceConfig:
         device: As users write it, `runtime[:options][@transport:address]`.
         name: Short, for the names of its metrics; may be empty where there is only one device.
         target_ms: Latency to aim at; None: what a typical network takes, measured at the start.
+        estimate: Networks that are measured to fit a predictor, which then says the latency of each candidate; None:
+            each candidate is measured.
 
     Raises:
-        UsageError: No device, a name of other characters, or a target that is not positive.
+        UsageError: No device, a name of other characters, a target that is not positive, or too few or too many
+            networks for a predictor.
     """
 
     device: str = "onnxruntime"
     name: str = ""
     target_ms: float | None = None
+    estimate: int | None = None
 
     def __post_init__(self) -> None:
         if not self.device:
             raise UsageError("A device is written `runtime[:options][@transport:address]`, but got an empty one.")
         if self.target_ms is not None and not 0 < self.target_ms < float("inf"):
             raise UsageError(f"A target latency is a positive number of milliseconds, but got {self.target_ms}.")
+        if self.estimate is not None and not FEWEST <= self.estimate <= MOST:
+            raise UsageError(
+                f"A predictor of latency is fitted on {FEWEST} to {MOST} measured networks, but got {self.estimate}."
+            )
         if self.name and not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
             raise UsageError(f"A device's name is letters, digits, '_' and '-', but got {self.name!r}.")
 
@@ -64,6 +75,23 @@ class DeviceConfig:
         """
         name, equals, device = text.partition("=")
         return cls(device, name) if equals and not set(":@") & set(name) else cls(text)
+
+
+@dataclass(frozen=True)
+class SupernetConfig:
+    """How candidates are scored by weights that they share.
+
+    Args:
+        sampling: Which networks learn in a step.
+        recipe: How.
+        examples: For the normalization statistics of a candidate.
+        checked: Networks that are also trained alone, to see whether the supernet ranks them; 0: it is trusted.
+    """
+
+    sampling: Selection = Selection("sandwich")
+    recipe: Selection = Selection("supernet")
+    examples: int = 500
+    checked: int = 12
 
 
 @dataclass(frozen=True)
@@ -98,11 +126,12 @@ class SearchConfig:
         space: What can be built; that of a table is its own.
         strategy: What to try next.
         goals: What the strategy pursues; none: the reward, or for a strategy of fronts quality and latencies.
-        prior: Searches of the same store whose trials it learns from, as NAME, or NAME@N for the first N that ended.
+        prior: Searches of the same store whose trials it learns from, as `prior.py` reads them.
         reward: What scores a trial.
         limits: Bounds such as `params<=2e6`; an architecture that breaks one is not trained.
         devices: Where latency is measured.
         recipe: How a candidate is trained.
+        supernet: How candidates are scored by shared weights; None: each is trained.
         budget: How much may be spent.
         fidelity: How long a candidate is trained: `full`, or `asha` to stop those early that fall behind.
         screen: Cheap metric by which candidates are screened; None: not.
@@ -128,6 +157,7 @@ class SearchConfig:
     limits: tuple[str, ...] = ()
     devices: tuple[DeviceConfig, ...] = (DeviceConfig(),)
     recipe: Selection = Selection("search")
+    supernet: SupernetConfig | None = None
     budget: Budget = Budget()
     fidelity: Selection = Selection("full")
     screen: Selection | None = None
@@ -151,6 +181,10 @@ class SearchConfig:
         if self.models and not self.baselines:
             raise UsageError(f"Models of your own are baselines: ask for `baselines` too, but got {self.models}.")
         self._check_devices()
+        if self.supernet is not None and self.fidelity.name != "full":
+            raise UsageError(
+                f"What a supernet scores is not trained, so none is stopped early, but got (fidelity={self.fidelity})."
+            )
         for text in self.limits:
             Limit.parse(text)
         if self.table is not None:
@@ -177,10 +211,13 @@ class SearchConfig:
             for name in ("recipe", "executor", "torch_device")
         }
         devices = (one.device for one in self.devices if one.device not in ("onnxruntime", "table"))
+        estimated = (one.estimate for one in self.devices if one.estimate is not None)
         settings |= {
+            "estimate": ("What a table has was timed by others", next(estimated, None), None),
             "trial_seconds": (by_others, self.budget.trial_seconds, None),
             "space": ("The space of a table is its own", self.space, usual.space),
             "fidelity": ("What a table has was trained to the end", self.fidelity, usual.fidelity),
+            "supernet": (by_others, self.supernet, None),
             "devices": ("Devices of a table are columns", next(devices, None), None),
         }
         for name, (rule, got, expected) in settings.items():

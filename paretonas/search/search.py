@@ -25,7 +25,9 @@ from paretonas.registry import Selection
 from paretonas.search.circumstances import check_circumstances, check_home, held, home_of
 from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
+from paretonas.search.estimating import estimated, with_what_is_given
 from paretonas.search.lanes import open_lanes
+from paretonas.search.mining import mined
 from paretonas.search.prior import compared, counted, priors
 from paretonas.search.rehearsal import built_space, check_data, rehearse
 from paretonas.search.sections import config_to_json, read_config, written_out
@@ -68,6 +70,7 @@ class Search:
 
     def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT):
         self.config, self.store, self.home, self._listener = config, store, home, listener
+        self._trained: TrainedEvaluator | None = None
         self._strategy: StrategyOptions = strategies.create(config.strategy)
         self._scheduler = schedulers.create(config.fidelity)
         self._recipe: Recipe = recipes.create(config.recipe)
@@ -122,8 +125,12 @@ class Search:
             self.evaluator = TableEvaluator(config.table)
             self.space = config.table.table.space()
         else:
-            self.evaluator = self._trained_evaluator()
+            alone = self._trained = self._trained_evaluator()
+            inner = estimated(self.config, alone, lambda: self.space, self.store)
+            self.evaluator = mined(self.config, inner, alone, self._space_options(), self.store, self.home)
+            config = self.config
         self.evaluator.prepare(self._listener)
+        config = with_what_is_given(config, self.devices, self.evaluator)
         about = self.evaluator.about()
         check_circumstances(config, about, self._listener.note)
         self.objective = Objective(self._quality, self._reward, self._targets(), tuple(map(Limit.parse, config.limits)))
@@ -147,7 +154,8 @@ class Search:
         assert task is not None
         cache, limits = self.home / "cache", tuple(map(Limit.parse, config.limits))
         wished = Objective(self._quality, self._reward, {}, limits).metrics
-        check_wishes(self._strategy, config.goals, wished, self._evaluator(task, 1.0).stages(), bool(config.prior))
+        stages = estimated(config, self._evaluator(task, 1.0), lambda: self.space, self.store).stages()
+        check_wishes(self._strategy, config.goals, wished, stages, bool(config.prior))
         task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
         check_data(task)
         self.space = built_space(self._space_options())
@@ -208,11 +216,11 @@ class Search:
         Raises:
             UsageError: Its candidates are rows of a table.
         """
-        if not isinstance(self.evaluator, TrainedEvaluator):
+        if self._trained is None:
             raise UsageError(
                 f"A network of the search {self.config.name!r} is a row of a table: nothing to build or train."
             )
-        return self.evaluator
+        return self._trained
 
     def seconds_a_trial(self) -> float | None:
         """An estimate; None if training diverges at once."""

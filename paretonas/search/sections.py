@@ -13,11 +13,12 @@ from paretonas.loop.gates import schedulers, screens
 from paretonas.loop.plan import Budget
 from paretonas.objective import rewards
 from paretonas.registry import Registry, Selection, short
-from paretonas.search.config import DeviceConfig, Recorded, SearchConfig
+from paretonas.search.config import DeviceConfig, Recorded, SearchConfig, SupernetConfig
 from paretonas.space import read_json, spaces
 from paretonas.store import Store
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
+from paretonas.training import samplings
 
 if TYPE_CHECKING:
     from paretonas.task.recipe import Recipe
@@ -54,6 +55,8 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     plain["objective"] = _some(config, WITHIN["objective"])
     plain["device"] = _plain(config.devices)
     plain["recipe"] = config.recipe.to_json()
+    if config.supernet is not None:
+        plain["supernet"] = _plain(vars_of(config.supernet))
     plain["executor"] = config.executor.to_json()
     within = tuple(name for name in WITHIN["budget"] if name not in means_nothing)
     plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, within)}
@@ -76,10 +79,20 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
     recorded = recipes.record(config.recipe, recipe)
     return replace(
         plain,
+        supernet=None if config.supernet is None else _supernet_written_out(config.supernet),
         task=tasks.record(config.task, task),
         space=spaces.record(config.space, space),
-        recipe=Selection(recorded.name, {key: value for key, value in recorded.options.items() if key != "about"}),
+        recipe=_without_about(recorded),
     )
+
+
+def _supernet_written_out(supernet: SupernetConfig) -> SupernetConfig:
+    recipe = recipes.record(supernet.recipe, recipes.create(supernet.recipe))
+    return replace(supernet, sampling=samplings.record(supernet.sampling), recipe=_without_about(recipe))
+
+
+def _without_about(recipe: Selection) -> Selection:
+    return Selection(recipe.name, {key: value for key, value in recipe.options.items() if key != "about"})
 
 
 def vars_of(record: Any) -> dict[str, Any]:
@@ -170,6 +183,8 @@ def _field(key: str, value: Any) -> dict[str, Any]:
     if key in ("table", "budget", "recorded"):
         kind = {"table": TableSource, "budget": Budget, "recorded": Recorded}[key]
         return {key: read_json(kind, value, key)}
+    if key == "supernet":
+        return {key: _supernet(value)}
     if key == "device":
         written = value if isinstance(value, list | tuple) else [value]
         return {"devices": tuple(_device(one, f"device[{i}]") for i, one in enumerate(written))}
@@ -177,6 +192,15 @@ def _field(key: str, value: Any) -> dict[str, Any]:
         return {key: read_json(tuple[str, ...], [value] if isinstance(value, str) else value, key)}
     kinds = {"name": str, "torch_device": str, "seed": int, "baselines": bool}
     return {key: read_json(kinds[key], value, key)} if key in kinds else {key: value}
+
+
+def _supernet(value: Any) -> SupernetConfig:
+    """A section, or the sampling alone."""
+    given = dict(value) if isinstance(value, Mapping) else {"sampling": value}
+    plugins = {"sampling": samplings, "recipe": recipes}
+    read: dict[str, Any] = {name: registry.read(given.pop(name)) for name, registry in plugins.items() if name in given}
+    numbers: SupernetConfig = read_json(SupernetConfig, given, "supernet")
+    return replace(numbers, **read)
 
 
 def _device(value: Any, where: str) -> DeviceConfig:

@@ -22,6 +22,7 @@ recipes = Registry(
         "nasnet": "paretonas.task.recipe:NASNET",
         "search": "paretonas.task.recipe:SEARCH",
         "small-image": "paretonas.task.recipe:SMALL_IMAGE",
+        "supernet": "paretonas.task.recipe:SUPERNET",
     },
 )
 

@@ -242,3 +242,12 @@ LANGUAGE = Recipe(
 trained for 35 epochs. Differs: their learning rate, initialization and dropout come out of a grid search and are not
 stated; these are ours.
 """
+
+SUPERNET = Recipe(
+    about="Training of the weights that the networks of a space share: 30 epochs, cosine with warm-up",
+    epochs=30.0,
+    batch_size=64,
+    lr=0.2,
+    warmup=0.1,
+)
+"""Longer than a candidate's, as each step is about few of the networks."""

@@ -13,7 +13,8 @@ def replayed_proposals(plan: Plan, trials: Sequence[Trial], batch: int) -> list[
     """What a fresh strategy proposes if it is told the stored trials in the stored order, asked `batch` at a time.
 
     For a finished search whose queue was refilled in batches of that size, as it is where this machine both measures
-    and trains. It equals what was stored however often the search was killed and resumed.
+    and trains. It equals what was stored however often the search was killed and resumed. A strategy may propose fewer
+    than it is asked for, as long as it waits for some to end.
 
     Args:
         plan: Of the search.
@@ -22,8 +23,11 @@ def replayed_proposals(plan: Plan, trials: Sequence[Trial], batch: int) -> list[
     """
     strategy = plan.start()
     proposed: list[Architecture] = []
-    for begin in range(0, len(trials), batch):
-        part = trials[begin : begin + batch]
-        proposed += [proposal.architecture for proposal in strategy.ask(len(part))]
+    while len(proposed) < len(trials):
+        asked = strategy.ask(min(batch, len(trials) - len(proposed)))
+        if not asked:
+            break
+        part = trials[len(proposed) : len(proposed) + len(asked)]
+        proposed += [proposal.architecture for proposal in asked]
         strategy.tell(sorted(part, key=lambda trial: trial.told or 0))
     return proposed

@@ -23,21 +23,11 @@ from paretonas.network.cost import spec_cost
 from paretonas.network.family import Family, family
 from paretonas.network.shapes import without_numbers
 from paretonas.network.sharing import Path, SharedWeights, cut_out, fresh_weights
-from paretonas.registry import Registry
 from paretonas.space import Interface, Spec
 from paretonas.task.distilled import divergence
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Batch, Counting, Part, Run, Task
 from paretonas.training.recalibrate import recalibrate
-
-samplings = Registry(
-    "sampling of paths",
-    {
-        "balanced": "paretonas.training.supernet:Balanced",
-        "sandwich": "paretonas.training.supernet:Sandwich",
-        "single": "paretonas.training.supernet:Single",
-    },
-)
 
 
 class Sampling(ABC):

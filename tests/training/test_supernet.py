@@ -17,9 +17,10 @@ from paretonas.space.space import Choice
 from paretonas.task.distilled import divergence
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At
+from paretonas.training import samplings
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import StateFile
-from paretonas.training.supernet import Balanced, Sandwich, Single, Supernet, samplings
+from paretonas.training.supernet import Balanced, Sandwich, Single, Supernet
 
 RECIPE = Recipe(epochs=4, batch_size=16, lr=0.3, crop=0.0, bn_momentum=0.5, layout="contiguous", precision="float32")
 

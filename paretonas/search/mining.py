@@ -1,0 +1,94 @@
+"""A search whose candidates are scored by a supernet: what its configuration says becomes an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paretonas.errors import UsageError
+from paretonas.evaluation.evaluator import Call, Evaluator
+from paretonas.evaluation.supernet import Mining, SupernetEvaluator
+from paretonas.evaluation.trained import TrainedEvaluator
+from paretonas.executor import executors
+from paretonas.registry import Selection
+from paretonas.search.config import SearchConfig
+from paretonas.store import Store
+from paretonas.task import recipes
+from paretonas.task.recipe import Recipe
+from paretonas.training import samplings
+from paretonas.training.optimization import check_recipe
+from paretonas.training.supernet import Supernet
+
+PROCESS = "process"
+
+
+def mined(
+    config: SearchConfig, inner: Evaluator, alone: TrainedEvaluator, space: Any, store: Store, home: Path
+) -> Evaluator:
+    """The evaluator of a search: `inner`, or one that scores candidates by a supernet where the search asks for it.
+
+    Args:
+        config: Of the search.
+        inner: What it would be without.
+        alone: The part of it that trains.
+        space: Options of the space.
+        store: Where evaluations are kept.
+        home: Folder of the search's files.
+    """
+    if config.supernet is None:
+        return inner
+    supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))
+    mining = Mining(
+        supernet, recipe_of(config, alone.schooling.recipe), config.supernet.examples, config.supernet.checked
+    )
+    run = runner(config.executor)
+    return SupernetEvaluator(inner, alone, mining, run, store, home / config.name / "supernet.safetensors")
+
+
+def recipe_of(config: SearchConfig, searched: Recipe) -> Recipe:
+    """How the supernet is trained; its layout and precision are the candidates' where they are left open.
+
+    Raises:
+        UsageError: It cannot be.
+    """
+    assert config.supernet is not None
+    recipe: Recipe = recipes.create(config.supernet.recipe)
+    check_recipe(recipe)
+    if recipe.auxiliary or recipe.drop_path:
+        raise UsageError(
+            "A supernet's recipe has neither auxiliary classifier nor drop_path, which belong to one network, but got "
+            f"(auxiliary={recipe.auxiliary}, drop_path={recipe.drop_path})."
+        )
+    return replace(
+        recipe,
+        layout=searched.layout if recipe.layout == "auto" else recipe.layout,
+        precision=searched.precision if recipe.precision == "auto" else recipe.precision,
+    )
+
+
+def runner(executor: Selection) -> Callable[[Sequence[Call], Callable[[int], None]], list[Any]]:
+    """What runs calls in workers: several at once as trainings run, a single one on all their threads."""
+
+    def run(calls: Sequence[Call], tell: Callable[[int], None]) -> list[Any]:
+        chosen = executor if len(calls) > 1 else _whole(executor)
+        results: dict[int, Any] = {}
+        with executors.create(chosen).start() as started:
+            for i, call in enumerate(calls):
+                started.submit(str(i), call.function, *call.arguments)
+            while len(results) < len(calls):
+                for done in started.wait(timeout=1.0):
+                    results[int(done.key)] = done.result()
+                tell(len(results))
+        return [results[i] for i in range(len(calls))]
+
+    return run
+
+
+def _whole(executor: Selection) -> Selection:
+    if executor.name != PROCESS:
+        return executor
+    options = dict(executor.options)
+    workers, threads = (int(options.pop(name, None) or 1) for name in ("workers", "threads"))
+    return Selection(PROCESS, {**options, "workers": 1, "threads": workers * threads})
