@@ -53,7 +53,7 @@ from paretonas.space import Interface, SearchSpace, Spec, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.strategy import Prior, Strategy, StrategyOptions, strategies
 from paretonas.task.recipe import SEARCH
-from paretonas.trial import Metrics, Trial
+from paretonas.trial import Metrics
 
 STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate")
 SHORT = {"surrogate": 600}

@@ -431,7 +431,8 @@ def contests(real_data):
 def test_kept_runs_are_those_of_the_strategies_that_are_compared(contests, label):
     runs = tables.read_runs(RESULTS / "strategies" / f"{label}.parquet")
     kept = {(run.strategy, run.seed) for run in runs}
-    assert kept == {(name, seed) for name in comparison.strategies_of(contests[label]) for seed in range(20)}
+    wanted = set(comparison.wanted(comparison.strategies_of(contests[label]), 20))
+    assert {pair for pair in wanted if pair[0] not in comparison.SLOW} <= kept <= wanted
 
 
 @pytest.mark.parametrize("label", ["macro", "nb201-pixel3", "nb201-proxy"])
