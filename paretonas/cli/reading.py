@@ -98,6 +98,24 @@ def read_targets(written: Sequence[str]) -> dict[str, float]:
     return targets
 
 
+def read_estimates(written: Sequence[str]) -> dict[str, int]:
+    """Networks that are measured for a predictor of latency, by device; without a name: for each device.
+
+    >>> read_estimates(["phone=100"]), read_estimates(["50"])
+    ({'phone': 100}, {'': 50})
+    """
+    estimates: dict[str, int] = {}
+    for text in written:
+        name, _, number = text.rpartition("=")
+        try:
+            estimates[name.strip()] = int(number)
+        except ValueError:
+            raise UsageError(f"An estimate is written N or DEVICE=N, as in phone=100, but got {text!r}.") from None
+    if len(estimates) < len(written) or ("" in estimates and len(estimates) > 1):
+        raise UsageError(f"Estimates are asked for once, or once for each device by its name, but got {list(written)}.")
+    return estimates
+
+
 def with_plugin(section: Any, written: str | None, registry: Registry, also: Mapping[str, Any]) -> Any:
     """A section of a file with what the command line says of its plugin, and of its other settings.
 
@@ -117,13 +135,17 @@ def with_plugin(section: Any, written: str | None, registry: Registry, also: Map
     return kept | given
 
 
-def with_devices(settings: dict[str, Any], devices: Sequence[str], targets: Mapping[str, float]) -> None:
-    """Put devices and the latencies to aim at into the settings."""
+def with_devices(
+    settings: dict[str, Any], devices: Sequence[str], targets: Mapping[str, float], estimates: Mapping[str, int]
+) -> None:
+    """Put devices, the latencies to aim at there, and where these are estimated into the settings."""
     if devices and "table" in settings:
         raise UsageError(f"Devices of a table are its columns, --latency NAME=COLUMN, but got --device {devices[0]}.")
+    if estimates and "table" in settings:
+        raise UsageError(f"What a table has was timed by others: leave --estimate {list(estimates.values())[0]} out.")
     if devices:
         settings["device"] = list(devices)
-    if not targets:
+    if not targets and not estimates:
         return
     from paretonas.search.config import DeviceConfig
 
@@ -132,16 +154,23 @@ def with_devices(settings: dict[str, Any], devices: Sequence[str], targets: Mapp
         return
     written = settings.get("device", ["onnxruntime"])
     rows = [vars(DeviceConfig.parse(one)) if isinstance(one, str) else dict(one) for one in _listed(written)]
-    names = [row.get("name", "") for row in rows]
     for name, milliseconds in targets.items():
-        at = (
-            0 if not name and len(rows) == 1 else next((i for i, one in enumerate(names) if one == name and name), None)
-        )
-        if at is None:
-            known = ", ".join(filter(None, names)) or "the only one, without a name"
-            raise UsageError(f"A target is for a device ({known}), but got one for {name or 'none of several'!r}.")
-        rows[at]["target_ms"] = milliseconds
+        _row_of(rows, name, "A target")["target_ms"] = milliseconds
+    for name, networks in estimates.items():
+        for row in [_row_of(rows, name, "An estimate")] if name else rows:
+            row["estimate"] = networks
     settings["device"] = [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def _row_of(rows: Sequence[dict[str, Any]], name: str, what: str) -> dict[str, Any]:
+    """The device of a name; the only one goes without it."""
+    if not name and len(rows) == 1:
+        return rows[0]
+    found = next((row for row in rows if name and row.get("name", "") == name), None)
+    if found is None:
+        known = ", ".join(filter(None, (row.get("name", "") for row in rows))) or "the only one, without a name"
+        raise UsageError(f"{what} is for a device ({known}), but got one for {name or 'none of several'!r}.")
+    return found
 
 
 def _listed(value: Any) -> list[Any]:

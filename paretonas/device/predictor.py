@@ -148,17 +148,17 @@ def fit(scope: Scope, listings: Sequence[Listing], latencies_ms: Sequence[float]
     y = np.asarray(latencies_ms, dtype=np.float64)
     if len(y) < FEWEST:
         raise MeasureError(f"A predictor is fitted on {FEWEST} networks or more, but got {len(y)}. Measure.")
+    folds = [np.arange(len(y)) % FOLDS == fold for fold in range(FOLDS)]
+    *partial, whole = _models(listings, y, [*(~fold for fold in folds), np.ones(len(y), dtype=bool)])
     means, deviations = np.empty(len(y)), np.empty(len(y))
-    for fold in range(FOLDS):
-        out = np.arange(len(y)) % FOLDS == fold
-        model = _Model([one for one, is_out in zip(listings, out, strict=True) if not is_out], y[~out])
-        means[out], deviations[out] = model.predict([one for one, is_out in zip(listings, out, strict=True) if is_out])
+    for fold, model in zip(folds, partial, strict=True):
+        means[fold], deviations[fold] = model.predict([listings[i] for i in np.flatnonzero(fold)])
     errors = np.abs(means / y - 1)
     rank = float(np.nan_to_num(stats.kendalltau(means, y).statistic))
     held_out = HeldOut(float(errors.mean()), float((errors <= 0.05).mean()), rank)
     scores = np.sort((np.maximum(means / y, y / means) - 1) / deviations)
     width = float(scores[min(len(y), math.ceil(LEVEL * (len(y) + 1))) - 1])
-    return Predictor(scope, _Model(listings, y), held_out, width)
+    return Predictor(scope, whole, held_out, width)
 
 
 def spread_out(listings: Sequence[Listing], count: int) -> list[int]:
@@ -197,33 +197,47 @@ class _Table:
         self.kinds = tuple(sorted({one.kind for one in places}))
 
 
+def _models(listings: Sequence[Listing], y: Floats, chosen: Sequence[NDArray[np.bool_]]) -> list[_Model]:
+    """A model of each choice among the networks, (n,) each; covariances of operations are computed once for all."""
+    table = _Table(listings)
+    features = _features(table.operations, table.kinds)
+    models = [_Model(table, features, y, one) for one in chosen]
+    for length, kinship in product(LENGTHS, KINSHIPS):
+        covariance = _covariance(table.operations, table.operations, length, kinship)
+        for model in models:
+            model.consider(length, kinship, covariance)
+    return models
+
+
 class _Model:
     """Coefficients and correction; see the module.
 
     Args:
-        listings: What n networks execute.
+        table: Networks, and k operations that any of them has.
+        features: (k, f) of the operations.
         y: (n,) milliseconds.
+        is_seen: (n,) which of them it learns from.
     """
 
-    def __init__(self, listings: Sequence[Listing], y: Floats):
-        table = _Table(listings)
+    def __init__(self, table: _Table, features: Floats, y: Floats, is_seen: NDArray[np.bool_]):
+        counts, y = table.counts[is_seen], y[is_seen]
         self.kinds, self._operations = table.kinds, table.operations
-        self._coefficients = _coefficients(table.counts @ _features(table.operations, table.kinds), y)
-        costs = self._costs(table.operations)
-        self._weights = table.counts * costs / y[:, None]  # (n, operations), what each is of its network
-        left = 1 - table.counts @ costs / y
-        best = math.inf
-        for length, kinship in product(LENGTHS, KINSHIPS):
-            alike = self._weights @ _covariance(table.operations, table.operations, length, kinship) @ self._weights.T
-            values, vectors = np.linalg.eigh(alike)
-            for ratio in CORRECTIONS:
-                inverse = (vectors / (ratio**2 * np.maximum(values, 0) + 1)) @ vectors.T
-                solved = inverse @ left
-                error = float(np.mean((solved / np.diag(inverse)) ** 2))  # of each network, left out
-                if error < best:
-                    best, self._kernel = error, (length, kinship, ratio)
-                    self._inverse, self._solved = inverse, solved
-        self._noise = math.sqrt(np.mean(self._solved**2 / np.diag(self._inverse)))  # makes those errors as expected
+        self._coefficients = _coefficients(counts @ features, y)
+        costs = features @ self._coefficients
+        self._weights = counts * costs / y[:, None]  # (n, k), what each operation is of its network
+        self._left, self._error = 1 - counts @ costs / y, math.inf
+
+    def consider(self, length: float, kinship: float, covariance: Floats) -> None:
+        """Take this covariance of the operations, with the best ratio, if networks are foretold better by it."""
+        values, vectors = np.linalg.eigh(self._weights @ covariance @ self._weights.T)
+        for ratio in CORRECTIONS:
+            inverse = (vectors / (ratio**2 * np.maximum(values, 0) + 1)) @ vectors.T
+            solved = inverse @ self._left
+            errors = solved / np.diag(inverse)  # of each network, left out
+            if (error := float(np.mean(errors**2))) < self._error:
+                self._error, self._kernel = error, (length, kinship, ratio)
+                self._inverse, self._solved = inverse, solved
+                self._noise = math.sqrt(np.mean(errors * solved))  # makes those errors as expected
 
     def _costs(self, operations: Sequence[Operation]) -> Floats:
         """Milliseconds before the correction."""

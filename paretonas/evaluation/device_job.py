@@ -15,6 +15,7 @@ from paretonas.files import scratch_folder
 from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
+from paretonas.network.operations import Operation, operations
 from paretonas.space import Interface, spec_from_json
 
 
@@ -35,6 +36,11 @@ def run_counting(job: CountingJob) -> dict[str, float]:
     """Build one network and count; apart from the search, as a network of somebody's may crash."""
     costs = spec_cost(spec_from_json(job.spec), job.interface).metrics()
     return {name: float(value) for name, value in costs.items()}
+
+
+def run_listing(job: CountingJob) -> tuple[Operation, ...]:
+    """Build one network and list what it executes; apart from the search, too."""
+    return operations(spec_from_json(job.spec), job.interface)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from paretonas.evaluation.evaluator import Evaluator, Stage
 from paretonas.executor import Executor
 from paretonas.loop.gates import Gate
 from paretonas.objective import Goals, Objective
-from paretonas.objective.metric import LATENCY, of_kind
+from paretonas.objective.metric import latencies
 from paretonas.space import SearchSpace
-from paretonas.strategy import Strategy, StrategyOptions
+from paretonas.strategy import Prior, Strategy, StrategyOptions
 from paretonas.trial import State, Trial
 
 USUAL_TRIALS = 100
@@ -77,7 +77,7 @@ class Plan:
         strategy: What to try next; its options.
         seed: Of the strategy.
         goals: What the strategy pursues.
-        prior: Trials of earlier searches that it learns from.
+        prior: Earlier searches that it learns from.
         objective: Scores trials.
         evaluator: Gives them their metrics.
         gates: Stand after every stage, in this order.
@@ -85,7 +85,7 @@ class Plan:
         batch: Proposals asked for at once; None: as many as keep the workers busy.
 
     Raises:
-        UsageError: A metric that no stage gives, or goals or prior trials that the strategy would not look at.
+        UsageError: A metric that no stage gives, or goals or earlier searches that the strategy would not look at.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Plan:
     evaluator: Evaluator
     gates: tuple[Gate, ...] = ()
     budget: Budget = Budget()
-    prior: tuple[Trial, ...] = ()
+    prior: tuple[Prior, ...] = ()
     batch: int | None = None
 
     def check(self) -> tuple[Stage, ...]:
@@ -149,8 +149,8 @@ def check_wishes(
 
 def default_goals(strategy: StrategyOptions, quality: str, stages: Sequence[Stage]) -> tuple[str, ...]:
     """What a strategy pursues where nobody says: the reward, or the front of quality and latencies."""
-    latencies = of_kind(LATENCY.name, {name: 0.0 for stage in stages for name in stage.gives})
-    return (quality, *latencies) if strategy.pursues == "front" and latencies else ("reward",)
+    known = latencies(name for stage in stages for name in stage.gives)
+    return (quality, *known) if strategy.pursues == "front" and known else ("reward",)
 
 
 def rewarded(trials: Sequence[Trial], space: SearchSpace, objective: Objective) -> tuple[Trial, ...]:

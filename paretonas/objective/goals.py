@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from paretonas.errors import TrainingError, UsageError
-from paretonas.objective.metric import LATENCY, Metric, metric
+from paretonas.objective.metric import Metric, latencies, metric
 from paretonas.objective.reward import SOFT, Reward
 from paretonas.registry import blamed
 from paretonas.space import Spec
@@ -76,7 +76,8 @@ class Objective:
     Args:
         quality: The metric that training is about.
         reward: From it and the latencies.
-        targets: Latencies to aim at in milliseconds, by the names of the metrics (`latency_ms.phone`).
+        targets: Latencies to aim at in milliseconds, by the names of the metrics (`latency_ms.phone`, or
+            `estimated_ms.phone` where a search estimates them).
         limits: Exceeding one prunes a trial, with reward 0.
 
     Raises:
@@ -102,7 +103,7 @@ class Objective:
         if self.targets and not self.reward.is_aimed:
             raise UsageError(f"The reward {reward} has no target latency, but got {dict(self.targets)}.")
         for name, target in self.targets.items():
-            if name.partition(".")[0] != LATENCY.name or not 0 < target < math.inf:
+            if not latencies([name]) or not 0 < target < math.inf:
                 raise UsageError(f"A target latency is a positive number of milliseconds, but got {name} {target}.")
 
     def reward_of(self, metrics: Metrics) -> float:

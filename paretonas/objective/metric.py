@@ -7,7 +7,7 @@ A metric that is not declared is an error. Another package declares its own by a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -20,6 +20,8 @@ metrics = Registry(
         "accuracy": "paretonas.objective.metric:ACCURACY",
         "ap": "paretonas.objective.metric:AP",
         "balanced_accuracy": "paretonas.objective.metric:BALANCED_ACCURACY",
+        "estimated_ms": "paretonas.objective.metric:ESTIMATED",
+        "estimated_spread": "paretonas.objective.metric:ESTIMATED_SPREAD",
         "gradient_norm": "paretonas.objective.metric:GRADIENT_NORM",
         "examples_per_second": "paretonas.objective.metric:EXAMPLES_PER_SECOND",
         "jacobian_covariance": "paretonas.objective.metric:JACOBIAN_COVARIANCE",
@@ -139,6 +141,15 @@ def of_kind(name: str, values: Mapping[str, float]) -> dict[str, float]:
     return {key: value for key, value in values.items() if key.partition(".")[0] == name}
 
 
+def latencies(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that are latencies, measured or estimated, on whichever device.
+
+    >>> latencies(("params", "latency_ms.phone", "estimated_ms.pi", "latency_spread.phone"))
+    ('latency_ms.phone', 'estimated_ms.pi')
+    """
+    return tuple(name for name in names if name.partition(".")[0] in (LATENCY.name, ESTIMATED.name))
+
+
 REWARD = Metric("reward", "reward", True, "training", form=".4f")
 ACCURACY = Metric("accuracy", "accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
 TOP5_ACCURACY = Metric("top5_accuracy", "top-5 accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
@@ -151,6 +162,8 @@ TRAIN_SECONDS = Metric("train_seconds", "training time", False, "training", "s",
 EXAMPLES_PER_SECOND = Metric("examples_per_second", "training speed", True, "training", "examples/s", form=".0f")
 LATENCY = Metric("latency_ms", "latency", False, "device", "ms", form=".3g")
 LATENCY_SPREAD = Metric("latency_spread", "spread of latency", False, "device", "%", 100.0, ".1f")
+ESTIMATED = Metric("estimated_ms", "estimated latency", False, "device", "ms", form=".3g")
+ESTIMATED_SPREAD = Metric("estimated_spread", "spread of estimated latency", False, "device", "%", 100.0, ".1f")
 LATENCY_FLAGS = Metric("latency_flags", "flags of latency", False, "device", form=".0f")
 PARAMS = Metric("params", "params", False, "cost", "M", 1e-6, ".2f")
 MACS = Metric("macs", "MACs", False, "cost", "M", 1e-6, ".1f")

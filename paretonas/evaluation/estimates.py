@@ -1,0 +1,253 @@
+"""Latencies that are estimated: networks of the space are measured, a predictor is fitted, and a stage asks that.
+
+The evaluator wraps another one, whose latency stage it asks for the measurements and takes the place of. So they are
+kept under the keys of measurements, are taken once, and an interrupted preparation goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any
+
+from paretonas.device import Device
+from paretonas.device.predictor import Predictor, Scope, fit, spread_out
+from paretonas.errors import ExportError, MeasureError, SpecError, StoreError
+from paretonas.evaluation import keys
+from paretonas.evaluation.device_job import CountingJob, run_listing
+from paretonas.evaluation.evaluator import About, Call, Evaluator, Evidence, Listens, Stage
+from paretonas.evaluation.keys import Cache, Key
+from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
+from paretonas.latency import Estimate, estimate_from_json
+from paretonas.network.operations import Operation, operations
+from paretonas.objective.metric import LATENCY, metric, on_device
+from paretonas.space import Interface, SearchSpace, Spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.task.task import Task
+
+DRAWN = 8
+"""Networks that are drawn for each one that is measured."""
+LARGEST_ERROR = 0.1
+"""Mean error of networks that were held out, as a share; beyond it, candidates are measured."""
+
+
+@dataclass(frozen=True)
+class Estimating:
+    """Where latencies are estimated.
+
+    Args:
+        space: Gives the one whose networks are measured; asked when they are.
+        networks: How many, by the name of the device; on others every candidate is measured.
+    """
+
+    space: Callable[[], SearchSpace]
+    networks: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A network that a predictor is fitted on.
+
+    Args:
+        spec: As JSON data.
+        latency_ms: As measured.
+        latency: Id of the stored measurement.
+    """
+
+    spec: Mapping[str, Any]
+    latency_ms: float
+    latency: str
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is stored of a predictor: all that it follows from, and how good it is.
+
+    Args:
+        samples: What it was fitted on.
+        error: Mean error of samples that were held out, as a share of their latency.
+        within: Share of them with an error of 5 % at most.
+        rank: Kendall's tau of their estimates and latencies.
+    """
+
+    samples: tuple[Sample, ...]
+    error: float
+    within: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A predictor in use, and the id of its stored fitting."""
+
+    predictor: Predictor
+    id: str
+
+
+class EstimatingEvaluator(Evaluator):
+    """Another evaluator, with estimates in the place of measured latencies.
+
+    Args:
+        inner: Measures, and gives all else.
+        task: What is learned.
+        devices: Of the inner one.
+        estimating: Where and from how many networks.
+        cache: Where evaluations are kept; the inner one's.
+    """
+
+    def __init__(self, inner: Evaluator, task: Task, devices: Sequence[Device], estimating: Estimating, cache: Cache):
+        self.quality, self.is_buildable = inner.quality, inner.is_buildable
+        self._inner, self._task, self._estimating, self._cache = inner, task, estimating, cache
+        self._devices = {device.name: device for device in devices if device.name in estimating.networks}
+        self._fitted: dict[str, Fitted] = {}
+
+    def prepare(self, listener: Listens) -> None:
+        """The inner one's, and for each device a predictor; where that is not good enough, candidates are measured."""
+        self._inner.prepare(listener)
+        for name, device in list(self._devices.items()):
+            try:
+                self._fitted[name] = self._fit(device, listener)
+            except MeasureError as error:
+                listener.note(f"{error} So each candidate is measured{_on(device)}.")
+                del self._devices[name]
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The inner one's, with a stage of estimates in the place of each latency that is estimated."""
+        estimated = {on_device(LATENCY.name, name): device for name, device in self._devices.items()}
+        return tuple(
+            self._stage(estimated[stage.name], stage.lane) if stage.name in estimated else stage
+            for stage in self._inner.stages()
+        )
+
+    def about(self) -> About:
+        return self._inner.about()
+
+    def usual_ms(self, name: str, listener: Listens) -> float:
+        """What the inner one measures on the device, for an estimate too."""
+        return self._inner.usual_ms(on_device(LATENCY.name, name.partition(".")[2]), listener)
+
+    def seconds_a_trial(self) -> float | None:
+        return self._inner.seconds_a_trial()
+
+    def forget(self, spec: Spec) -> None:
+        self._inner.forget(spec)
+
+    def estimate(self, spec: Spec, device: Device) -> Estimate:
+        """What the predictor of a device says of a network, here and now; nothing is stored.
+
+        Raises:
+            MeasureError: It was not fitted for such.
+        """
+        return self._estimate(spec, device, operations(spec, self._fed(spec)))
+
+    def _estimate(self, spec: Spec, device: Device, listing: tuple[Operation, ...]) -> Estimate:
+        predictor = self._fitted[device.name].predictor
+        predictor.scope.check(spec.kind, self._task.interface, device.identity)
+        return predictor.estimate(listing)
+
+    def _fed(self, spec: Spec) -> Interface:
+        return spec.with_state(self._task.interface)
+
+    def _stage(self, device: Device, lane: str) -> Stage:
+        def key(spec: Spec) -> Key:
+            return keys.estimate(spec, self._fitted[device.name].id)
+
+        def known(spec: Spec) -> Evidence | None:
+            kept = key(spec)
+            estimate = kept.get(self._cache)
+            if estimate is None:
+                return None
+            return Evidence(estimate_metrics(estimate_from_json(estimate), device.name), kept.id(self._cache))
+
+        def call(spec: Spec) -> Call:
+            return Call(run_listing, (CountingJob(spec_to_json(spec), self._fed(spec)),))
+
+        def keep(spec: Spec, listing: tuple[Operation, ...]) -> Evidence:
+            estimate = self._estimate(spec, device, listing)
+            id = key(spec).put(self._cache, asdict(estimate))
+            return Evidence(estimate_metrics(estimate, device.name), id)
+
+        names = tuple(on_device(name, device.name) for name in ESTIMATES)
+        return Stage(names[0], lane, names, known, call, keep)
+
+    # Predictors
+
+    def _fit(self, device: Device, listener: Listens) -> Fitted:
+        """On what is stored, or is measured now.
+
+        Raises:
+            MeasureError: Too few networks could be measured, or the predictor errs too much.
+        """
+        networks = self._estimating.networks[device.name]
+        drawn = draw(self._estimating.space(), DRAWN * networks)
+        digest = hashlib.sha256(" ".join(map(spec_hash, drawn)).encode()).hexdigest()[:16]
+        key = keys.predictor(digest, networks, self._task.interface, device.identity, QUICK.pairs)
+        stored = key.get(self._cache)
+        samples = self._measure(device, drawn, listener) if stored is None else fitting_from_json(stored).samples
+        specs = [spec_from_json(sample.spec) for sample in samples]
+        scope = Scope(tuple(sorted({spec.kind for spec in specs})), self._task.interface, device.identity)
+        predictor = fit(scope, self._listings(specs, listener), [sample.latency_ms for sample in samples])
+        held_out = predictor.held_out
+        id = key.put(self._cache, asdict(Fitting(samples, held_out.error, held_out.within, held_out.rank)))
+        about = (
+            f"of {len(samples)} measured networks, each held out once, this one errs by {100 * held_out.error:.1f} %"
+        )
+        if held_out.error > LARGEST_ERROR:
+            raise MeasureError(f"A predictor errs by {100 * LARGEST_ERROR:g} % at most on average, but {about}.")
+        title = metric(on_device(LATENCY.name, device.name)).title
+        listener.note(
+            f"The {title} is estimated by a predictor: {about} on average, and ranks them with a Kendall's tau of "
+            f"{held_out.rank:.2f}. Finalists are measured."
+        )
+        return Fitted(predictor, id)
+
+    def _measure(self, device: Device, drawn: Sequence[Spec], listener: Listens) -> tuple[Sample, ...]:
+        """Those that are furthest apart, through the inner one's stage; what cannot be measured is left out."""
+        (stage,) = (one for one in self._inner.stages() if one.name == on_device(LATENCY.name, device.name))
+        chosen = spread_out(self._listings(drawn, listener), self._estimating.networks[device.name])
+        samples = []
+        for done, place in enumerate(chosen):
+            listener.counting(f"measuring networks{_on(device)}", done, len(chosen))
+            with suppress(ExportError, MeasureError):
+                found = stage.evidence(drawn[place])
+                samples.append(Sample(spec_to_json(drawn[place]), found.metrics[stage.name], found.id or ""))
+        listener.counting(f"measuring networks{_on(device)}", len(chosen), len(chosen))
+        return tuple(samples)
+
+    def _listings(self, specs: Sequence[Spec], listener: Listens) -> list[tuple[Operation, ...]]:
+        listings = []
+        for done, spec in enumerate(specs):
+            listener.counting("looking at networks", done, len(specs))
+            listings.append(operations(spec, self._fed(spec)))
+        listener.counting("looking at networks", len(specs), len(specs))
+        return listings
+
+
+def _on(device: Device) -> str:
+    return f" on {device.name}" if device.name else ""
+
+
+def draw(space: SearchSpace, count: int) -> list[Spec]:
+    """Different networks of a space, always the same ones; fewer where it has not as many."""
+    rng, drawn = Random(0), dict[str, Spec]()
+    for _ in range(4 * count):
+        spec = space.decode(space.sample(rng))
+        drawn.setdefault(spec_hash(spec), spec)
+        if len(drawn) == count:
+            break
+    return list(drawn.values())
+
+
+def fitting_from_json(data: object) -> Fitting:
+    """A stored fitting, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        fitting: Fitting = read_json(Fitting, data, "predictor")
+    except SpecError as error:
+        raise StoreError(f"A stored predictor holds the networks that it was fitted on, but: {error}") from None
+    return fitting
