@@ -191,7 +191,7 @@ class Distilled(Task):
         if (scale, shift) != (1.0, 0.0):
             fed = fed * scale + shift
         if any(isinstance(state, Tensor) for state in states):  # else both begin
-            states = [at.kept[f"{KEPT}.{i}"] for i in range(len(states))]
+            states = [at.kept[name] for name in sorted(at.kept) if name.startswith(f"{KEPT}.")]
         with torch.no_grad():
             answers = _called(teacher, recorder.method, (fed, *states))
         answers = (answers,) if isinstance(answers, Tensor) else tuple(answers)
