@@ -30,7 +30,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretonas.cli.streams import reserved_stdout
-from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, metric, of_kind
+from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, latencies, metric, of_kind
 from paretonas.report.aims import Aims
 from paretonas.report.foretold import foretold
 from paretonas.report.plain import shown
@@ -251,7 +251,7 @@ def _say_foretold(ended: list[Trial], trial: Trial) -> None:
 
 def _trial_line(now: SearchProgress) -> str:
     trial, parts = now.trial, [f"trial {now.trial.number:>4}  {now.trial.state.value:<8}"]
-    parts += [f"{value:>8.3f} ms{_on(name)}" for name, value in of_kind(LATENCY.name, trial.metrics).items()]
+    parts += [f"{trial.metrics[name]:>8.3f} ms{_how(name)}{_on(name)}" for name in latencies(trial.metrics)]
     if now.quality in trial.metrics:
         parts.append(f"{metric(now.quality).text(trial.metrics[now.quality]):>8}")
     if trial.reward is not None and trial.state is State.COMPLETE:
@@ -261,6 +261,11 @@ def _trial_line(now: SearchProgress) -> str:
     if trial.state in (State.FAILED, State.PRUNED) and trial.error:
         parts.append(trial.error.strip().splitlines()[-1])
     return "  ".join(parts)
+
+
+def _how(name: str) -> str:
+    """How a latency came about, if it was not measured."""
+    return "" if name.partition(".")[0] == LATENCY.name else " estimated"
 
 
 @contextmanager

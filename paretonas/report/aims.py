@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paretonas.objective.metric import LATENCY, metric, on_device
+from paretonas.objective.metric import ESTIMATED, LATENCY, metric, on_device
 from paretonas.trial import Metrics
 
 USUAL_QUALITY = "accuracy"
@@ -19,7 +19,7 @@ class Pair:
 
     Args:
         quality: Name of the metric (`accuracy`, `test_accuracy`).
-        latency: Name of the metric (`latency_ms.phone`, `final_latency_ms.phone`).
+        latency: Name of the metric (`latency_ms.phone`, `final_latency_ms.phone`, `estimated_ms.phone`).
         target_ms: Latency to aim at; None: no target.
         is_final: Whether they are of finalists.
     """
@@ -38,9 +38,15 @@ class Pair:
         """Whether both are there."""
         return self.quality in metrics and self.latency in metrics
 
-    def beside(self, name: str) -> str:
-        """Another metric of the same timing (`latency_spread`), by its full name."""
-        return self.latency.replace(LATENCY.name, name)
+    @property
+    def is_estimated(self) -> bool:
+        """Whether a predictor says the latency."""
+        return is_estimate(self.latency)
+
+    def beside(self, what: str) -> str:
+        """Another metric of the same timing or estimate by its full name: its `spread`, or its `flags`."""
+        base, dot, device = self.latency.partition(".")
+        return f"{base.removesuffix('_ms')}_{what}{dot}{device}"
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,17 @@ class Aims:
 
         >>> Aims.of({"device": [{"name": "phone", "target_ms": 9.0}, {"name": "pi"}]}).latencies
         {'latency_ms.phone': 9.0, 'latency_ms.pi': None}
+        >>> Aims.of({"device": [{"estimate": 100}]}).latencies
+        {'estimated_ms': None}
         """
         table, devices = config.get("table"), config.get("device") or [{}]
         names = [one.get("name", "") for one in devices] if table is None else _columns(table.get("latency", ()))
         targets = {one.get("name", ""): one.get("target_ms") for one in devices}
+        kinds = {one.get("name", ""): ESTIMATED if one.get("estimate") else LATENCY for one in devices}
         if len(names) == 1:  # the only one goes without its name
-            names, targets = [""], {"": devices[0].get("target_ms")}
+            names, targets, kinds = [""], {"": devices[0].get("target_ms")}, {"": next(iter(kinds.values()))}
         quality = config.get("recorded", {}).get("quality") or (table or {}).get("quality") or USUAL_QUALITY
-        return cls(quality, {on_device(LATENCY.name, name): targets.get(name) for name in names})
+        return cls(quality, {on_device(kinds.get(name, LATENCY).name, name): targets.get(name) for name in names})
 
     def pairs(self, is_final: bool = False) -> tuple[Pair, ...]:
         """The quality with each latency.
@@ -76,10 +85,10 @@ class Aims:
         Args:
             is_final: Those of finalists: the quality on the test part, the latency of the exported file.
         """
-        test, final = ("test_", "final_") if is_final else ("", "")
-        return tuple(
-            Pair(test + self.quality, final + name, target, is_final) for name, target in self.latencies.items()
-        )
+        if not is_final:
+            return tuple(Pair(self.quality, name, target) for name, target in self.latencies.items())
+        measured = zip(map(measured_finally, self.latencies), self.latencies.values(), strict=True)
+        return tuple(Pair(f"test_{self.quality}", name, target, True) for name, target in measured)
 
     @property
     def target_words(self) -> str:
@@ -91,6 +100,33 @@ class Aims:
         given = [(metric(name), name.partition(".")[2], ms) for name, ms in self.latencies.items() if ms is not None]
         texts = (latency.text(target) + (f" on {device}" if device else "") for latency, device, target in given)
         return ", ".join(texts) or "none"
+
+
+def is_estimate(name: str) -> bool:
+    """Whether a latency is one that a predictor says.
+
+    >>> is_estimate("estimated_ms.phone"), is_estimate("latency_ms.phone")
+    (True, False)
+    """
+    return name.partition(".")[0] == ESTIMATED.name
+
+
+def measured(name: str) -> str:
+    """The name of the measured latency on the device of another one.
+
+    >>> measured("estimated_ms.phone"), measured("latency_ms")
+    ('latency_ms.phone', 'latency_ms')
+    """
+    return on_device(LATENCY.name, name.partition(".")[2])
+
+
+def measured_finally(name: str) -> str:
+    """The name under which a trial has a finalist's own latency; the search's own is in its way where it measured.
+
+    >>> measured_finally("estimated_ms.phone"), measured_finally("latency_ms")
+    ('latency_ms.phone', 'final_latency_ms')
+    """
+    return measured(name) if is_estimate(name) else f"final_{name}"
 
 
 def data_name(config: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def _with_points(trials: Sequence[Trial], pair: Pair) -> list[Trial]:
 
 
 def _row(trial: Trial, search: str, pair: Pair, name: str = "") -> dict[str, Any]:
-    spread = trial.metrics.get(pair.beside("latency_spread"))
+    spread = trial.metrics.get(pair.beside("spread"))
     return {
         "search": search,
         "name": name,
@@ -134,7 +134,7 @@ def _row(trial: Trial, search: str, pair: Pair, name: str = "") -> dict[str, Any
         "quality": metric(pair.quality).scale * trial.metrics[pair.quality],
         "latency": trial.metrics[pair.latency],
         "spread": None if spread is None else metric("latency_spread").scale * spread,
-        "flags": trial.metrics.get(pair.beside("latency_flags")),
+        "flags": trial.metrics.get(pair.beside("flags")),
         "reward": trial.reward,
         "params": trial.metrics.get("params"),
         "macs": trial.metrics.get("macs"),
@@ -145,15 +145,15 @@ def _row(trial: Trial, search: str, pair: Pair, name: str = "") -> dict[str, Any
 def _tooltips(pair: Pair) -> list[alt.Tooltip]:
     """What a mark says of its trial."""
     words = [alt.Tooltip(f"{field}:N") for field in ("search", "name")]
-    named = {"quality": pair.quality, "latency": pair.latency, "spread": pair.beside("latency_spread")}
+    named = {"quality": pair.quality, "latency": pair.latency, "spread": pair.beside("spread")}
     measured = [
         alt.Tooltip(f"{field}:Q", title=metric(name).axis, format=".4f" if field == "latency" else metric(name).form)
         for field, name in named.items()
     ]
-    flags = alt.Tooltip("flags:Q", title=metric(pair.beside("latency_flags")).title)
+    flags = [] if pair.is_estimated else [alt.Tooltip("flags:Q", title=metric(pair.beside("flags")).title)]
     reward = alt.Tooltip("reward:Q", format=metric("reward").form)
     costs = [alt.Tooltip(f"{field}:Q", title=metric(field).title, format=",") for field in ("params", "macs")]
-    return [*words, alt.Tooltip("trial:Q"), *measured, flags, reward, *costs]
+    return [*words, alt.Tooltip("trial:Q"), *measured, *flags, reward, *costs]
 
 
 def _marks(rows: Sequence[Mapping[str, Any]], groups: Sequence[Group], pair: Pair, has_legend: bool) -> alt.Chart:

@@ -110,7 +110,7 @@ def _latencies(trial: Trial, pairs: Sequence[Pair]) -> list[Fact]:
     return [
         Fact(
             f"{metric(pair.latency).title} {milliseconds(trial.metrics[pair.latency])}",
-            is_flagged=trial.metrics.get(pair.beside("latency_flags"), 0) > 0,
+            is_flagged=trial.metrics.get(pair.beside("flags"), 0) > 0,
         )
         for pair in pairs
         if pair.latency in trial.metrics

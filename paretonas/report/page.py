@@ -21,6 +21,7 @@ from paretonas.report.aims import data_name, device_names
 from paretonas.report.charts import series_of
 from paretonas.report.confusion import confusion_of
 from paretonas.report.drawing import PartLatencies
+from paretonas.report.estimated import estimates_of, timed_names
 from paretonas.report.evidence import read_calibrations
 from paretonas.report.foretold import foretold
 from paretonas.report.headline import verdicts
@@ -136,10 +137,11 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
 
 def _measured(searches: Sequence[Searched], store: Store) -> dict[str, Any]:
     """Where latencies come from, and how good they are."""
-    names = list(searches[0].aims.latencies)
+    names = timed_names(list(searches[0].aims.latencies))
     timings = {name: timings_of(searches, name) for name in names}
     used = [timing for each in timings.values() for timing in each]
     return {
+        "estimates": [(s, one) for s in searches for one in estimates_of(s, store)],
         "quality": [quality(s, name) for s in searches for name in names],
         "timings": timing_rows(searches, names),
         "conditions": [(metric(name).title, each) for name in names if (each := conditions(timings[name]))],

@@ -81,6 +81,8 @@ def quality(searched: Searched, name: str) -> Quality:
     pairs, spreads = [row["pairs"] for row in rows], [row["spread"] for row in rows]
     timings = {number: timing.latency.latency_ms for number, timing in searched.timings.get(name, {}).items()}
     said = {trial.number: trial.metrics[name] for trial in searched.trials if name in trial.metrics}
+    if name not in searched.aims.latencies:  # what trials have under it is of their final files
+        said = {number: ms for number, ms in said.items() if number not in searched.finals}
     return Quality(
         name=searched.name,
         device=name.partition(".")[2],

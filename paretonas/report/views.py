@@ -9,6 +9,7 @@ import altair as alt
 
 from paretonas.report.aims import Pair
 from paretonas.report.charts import order_chart, ratio_chart, reward_chart, series_of, spread_chart
+from paretonas.report.estimated import timed_names
 from paretonas.report.frontier import FRONT, SEARCH, Group, front_chart, groups_of
 from paretonas.report.searched import Searched
 from paretonas.report.timings import timing_rows
@@ -46,7 +47,7 @@ def views_of(search: Searched) -> list[View]:
 
 def charts_of(searches: Sequence[Searched], views: Sequence[View]) -> dict[str, alt.LayerChart | None]:
     """All charts by the place that they have in the page; None where there is nothing to show."""
-    series, names = series_of(sequences(searches)), list(searches[0].aims.latencies)
+    series, names = series_of(sequences(searches)), timed_names(list(searches[0].aims.latencies))
     charts = {
         "quality": order_chart(series, searches[0].aims.quality),
         "reward": reward_chart(series),

@@ -21,8 +21,9 @@ def companions(config: SearchConfig) -> tuple[SearchConfig, ...]:
     """The searches that give `config` its baselines, if it asks for them.
 
     `NAME.zoo` tries published networks and the user's own once each, `NAME.random` searches at random with the same
-    budget. Both have the same data, devices, targets and recipe, so that only the choice of networks differs; published networks are
-    measured where a search estimates latencies. A table has no other networks than its own, and random search needs no second one.
+    budget. Both have the same data, devices, targets and recipe, so that only the choice of networks differs; but
+    published networks are measured where a search estimates latencies. A table has no other networks than its own, and
+    random search needs no second one.
 
     >>> cats = SearchConfig("cats", task=Selection("classification", {"data": "digits"}), baselines=True)
     >>> [companion.name for companion in companions(cats)]

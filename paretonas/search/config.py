@@ -27,7 +27,7 @@ from paretonas.objective import Limit
 from paretonas.registry import Selection
 from paretonas.store import LONGEST_NAME, check_name
 
-FEWEST, MOST = 20, 1000
+FEWEST, MOST = 20, 500
 """Networks that a predictor of latency is fitted on."""
 LONGEST = LONGEST_NAME - len(".random")
 """Of the name of a search with baselines, whose own names are longer."""
