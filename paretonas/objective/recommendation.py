@@ -75,8 +75,10 @@ class Recommendation:
         """The latencies, and by how much they miss their targets."""
         texts, are_several = [], len(self.latencies) > 1
         for name, latency in self.latencies.items():
-            above = latency / self.targets[name] - 1 if name in self.targets else 0.0
-            missed = f" ({_percent(above)} above)" if above > 0 else ""
+            ratio = latency / self.targets[name] if name in self.targets else 0.0
+            missed = (
+                f" ({ratio:.1f} times that)" if ratio >= 2 else f" ({_percent(ratio - 1)} above)" if ratio > 1 else ""
+            )
             texts.append(metric(name).text(latency) + (_on(name) if are_several else "") + missed)
         return " at " + " and ".join(texts) if texts else ""
 

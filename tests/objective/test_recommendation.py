@@ -103,6 +103,7 @@ def test_a_target_that_is_missed_by_less_than_the_spread_is_said_to_be():
     assert only([timed(0, 0.6, 2.04, latency_spread=0.01)]).notes == ()
     assert only([timed(0, 0.6, 2.04)]).notes == ()
     assert "at 2 ms (0.02 % above)" in only([timed(0, 0.6, 2.0004)]).reason()
+    assert "at 23.2 ms (11.6 times that)" in only([timed(0, 0.6, 23.2)]).reason()
 
 
 def test_a_target_that_is_kept_by_less_than_the_spread_is_said_to_be():
