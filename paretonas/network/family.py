@@ -41,7 +41,7 @@ def family(space: SearchSpace, make: Make, is_sliced: bool = True) -> Family:
     """The networks of a space.
 
     All networks are taken that differ in one decision from the largest; then, as long as networks are drawn that have
-    weights which none of these has, such networks too, each made as large as that weight can be.
+    weights which none of these has, such networks too, made as large as that weight can be where weights are sliced.
 
     Args:
         space: Of any kind whose networks are built of layers with choices.
@@ -60,7 +60,7 @@ def family(space: SearchSpace, make: Make, is_sliced: bool = True) -> Family:
         missing = next((role for role, shape in sizes.of(drawn).items() if not _is_known(shape, known.get(role))), None)
         found = found + 1 if missing is None else 0
         if missing is not None:
-            chosen.append(sizes.enlarged(drawn, missing))
+            chosen.append(sizes.enlarged(drawn, missing) if is_sliced else drawn)
             known |= _joined(known, sizes.of(chosen[-1]))
     specs = dict.fromkeys(sizes.spec(choices) for choices in chosen)
     specs.pop(sizes.spec(largest), None)
