@@ -31,7 +31,7 @@ from rich.text import Text
 
 from paretonas.cli.streams import reserved_stdout
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, latencies, metric, of_kind
-from paretonas.report.aims import Aims
+from paretonas.report.aims import Aims, is_estimate
 from paretonas.report.foretold import foretold
 from paretonas.report.plain import shown
 from paretonas.report.table import trial_row
@@ -198,8 +198,9 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
 
 
 def _on(name: str) -> str:
+    """How a latency comes about, if it is not measured, and where."""
     device = name.partition(".")[2]
-    return f" on {device}" if device else ""
+    return (" estimated" if is_estimate(name) else "") + (f" on {device}" if device else "")
 
 
 @contextmanager
@@ -251,7 +252,7 @@ def _say_foretold(ended: list[Trial], trial: Trial) -> None:
 
 def _trial_line(now: SearchProgress) -> str:
     trial, parts = now.trial, [f"trial {now.trial.number:>4}  {now.trial.state.value:<8}"]
-    parts += [f"{trial.metrics[name]:>8.3f} ms{_how(name)}{_on(name)}" for name in latencies(trial.metrics)]
+    parts += [f"{trial.metrics[name]:>8.3f} ms{_on(name)}" for name in latencies(trial.metrics)]
     if now.quality in trial.metrics:
         parts.append(f"{metric(now.quality).text(trial.metrics[now.quality]):>8}")
     if trial.reward is not None and trial.state is State.COMPLETE:
@@ -261,11 +262,6 @@ def _trial_line(now: SearchProgress) -> str:
     if trial.state in (State.FAILED, State.PRUNED) and trial.error:
         parts.append(trial.error.strip().splitlines()[-1])
     return "  ".join(parts)
-
-
-def _how(name: str) -> str:
-    """How a latency came about, if it was not measured."""
-    return "" if name.partition(".")[0] == LATENCY.name else " estimated"
 
 
 @contextmanager

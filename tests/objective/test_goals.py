@@ -122,6 +122,14 @@ def test_objective_of_several_devices_aims_at_each():
     assert objective.metrics == ("accuracy", "latency_ms.phone", "latency_ms.pi")
 
 
+def test_estimated_latency_is_aimed_at_as_a_measured_one():
+    objective = Objective(reward=HARD, targets={"estimated_ms.phone": 10.0, "latency_ms.pi": 20.0})
+    metrics = {"accuracy": 0.8, "estimated_ms.phone": 20.0, "latency_ms.pi": 40.0, "latency_ms.phone": 1.0}
+    assert objective.reward_of(metrics) == pytest.approx(0.2)
+    assert not Limit.parse("estimated_ms.phone<=15").is_kept(metrics)
+    assert Goals.parse("accuracy+estimated_ms").values(trial(accuracy=0.7, estimated_ms=3.0)) == (0.7, -3.0)
+
+
 def test_objective_of_a_falling_quality():
     objective = Objective("perplexity", InverseSquare(), {"latency_ms": 10.0})
     assert objective.reward_of({"perplexity": 4.0, "latency_ms": 10.0}) == 5.0

@@ -20,7 +20,7 @@ RISING = {
 TRAINING = {"accuracy", "ap", "examples_per_second", "perplexity", "reward", "train_loss", "train_seconds"}
 TRAINING |= {"balanced_accuracy", "macro_f1", "top5_accuracy"}
 UNTRAINED = {"gradient_norm", "jacobian_covariance", "synflow"}
-DEVICE = {"latency_flags", "latency_ms", "latency_spread"}
+DEVICE = {"estimated_ms", "estimated_spread", "latency_flags", "latency_ms", "latency_spread"}
 
 
 @pytest.mark.parametrize("name", list(metrics))
@@ -42,6 +42,8 @@ def test_every_metric_has_its_direction_and_its_time(name):
         ("latency_ms", 1.25, "1.25 ms"),
         ("latency_ms.phone", 78.0, "78 ms"),
         ("latency_spread", 0.0123, "1.2 %"),
+        ("estimated_ms.phone", 1.25, "1.25 ms"),
+        ("estimated_spread", 0.0123, "1.2 %"),
         ("params", 3_887_038, "3.89 M"),
         ("macs", 311_579_072, "311.6 M"),
         ("peak_memory_bytes", 4_816_896, "4.82 MB"),
@@ -68,6 +70,7 @@ def test_axis_has_the_unit_if_there_is_one(name, axis):
         ("exported_accuracy", "accuracy", "exported accuracy"),
         ("final_latency_ms", "latency_ms", "final latency"),
         ("latency_ms.phone", "latency_ms", "latency on phone"),
+        ("estimated_ms.phone", "estimated_ms", "estimated latency on phone"),
         ("final_latency_ms.pi-4", "latency_ms", "final latency on pi-4"),
         ("test_perplexity", "perplexity", "test perplexity"),
     ],

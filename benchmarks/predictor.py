@@ -1,0 +1,284 @@
+"""How near is a latency that is predicted to one that is measured, and how many networks have to be measured for that?
+
+Networks of a space are timed on ONNX Runtime, one thread, by the protocol of candidates, in several rounds. The first
+half is what predictors are fitted on, each network as it was measured in the first round; the other half is what they
+are judged on, each by its median over the rounds. `macs` is a straight line through MACs; `linear` the predictor
+without its correction; `predictor` the whole. Of the networks of the first half, either the first ones are taken, which
+is at random, or those that `spread_out` chooses.
+
+The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
+have been added up), and NAS-Bench-201's, without those in which nothing that is computed reaches the output.
+
+Usage: python benchmarks/predictor.py OUTPUT_DIR [--tables DIR] [--networks 200] [--rounds 3]; what is measured already
+is not measured again. Run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow.parquet as pq
+from conditions import conditions, print_conditions, print_table, write_rows
+from scipy import stats
+
+from paretonas.device import parse_device, predictor
+from paretonas.device.calibration import calibrate
+from paretonas.device.predictor import Listing, Scope, fit, spread_out
+from paretonas.evaluation.device_job import MeasuringJob, run_measuring
+from paretonas.evaluation.latencies import QUICK, RECORD
+from paretonas.network.operations import Operation, operations
+from paretonas.space import Interface, Spec, spaces, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.nasbench import CELL_OPS, Cell201Spec
+
+IMAGES = Interface.of_images(3, 32, 10)
+SIZES = (20, 50, 100)
+JUDGED = 200
+"""Networks of a table that predictors are judged on."""
+NO_CORRECTION = (0.0,)
+
+FBNET_OPS = ((3, 1, 1), (3, 1, 2), (3, 3, 1), (3, 6, 1), (5, 1, 1), (5, 1, 2), (5, 3, 1), (5, 6, 1), None)
+"""Kernel, expansion and groups by code; None: a skip."""
+FBNET_STAGES = ((16, 1, 1), (24, 4, 1), (32, 4, 2), (64, 4, 2), (112, 4, 1), (184, 4, 2), (352, 1, 1))
+"""Channels, layers and stride, for images of 32 pixels. Source: Wu et al., FBNet, CVPR 2019, table 1; the strides are
+those of small images, under which the table's latencies are explained better than under those of 224 pixels."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Networks with their latencies: what is fitted, and what is judged.
+
+    Args:
+        name: Of the table and device.
+        listings: What each network executes.
+        fitted_ms: Latencies to fit, of the first ones.
+        judged_ms: Of all.
+    """
+
+    name: str
+    listings: Sequence[Listing]
+    fitted_ms: Sequence[float]
+    judged_ms: Sequence[float]
+
+
+# Own measurements
+
+
+def drawn(text: str, count: int) -> list[Spec]:
+    """Different networks of a space, at random."""
+    space, rng, found = spaces.create(text).build(), Random(0), dict[str, Spec]()
+    while len(found) < count:
+        spec = space.decode(space.sample(rng))
+        found.setdefault(spec_hash(spec), spec)
+    return list(found.values())
+
+
+def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
+    """All networks in all rounds; rows of an earlier session are kept."""
+    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist() if file.exists() else []
+    done = {(row["spec_hash"], row["round"]) for row in rows}
+    wanted = [(i, spec) for i in range(options.rounds) for spec in drawn(options.space, options.networks)]
+    left = [(i, spec) for i, spec in wanted if (spec_hash(spec), i) not in done]
+    protocol = replace(QUICK, attempts=options.attempts)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = calibrate(parse_device("onnxruntime"), Path(folder), IMAGES, RECORD).calibrated if left else 0.0
+        for number, (i, spec) in enumerate(left):
+            job = MeasuringJob(spec_to_json(spec), IMAGES, "onnxruntime", Path(folder), seconds, protocol)
+            latency = run_measuring(job)
+            rows.append(
+                {
+                    "spec_hash": spec_hash(spec),
+                    "spec": json.dumps(spec_to_json(spec)),
+                    "round": i,
+                    "latency_ms": latency.latency_ms,
+                    "ratio": latency.ratio,
+                    "spread": latency.spread,
+                    "flags": list(latency.flags),
+                    "load": float(latency.conditions["load"]),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            )
+            if number % 20 == 0 or number == len(left) - 1:
+                write_rows(rows, file)
+                print(f"measured {number + 1} of {len(left)}", flush=True)
+    return rows
+
+
+def own(rows: Sequence[dict[str, Any]]) -> Source:
+    """The measured networks; those of the first half are fitted as they were in the first round."""
+    by_spec: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_spec.setdefault(row["spec_hash"], []).append(row)
+    each = list(by_spec.values())
+    listings = [operations(spec_from_json(json.loads(one[0]["spec"])), IMAGES) for one in each]
+    medians = [statistics.median(row["latency_ms"] for row in one) for one in each]
+    return Source("own", listings, [one[0]["latency_ms"] for one in each], medians)
+
+
+def repeatability(rows: Sequence[dict[str, Any]]) -> float:
+    """Standard deviation of a measurement of one network, as a share, from the rounds."""
+    logs: dict[str, list[float]] = {}
+    for row in rows:
+        logs.setdefault(row["spec_hash"], []).append(float(np.log(row["latency_ms"])))
+    return float(np.sqrt(np.mean([np.var(one, ddof=1) for one in logs.values() if len(one) > 1])))
+
+
+# Tables of others
+
+
+def tables(folder: Path) -> Iterator[Source]:
+    """What is fitted and judged of each table and device."""
+    for file, listing, devices in (
+        ("fbnet_latency.parquet", fbnet_listing, ("pixel3", "raspi4", "gold_6226", "1080ti_1")),
+        ("nasbench201_cifar10.parquet", cell_listing, ("pixel3", "raspi4", "gold_6226")),
+    ):
+        table = pq.read_table(folder / file).to_pydict()
+        places = np.random.default_rng(0).permutation(len(table["ops"]))[: max(SIZES) + JUDGED]
+        listings = [listing(table["ops"][i]) for i in places]
+        kept = [(i, one) for i, one in zip(places, listings, strict=True) if one]
+        for device in devices:
+            milliseconds = [float(table[f"lat_{device}_ms"][i]) for i, _ in kept]
+            yield Source(f"{file.partition('_')[0]} {device}", [one for _, one in kept], milliseconds, milliseconds)
+
+
+def cell_listing(codes: Sequence[int]) -> Listing:
+    """Of a network of NAS-Bench-201; none, if what it computes does not reach the output."""
+    listing = operations(Cell201Spec(tuple(CELL_OPS[code] for code in codes)), IMAGES)
+    return listing if any(one.kind == "conv 3x3" for one in listing) else ()
+
+
+def fbnet_listing(codes: Sequence[int]) -> Listing:
+    """Of a network of FBNet."""
+    side, c_in, layers = 32, 16, iter(codes)
+    listing = [_conv(3, c_in, side, side, 3)]
+    for filters, depth, stride in FBNET_STAGES:
+        for layer in range(depth):
+            after = side // stride if layer == 0 else side
+            listing += _fbnet_layer(FBNET_OPS[next(layers)], c_in, filters, side, after)
+            side, c_in = after, filters
+    head = 1504
+    return [*listing, _conv(c_in, head, side, side), Operation("product", head * 100, head + 100, head * 100)]
+
+
+def _fbnet_layer(op: tuple[int, int, int] | None, c_in: int, filters: int, side: int, after: int) -> list[Operation]:
+    is_alike = side == after and c_in == filters
+    if op is None:
+        return [] if is_alike else [_conv(c_in, filters, side, after), _elementwise("relu", filters, after)]
+    kernel, expansion, groups = op
+    hidden = c_in * expansion
+    listing = [_conv(c_in, hidden, side, side, groups=groups), _elementwise("relu", hidden, side)]
+    listing += [_elementwise("shuffle", hidden, side)] if groups > 1 else []
+    listing += [_conv(hidden, hidden, side, after, kernel, hidden), _elementwise("relu", hidden, after)]
+    listing += [_conv(hidden, filters, after, after, groups=groups)]
+    return [*listing, *([_elementwise("add", filters, side)] if is_alike else [])]
+
+
+def _conv(c_in: int, c_out: int, side: int, after: int, kernel: int = 1, groups: int = 1) -> Operation:
+    kind = "depthwise" if groups == c_in else "grouped" if groups > 1 else "conv"
+    weights = c_out * (c_in // groups) * kernel**2
+    return Operation(f"{kind} {kernel}x{kernel}", after**2 * weights, side**2 * c_in + after**2 * c_out, weights)
+
+
+def _elementwise(kind: str, channels: int, side: int) -> Operation:
+    return Operation(kind, 0, 2 * side**2 * channels, 0)
+
+
+# Judging
+
+
+def judge(source: Source, size: int, choice: str, method: str) -> dict[str, Any]:
+    """Fit one method on so many networks, and say how it does on those that none was fitted on."""
+    half = max(SIZES)
+    chosen = spread_out(source.listings[:half], size) if choice == "spread" else list(range(size))
+    seen, seen_ms = [source.listings[i] for i in chosen], [source.fitted_ms[i] for i in chosen]
+    unseen, truth = source.listings[half:], np.array(source.judged_ms[half:])
+    row: dict[str, Any] = {"source": source.name, "fitted": size, "choice": choice, "method": method}
+    if method == "macs":
+        said = _line(seen, seen_ms, unseen)
+    else:
+        plain = patch.object(predictor, "CORRECTIONS", NO_CORRECTION) if method == "linear" else nullcontext()
+        with plain:
+            fitted = fit(Scope(("any",), IMAGES, {}), seen, seen_ms)
+        estimates = [fitted.estimate(listing) for listing in unseen]
+        said = np.array([one.latency_ms for one in estimates])
+        inside = [one.low_ms <= ms <= one.high_ms for one, ms in zip(estimates, truth, strict=True)]
+        spread = statistics.median(one.spread for one in estimates)
+        row |= {"stated_error": fitted.held_out.error, "covered": statistics.fmean(inside), "median_spread": spread}
+    errors = np.abs(said / truth - 1)
+    return row | {
+        "judged": len(truth),
+        "error": float(errors.mean()),
+        "within_5": float((errors <= 0.05).mean()),
+        "within_10": float((errors <= 0.1).mean()),
+        "tau": float(stats.kendalltau(said, truth).statistic),
+    }
+
+
+def _line(seen: Sequence[Listing], milliseconds: Sequence[float], unseen: Sequence[Listing]) -> Any:
+    """What a straight line through MACs says; least squares of relative errors."""
+    macs = [np.array([[1.0, sum(one.macs for one in listing)] for listing in some]) for some in (seen, unseen)]
+    solved, *_ = np.linalg.lstsq(macs[0] / np.array(milliseconds)[:, None], np.ones(len(seen)), rcond=None)
+    return macs[1] @ solved
+
+
+def report(rows: Sequence[dict[str, Any]]) -> None:
+    """Print all rows."""
+    shares = ("error", "within_5", "within_10", "stated_error", "covered", "median_spread")
+    columns = ("source", "method", "choice", "fitted", "judged", *shares, "tau")
+    cells = (
+        [
+            "" if row.get(name) is None else f"{100 * row[name]:.1f} %" if name in shares
+            else f"{row[name]:.2f}" if name == "tau" else row[name]
+            for name in columns
+        ]
+        for row in rows
+    )  # fmt: skip
+    print_table(columns, cells)
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measure, fit, judge, print, and write `measured.parquet`, `errors.parquet` and `predictor.json`."""
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    measured = measure(options, output / "measured.parquet")
+    about = conditions() | {
+        "space": options.space,
+        "measurements": len(measured),
+        "flagged": sum(bool(row["flags"]) for row in measured),
+        "load_of_measurements": [min(row["load"] for row in measured), max(row["load"] for row in measured)],
+        "deviation_of_a_measurement": repeatability(measured),
+    }
+    print_conditions(about)
+    rows = []
+    for source in (own(measured), *(tables(options.tables) if options.tables else ())):
+        choices = ("first", "spread") if source.name == "own" else ("first",)
+        for size in SIZES:
+            for choice in choices if size < max(SIZES) else choices[:1]:
+                methods = ("macs", "linear", "predictor") if choice == "first" else ("predictor",)
+                rows += [judge(source, size, choice, method) for method in methods]
+        write_rows(rows, output / "errors.parquet")
+        (output / "predictor.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        print(f"judged {source.name}", flush=True)
+    report(rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--tables", type=Path, help="folder of the tables of others")
+    parser.add_argument("--space", default="mnasnet:resolution=32,width=0.5")
+    parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--attempts", type=int, default=QUICK.attempts)
+    main(parser.parse_args())
