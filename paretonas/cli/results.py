@@ -250,7 +250,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a search with its trials and files. What was measured stays cached for other searches."""
-    from paretonas.search.search import delete_search
+    from paretonas.search.deletion import delete_search
 
     here = context.obj
     store = here.store()

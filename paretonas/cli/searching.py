@@ -11,7 +11,6 @@ import typer
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.reading import (
-    TABLE,
     moved_data,
     read_estimates,
     read_seconds,
@@ -19,9 +18,9 @@ from paretonas.cli.reading import (
     read_toml,
     with_data,
     with_devices,
-    with_plugin,
 )
 from paretonas.cli.results import print_front, recommended
+from paretonas.cli.settings import set_data, set_plugins, set_supernet
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
 from paretonas.space.trust import remember
@@ -141,9 +140,9 @@ def search(
         "baselines": baselines or None, "models": model and list(trust_models(*model)),
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
-    _set_data(settings, data, task, of_images, of_table)
-    _set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked})
-    _set_plugins(
+    set_data(settings, data, task, of_images, of_table)
+    set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked})
+    set_plugins(
         settings, {"space": space, "strategy": strategy, "recipe": recipe, "fidelity": fidelity, "screen": screen},
         {"width": width}, {"goals": goals and goals.split("+"), "prior": prior}, {"reward": reward, "limits": limit},
         {"trials": trials, "seconds": read_seconds(time), "trial_seconds": read_seconds(trial_time)},
@@ -167,84 +166,7 @@ def search(
         _run(begun, as_json, listener)
 
 
-def _set_data(
-    settings: dict[str, Any], data: str | None, task: str | None, of_images: dict[str, Any], of_table: dict[str, Any]
-) -> None:
-    """What is learned, or the table that is looked up in; options of the other one are errors."""
-    from paretonas.task import tasks
-
-    is_table = data.startswith(TABLE) if data is not None else "table" in settings
-    of_images, of_table = ({k: v for k, v in given.items() if v is not None} for given in (of_images, of_table))
-    if is_table:
-        misplaced, needed = [*of_images, *(["task"] if task else [])], "images: leave it out"
-        file = {} if data is None else {"file": data.removeprefix(TABLE)}
-        settings["table"] = {**settings.get("table", {}), **file, **of_table}
-        settings.pop("task", None)
-        for key in ("executor", "torch_device"):
-            if key in settings:
-                raise UsageError(f"What a table has was trained by others: {key}={settings[key]} would have no effect.")
-        if "metric" not in settings["table"]:
-            raise UsageError(f"A search of a table names the column of its quality: --data {data} --metric COLUMN.")
-    else:
-        given = {"data": data, **of_images, "quality": of_table.pop("quality", None)}
-        misplaced, needed = list(of_table), f"a table: write --data {TABLE}FILE.parquet"
-        section = with_plugin(settings.get("task"), task, tasks, {key: None for key in _IMAGES} | given)
-        if section is None:
-            raise UsageError("A search needs data: paretonas search NAME --data DATA.")
-        settings["task"] = section
-        settings.pop("table", None)
-    if misplaced:
-        raise UsageError(f"--{misplaced[0].replace('_', '-')} is of {needed}.")
-
-
-def _set_supernet(settings: dict[str, Any], given: dict[str, Any]) -> None:
-    """The section of the supernet; without one its options are errors. Thousands of scores are for a cheap strategy."""
-    section = settings.get("supernet")
-    given = _given(given)
-    if section is None and "sampling" not in given:
-        if given:
-            raise UsageError(f"--{_OF_SUPERNET[min(given)]} is of a supernet: ask for one, --supernet sandwich.")
-        return
-    kept = {"sampling": section} if isinstance(section, str) else dict(section or {})
-    settings["supernet"] = kept | given
-    settings.setdefault("strategy", "nsga2")
-
-
-_OF_SUPERNET = {"recipe": "supernet-recipe", "checked": "checked"}
 _GO_ON = "Stopped; nothing that was finished is lost. Go on with: paretonas resume {}"
-_IMAGES = ("data", "resolution", "train_images", "val_images", "skip_corrupt", "stream")
-
-
-def _set_plugins(
-    settings: dict[str, Any],
-    plugins: dict[str, str | None],
-    of_space: dict[str, Any],
-    of_strategy: dict[str, Any],
-    objective: dict[str, Any],
-    budget: dict[str, Any],
-) -> None:
-    """The sections of plugins, each with what the command line says of it."""
-    from paretonas.space import spaces
-    from paretonas.strategy import strategies
-
-    sections = {
-        "space": with_plugin(settings.get("space"), plugins["space"], spaces, of_space),
-        "strategy": with_plugin(settings.get("strategy"), plugins["strategy"], strategies, of_strategy),
-        "recipe": plugins["recipe"] or settings.get("recipe"),
-        "objective": {**settings.get("objective", {}), **_given(objective)},
-        "budget": {
-            **settings.get("budget", {}),
-            **_given({**budget, **{k: plugins[k] for k in ("fidelity", "screen")}}),
-        },
-    }
-    for name, usual in (("space", "mnasnet"), ("strategy", "surrogate")):
-        if isinstance(sections[name], dict):
-            sections[name] = {"name": usual, **sections[name]}
-    settings |= {key: section for key, section in sections.items() if section}
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 @app.command()

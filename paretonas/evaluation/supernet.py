@@ -55,12 +55,21 @@ class Mining:
     checked: int = 12
 
     def __post_init__(self) -> None:
-        is_checked = self.checked == 0 or FEWEST_CHECKED <= self.checked <= 1000
-        if not (1 <= self.examples <= 1_000_000 and is_checked):
-            raise UsageError(
-                f"`1 <= examples <= 1000000` and `{FEWEST_CHECKED} <= checked <= 1000`, or 0, must hold, but got "
-                f"(examples={self.examples}, checked={self.checked})."
-            )
+        check_numbers(self.examples, self.checked)
+
+
+def check_numbers(examples: int, checked: int) -> None:
+    """Check how many examples statistics are of, and networks are trained alone.
+
+    Raises:
+        UsageError: A number out of its range.
+    """
+    is_checked = checked == 0 or FEWEST_CHECKED <= checked <= 1000
+    if not (1 <= examples <= 1_000_000 and is_checked):
+        raise UsageError(
+            f"`1 <= examples <= 1000000` and `{FEWEST_CHECKED} <= checked <= 1000`, or 0, must hold, but got "
+            f"(examples={examples}, checked={checked})."
+        )
 
 
 @dataclass(frozen=True)

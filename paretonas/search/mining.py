@@ -9,11 +9,11 @@ from typing import Any
 
 from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Call, Evaluator
-from paretonas.evaluation.supernet import Mining, SupernetEvaluator
+from paretonas.evaluation.supernet import Mining, SupernetEvaluator, check_numbers
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
 from paretonas.registry import Selection
-from paretonas.search.config import SearchConfig
+from paretonas.search.config import SearchConfig, SupernetConfig
 from paretonas.store import Store
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
@@ -40,32 +40,33 @@ def mined(
     if config.supernet is None:
         return inner
     supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))
-    mining = Mining(
-        supernet, recipe_of(config, alone.schooling.recipe), config.supernet.examples, config.supernet.checked
+    recipe, searched = check_supernet(config.supernet), alone.schooling.recipe
+    recipe = replace(
+        recipe,
+        layout=searched.layout if recipe.layout == "auto" else recipe.layout,
+        precision=searched.precision if recipe.precision == "auto" else recipe.precision,
     )
-    run = runner(config.executor)
-    return SupernetEvaluator(inner, alone, mining, run, store, home / config.name / "supernet.safetensors")
+    mining = Mining(supernet, recipe, config.supernet.examples, config.supernet.checked)
+    file = home / config.name / "supernet.safetensors"
+    return SupernetEvaluator(inner, alone, mining, runner(config.executor), store, file)
 
 
-def recipe_of(config: SearchConfig, searched: Recipe) -> Recipe:
-    """How the supernet is trained; its layout and precision are the candidates' where they are left open.
+def check_supernet(supernet: SupernetConfig) -> Recipe:
+    """How a supernet is trained, checked with all else that is said of it.
 
     Raises:
         UsageError: It cannot be.
     """
-    assert config.supernet is not None
-    recipe: Recipe = recipes.create(config.supernet.recipe)
+    check_numbers(supernet.examples, supernet.checked)
+    samplings.create(supernet.sampling)
+    recipe: Recipe = recipes.create(supernet.recipe)
     check_recipe(recipe)
     if recipe.auxiliary or recipe.drop_path:
         raise UsageError(
             "A supernet's recipe has neither auxiliary classifier nor drop_path, which belong to one network, but got "
             f"(auxiliary={recipe.auxiliary}, drop_path={recipe.drop_path})."
         )
-    return replace(
-        recipe,
-        layout=searched.layout if recipe.layout == "auto" else recipe.layout,
-        precision=searched.precision if recipe.precision == "auto" else recipe.precision,
-    )
+    return recipe
 
 
 def runner(executor: Selection) -> Callable[[Sequence[Call], Callable[[int], None]], list[Any]]:

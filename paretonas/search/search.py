@@ -1,21 +1,19 @@
-"""A search brought to life from its configuration, recorded, opened again, deleted."""
+"""A search brought to life from its configuration, recorded, opened again."""
 
 from __future__ import annotations
 
-import shutil
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.device import Device, parse_device
-from paretonas.errors import StoreError, UsageError
+from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
-from paretonas.files import refusals
 from paretonas.loop.gates import Gate, Halving, Limits, Screen, mean_share, schedulers, screens
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.loop.loop import Loop
@@ -27,7 +25,7 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.estimating import estimated, with_what_is_given
 from paretonas.search.lanes import open_lanes
-from paretonas.search.mining import mined
+from paretonas.search.mining import check_supernet, mined
 from paretonas.search.prior import compared, counted, priors
 from paretonas.search.rehearsal import built_space, check_data, rehearse
 from paretonas.search.sections import config_to_json, read_config, written_out
@@ -84,6 +82,8 @@ class Search:
         check_recipe(self._recipe)
         if config.screen is not None:
             screens.create(config.screen)
+        if config.supernet is not None:
+            check_supernet(config.supernet)
         self._check_objective()
 
     def _check_objective(self) -> None:
@@ -125,10 +125,7 @@ class Search:
             self.evaluator = TableEvaluator(config.table)
             self.space = config.table.table.space()
         else:
-            alone = self._trained = self._trained_evaluator()
-            inner = estimated(self.config, alone, lambda: self.space, self.store)
-            self.evaluator = mined(self.config, inner, alone, self._space_options(), self.store, self.home)
-            config = self.config
+            self.evaluator, config = self._built_evaluator(), self.config
         self.evaluator.prepare(self._listener)
         config = with_what_is_given(config, self.devices, self.evaluator)
         about = self.evaluator.about()
@@ -145,8 +142,7 @@ class Search:
             devices=aimed_devices(config, self.objective.targets),
             recorded=recorded,
         )
-        prior = tuple(compared(text, self.store, self.config) for text in prior)
-        self.config = replace(self.config, prior=prior)
+        self.config = replace(self.config, prior=tuple(compared(text, self.store, self.config) for text in prior))
         self.plan().check()
 
     def _trained_evaluator(self) -> TrainedEvaluator:
@@ -160,11 +156,15 @@ class Search:
         check_data(task)
         self.space = built_space(self._space_options())
         rehearse(config, task, self._recipe, self.space)
-        typical = spec_to_json(task.typical.scaled(self.space.width))
-        job = SpeedJob(typical, task, self._recipe, config.torch_device)
+        job = SpeedJob(spec_to_json(task.typical.scaled(self.space.width)), task, self._recipe, config.torch_device)
         self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)
         self.config = replace(config, executor=executor)
         return self._evaluator(task, self.space.width)
+
+    def _built_evaluator(self) -> Evaluator:
+        alone = self._trained = self._trained_evaluator()
+        inner = estimated(self.config, alone, lambda: self.space, self.store)
+        return mined(self.config, inner, alone, self._space_options(), self.store, self.home)
 
     def _evaluator(self, task: Task, width: float) -> TrainedEvaluator:
         config = self.config
@@ -284,20 +284,3 @@ def open_search(
         if change is not None and (change != before or search.config.recorded.home != before.recorded.home):
             store.set_config(name, config_to_json(search.config))
     return search
-
-
-def delete_search(name: str, store: Store, home: Path) -> None:
-    """Forget a search, its trials and its files; what was measured stays cached.
-
-    Raises:
-        StoreError: No such search, or a process holds it.
-        UsageError: Its files are in another home.
-        MachineError: The system refuses to remove them; the search is still there then.
-    """
-    store.seconds(name)  # says so if there is no such search
-    with suppress(StoreError):  # a damaged one has no home to go by
-        check_home(name, store, home)
-    with store.hold(name), refusals(f"The files in {home / name} cannot be removed"):
-        if (home / name).exists():
-            shutil.rmtree(home / name)
-        store.delete_search(name)

@@ -26,7 +26,8 @@ from paretonas.loop.plan import Budget
 from paretonas.objective import metric
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig
-from paretonas.search.search import Search, delete_search, new_search, open_search
+from paretonas.search.deletion import delete_search
+from paretonas.search.search import Search, new_search, open_search
 from paretonas.search.sections import config_to_json
 from paretonas.store import Store
 from paretonas.testing.replay import replayed_proposals
