@@ -5,7 +5,7 @@ set -euo pipefail
 bin=$1 cifar=$2 texts=$3 home=$4
 images=(--data "$cifar" --train-images "${IMAGES:-2000}" --val-images 1000 --trials 10 --reward power --executor process:workers=1)
 small=cells=3,filters=8
-quick=epochs=1,batch_size=64,layout=channels-last,precision=float32
+quick=epochs=${EPOCHS:-2},batch_size=64,layout=channels-last,precision=float32
 
 ended() { # NAME
     "$bin/paretonas" --home "$home" list --json 2>/dev/null | "$bin/python" -c "
@@ -20,7 +20,7 @@ search() { # NAME BATCH WORDS...
     echo "== $name: $*"
     "$bin/paretonas" --home "$home" search "$name" "$@" >"$home/$name.log" 2>&1 &
     pid=$!
-    while [ "$(ended "$name")" -lt 4 ] && kill -0 "$pid" 2>/dev/null; do sleep 3; done
+    while [ "$(ended "$name")" -lt 4 ] && kill -0 "$pid" 2>/dev/null; do sleep 1; done
     kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
     echo "killed with $(ended "$name") complete"
