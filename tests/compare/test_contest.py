@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from paretonas.compare import Contest, best_so_far, compare, run
+from paretonas.compare import Contest, best_so_far, compare, earlier, run
 from paretonas.errors import DataError, UnknownNameError, UsageError
 from paretonas.executor import executors
 from paretonas.loop.listener import SILENT
@@ -125,6 +125,31 @@ def test_gaps_are_failed_trials_and_no_values(file):
 def test_gaps_of_latencies_are_failed_trials_too(file):
     contest = Contest(file, "valid", latency="slow gaps", trials=27)
     assert set(run(contest, "enumeration", 0).rows) == set(range(27))
+
+
+# Earlier runs
+
+
+def test_a_run_learns_from_an_earlier_one_of_other_columns(file):
+    source, contest = Contest(file, "test", trials=20), Contest(file, "valid", latency="ms", reward="power", trials=3)
+    first = run(source, "random", 5)
+    prior = earlier(source, first, contest)
+    assert not prior.is_alike
+    assert [contest.table.row(trial.architecture) for trial in prior.trials] == list(dict.fromkeys(first.rows))
+    for trial in prior.trials:
+        accuracy = source.table.column("test")[source.table.row(trial.architecture)] / 100
+        assert (trial.metrics["accuracy"], trial.reward) == (accuracy, contest.objective().reward_of(trial.metrics))
+    alone = replace(contest, latency=None, reward=None)
+    seen = run(source, "enumeration", 0)
+    (best, *_) = run(alone, "surrogate", 0, (earlier(replace(source, trials=27), seen, alone),)).rows
+    assert contest.table.column("test")[best] >= 65.0
+    with pytest.raises(UsageError, match="does not learn from earlier searches"):
+        run(alone, "random", 0, (prior,))
+
+
+def test_gaps_of_an_earlier_run_tell_nothing(file):
+    source, contest = Contest(file, "gaps", trials=27), Contest(file, "valid", trials=3)
+    assert len(earlier(source, run(source, "enumeration", 0), contest).trials) == 26
 
 
 def test_part_of_a_space_is_searched(tmp_path):
