@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from paretonas.objective.metric import LATENCY, LATENCY_SPREAD, metric
+from paretonas.objective.metric import ESTIMATED, LATENCY, LATENCY_SPREAD, metric
 from paretonas.trial import State, Trial
 
 Targets = Mapping[str, float | None]
@@ -53,6 +53,8 @@ class Recommendation:
         name = name or f"trial {self.trial}"
         numbers = f"{metric(self.quality).phrase(self.value)}{self._at}"
         source = "after the final training, exported and timed again" if self.is_final else "by the search's numbers"
+        if not self.is_final and any(_is_estimate(name) for name in self.latencies):
+            source += ", with the latency estimated"
         if not self.is_within:
             nobody = "finalist" if self.is_final else "network"
             return f"No {nobody} is within {self._target}. The nearest is {name}: {numbers}, {source}."
@@ -188,7 +190,7 @@ def _recommendation(
         notes.append("No finalist is within the target; this one is not trained to the end yet.")
     if chosen.is_in_doubt:
         kept = "keeps" if chosen.is_within else "misses"
-        notes.append(f"It {kept} the target by less than the spread of its timing, {_spread(chosen)}.")
+        notes.append(f"It {kept} the target by less than {_spread(chosen)}.")
     if chosen.is_flagged:
         notes.append("Its timing is flagged: time it again on a quiet machine.")
     alike = finals if chosen.is_final else others
@@ -196,8 +198,8 @@ def _recommendation(
     if chosen.is_within and almost:
         other = max(almost, key=lambda c: c.merit)
         notes.append(
-            f"{_named(other)} is better and misses the target by {_percent(other.slowness - 1)}, less than the "
-            f"spread of its timing, {_spread(other)}."
+            f"{_named(other)} is better and misses the target by {_percent(other.slowness - 1)}, less than "
+            f"{_spread(other)}."
         )
     rival = _best_within(others)
     if chosen.is_final and rival is not None:
@@ -234,7 +236,14 @@ def _percent(share: float) -> str:
 
 
 def _spread(candidate: _Candidate) -> str:
-    return LATENCY_SPREAD.text(max(map(candidate.spread, candidate.targets)))
+    """The widest, in words."""
+    widest = max(candidate.targets, key=candidate.spread)
+    what = "estimate" if _is_estimate(widest) and not candidate.is_final else "timing"
+    return f"the spread of its {what}, {LATENCY_SPREAD.text(candidate.spread(widest))}"
+
+
+def _is_estimate(name: str) -> bool:
+    return name.partition(".")[0] == ESTIMATED.name
 
 
 def _best(quality: str) -> str:

@@ -34,6 +34,13 @@ class Pair:
         """Name of the device; empty where it is the only one."""
         return self.latency.partition(".")[2]
 
+    @property
+    def searched(self) -> str:
+        """The search's own latency on the device, beside which that of finalists is kept."""
+        if self.is_final and not self.latency.startswith("final_"):
+            return on_device(ESTIMATED.name, self.device)
+        return self.latency.removeprefix("final_")
+
     def is_in(self, metrics: Metrics) -> bool:
         """Whether both are there."""
         return self.quality in metrics and self.latency in metrics

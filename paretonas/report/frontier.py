@@ -72,8 +72,7 @@ def groups_of(
     mine = _with_points(trials, pair)
     last = max((t.told or 0 for t in mine), default=0) or 1
     own = {t.number: {**_row(t, "search", pair), "opacity": 0.35 + 0.6 * (t.told or 0) / last} for t in mine}
-    targets = {pair.latency.removeprefix("final_"): pair.target_ms}
-    for one in recommend(trials, pair.quality.removeprefix("test_"), targets):
+    for one in recommend(trials, pair.quality.removeprefix("test_"), {pair.searched: pair.target_ms}):
         if one.trial in own:
             own[one.trial]["is_recommended"] = True
     front_rows = [{**row, "opacity": OPAQUE} for number, row in own.items() if number in best]

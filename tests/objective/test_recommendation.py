@@ -124,6 +124,25 @@ def test_a_flagged_timing_is_said_to_be():
     assert found.notes == ("Its timing is flagged: time it again on a quiet machine.",)
 
 
+# Estimates
+
+
+def test_an_estimated_latency_is_said_to_be_one_until_a_finalist_is_measured():
+    one = trial(0, accuracy=0.6, estimated_ms=2.04, estimated_spread=0.1)
+    found = only([one], {"estimated_ms": 2.0})
+    assert found.reason().endswith(
+        "60.00 % at 2.04 ms (2.0 % above), by the search's numbers, with the latency estimated."
+    )
+    assert found.notes == ("It misses the target by less than the spread of its estimate, 10.0 %.",)
+    one.metrics.update(test_accuracy=0.9, exported_accuracy=0.9, latency_ms=1.9, latency_spread=0.2, latency_flags=1)
+    found = only([one], {"estimated_ms": 2.0})
+    assert found.reason().endswith("90.00 % at 1.9 ms, after the final training, exported and timed again.")
+    assert found.notes == (
+        "It keeps the target by less than the spread of its timing, 20.0 %.",
+        "Its timing is flagged: time it again on a quiet machine.",
+    )
+
+
 # Finalists
 
 

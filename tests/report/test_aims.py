@@ -18,6 +18,12 @@ def _task(data="/photos/cats/"):
     return Selection("classification", {"data": data})
 
 
+def test_a_pair_of_finalists_knows_the_searchs_own_latency():
+    aims = Aims("accuracy", {"latency_ms.phone": 2.0, "estimated_ms.pi": 3.0})
+    for is_final in (False, True):
+        assert [pair.searched for pair in aims.pairs(is_final)] == list(aims.latencies)
+
+
 def test_the_only_device_goes_without_its_name():
     alone = SearchConfig("s", task=_task(), devices=(DeviceConfig("torch", "phone", 9.0),))
     assert Aims.of(config_to_json(alone)).latencies == {"latency_ms": 9.0}
