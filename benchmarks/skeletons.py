@@ -23,7 +23,7 @@ from paretonas.zoo import zoo_spec
 
 NETWORKS = {
     "nasnet-a:skeleton=cifar,cells=3,filters=8": 1.0,
-    "amoebanet-a:skeleton=cifar,cells=3,filters=9": 1.0,
+    "amoebanet-a:skeleton=cifar,cells=3,filters=10": 1.0,
     "pnasnet-5:skeleton=cifar,cells=5,filters=8": 1.0,
     "mnasnet-a1": 0.3,
     "mobilenet-v2": 0.3,
