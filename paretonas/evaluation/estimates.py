@@ -70,12 +70,22 @@ class Fitting:
         error: Mean error of samples that were held out, as a share of their latency.
         within: Share of them with an error of 5 % at most.
         rank: Kendall's tau of their estimates and latencies.
+
+    Raises:
+        MeasureError: A number that none of them can be.
     """
 
     samples: tuple[Sample, ...]
     error: float
     within: float
     rank: float
+
+    def __post_init__(self) -> None:
+        if not (self.error >= 0 and 0 <= self.within <= 1 and -1 <= self.rank <= 1):
+            raise MeasureError(
+                "`error >= 0`, `0 <= within <= 1` and `-1 <= rank <= 1` must hold, but got "
+                f"(error={self.error}, within={self.within}, rank={self.rank})."
+            )
 
 
 @dataclass(frozen=True)

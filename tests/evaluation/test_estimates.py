@@ -1,7 +1,7 @@
 """Estimated latencies: what is measured for them, when they are trusted, and the stage that gives them."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -379,7 +379,7 @@ def test_fitting_is_read_as_it_was_written():
         {**asdict(FITTING), "samples": [{"spec": {}, "latency_ms": "1", "latency": ""}]},
         {**asdict(FITTING), "samples": [{"spec": {}, "latency_ms": 1.0}]},
         {**asdict(FITTING), "error": None},
-        asdict(replace(FITTING, error=-0.1)) | {"error": -0.1},
+        {**asdict(FITTING), "error": -0.1},
     ],
     ids=["none", "empty", "text", "lacking", "no error", "negative"],
 )
