@@ -204,6 +204,7 @@ def judge(source: Source, size: int, choice: str, method: str) -> dict[str, Any]
     seen, seen_ms = [source.listings[i] for i in chosen], [source.fitted_ms[i] for i in chosen]
     unseen, truth = source.listings[half:], np.array(source.judged_ms[half:])
     row: dict[str, Any] = {"source": source.name, "fitted": size, "choice": choice, "method": method}
+    row |= dict.fromkeys(("stated_error", "covered", "median_spread"))  # a straight line has none
     if method == "macs":
         said = _line(seen, seen_ms, unseen)
     else:
