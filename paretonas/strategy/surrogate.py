@@ -6,6 +6,9 @@ proposed that promises the largest expected improvement: of the reward, or of th
 several goals; over what the process makes of the trials, not over what a lucky one reached. What was proposed before is
 never proposed again.
 
+Earlier searches under the same conditions are evidence like the search's own. What others foretell is the mean of the
+process, as far as it is believed: `surrogates/earlier.py`.
+
 Source: ours, from known parts. Expected improvement: Jones et al., Efficient Global Optimization of Expensive Black-Box
 Functions, Journal of Global Optimization 13, 1998. Expected hypervolume improvement: Emmerich et al., Single- and
 Multiobjective Evolutionary Optimization Assisted by Gaussian Random Field Metamodels, IEEE TEC 10(4), 2006. Improvement
