@@ -29,7 +29,8 @@ from paretonas.executor import executors
 from paretonas.strategy import Prior
 
 COUNTS = (1, 10, 20, 30, 50)
-COLD = ("surrogate", "surrogate:initial=10")
+SHORT = "surrogate:initial=4"
+COLD = (SHORT, "surrogate")
 SHUFFLED, OPPOSED = "shuffled", "opposed"
 """Columns of no use: the accuracies in another order, and those of which the best is the worst."""
 LATER = 1000
@@ -50,7 +51,7 @@ class Source:
 
     columns: tuple[str, ...]
     trials: int
-    strategy: str = "surrogate"
+    strategy: str = SHORT
     latency: str | None = None
     is_judge: bool = False
 
@@ -107,7 +108,7 @@ def warm(contest: Contest, source: Source, seed: int) -> list[Run]:
     found = list(source.runs(contest, seed))
     others = tuple(earlier(of, one, contest) for of, one in found)
     mixed = tuple(Prior(one.trials) for one in others)
-    runs = {"warm": run(contest, "surrogate", seed, others), "mixed": run(contest, "surrogate", seed, mixed)}
+    runs = {"warm": run(contest, SHORT, seed, others), "mixed": run(contest, SHORT, seed, mixed)}
     if contest.latency is None:
         runs["again"] = again(contest, *found[-1], seed)
     return [replace(one, strategy=f"{name}: {source}") for name, one in runs.items()]

@@ -61,7 +61,7 @@ class Surrogate(StrategyOptions):
 
     pursues: ClassVar[Pursues] = "goals"
     learns_from_prior: ClassVar[bool] = True
-    initial: int = 4
+    initial: int = 10
     candidates: int = 2000
     evidence: int = 500
 
