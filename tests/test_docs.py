@@ -44,7 +44,8 @@ METRICS, STRATEGIES, STORE, TASKS = (
 
 COMMANDS = typer.main.get_command(app)
 CHOSEN = (
-    spaces, strategies, runtimes, transports, executors, recipes, tasks, rewards, formats, zoo, schedulers, screens, samplings,
+    spaces, strategies, runtimes, transports, executors, recipes, tasks, rewards, formats, zoo, schedulers, screens,
+    samplings,
 )  # fmt: skip
 """Registries of what users choose by name, with options after it."""
 REGISTRIES = (*CHOSEN, metrics, spec_kinds, builders)

@@ -37,8 +37,8 @@ from paretonas.store import Store
 from paretonas.store.store import SearchSummary
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
-from paretonas.training import samplings
 from paretonas.testing.store import some_trial
+from paretonas.training import samplings
 from paretonas.trial import State, Trial
 from paretonas.zoo import zoo, zoo_spec
 

@@ -28,8 +28,8 @@ from paretonas.training import samplings
 from paretonas.zoo import zoo
 
 REGISTRIES = (
-    executors, formats, recipes, rewards, runtimes, samplings, schedulers, screens, spaces, strategies, tasks, transports,
-    zoo,
+    executors, formats, recipes, rewards, runtimes, samplings, schedulers, screens, spaces, strategies, tasks,
+    transports, zoo,
 )  # fmt: skip
 """Those whose plugins users choose, with options."""
 

@@ -83,13 +83,13 @@ def _estimates(name: str, trials: Sequence[Trial], fitting: Mapping[str, Any]) -
         Compared(trial.number, trial.metrics[name], trial.metrics[own]) for trial in trials if own in trial.metrics
     )
     try:
-        numbers = [float(fitting[key]) for key in ("error", "within", "rank")]
+        error, within, rank = (float(fitting[key]) for key in ("error", "within", "rank"))
         networks = len(fitting["samples"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"A stored predictor holds its networks and its errors, but lacks {error}.") from None
+    except (KeyError, TypeError, ValueError) as missing:
+        raise StoreError(f"A stored predictor holds its networks and its errors, but lacks {missing}.") from None
     spreads = [trial.metrics[spread] for trial in trials if spread in trial.metrics]
     median = statistics.median(spreads) if spreads else 0.0
-    return Estimates(metric(name).title, networks, *numbers, len(trials), median, compared)
+    return Estimates(metric(name).title, networks, error, within, rank, len(trials), median, compared)
 
 
 def timed_names(names: Sequence[str]) -> list[str]:

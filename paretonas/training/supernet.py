@@ -24,7 +24,7 @@ from paretonas.network.family import Family, family
 from paretonas.network.shapes import without_numbers
 from paretonas.network.sharing import Path, SharedWeights, cut_out, fresh_weights
 from paretonas.space import Interface, Spec
-from paretonas.task.distilled import divergence
+from paretonas.task.distilled import Recorder, divergence
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Batch, Counting, Part, Run, Task
 from paretonas.training.recalibrate import recalibrate
@@ -206,10 +206,12 @@ class Supernet(Task):
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Of the first network of the step by the task; of others by what the first one says, where there are any."""
         first, *others = self.drawn(at)
-        teacher = _Watched(self._path(model, first, at.recipe))
+        teacher = Recorder(self._path(model, first, at.recipe))
         loss = self.task.loss(teacher, batch, at)
         for spec in others:
-            loss = loss + divergence(self._path(model, spec, at.recipe)(*teacher.inputs), teacher.outputs)
+            student = Recorder(self._path(model, spec, at.recipe))
+            student(*teacher.inputs)
+            loss = loss + divergence(student.outputs[0], teacher.outputs[0])
         return loss
 
     def drawn(self, at: At) -> tuple[Spec, ...]:
@@ -239,18 +241,3 @@ class Supernet(Task):
         cut_out(shared, network)
         recalibrate(network, self.task, recipe, seed, examples)
         return network
-
-
-class _Watched(nn.Module):
-    """A network that remembers what it was fed and what it gave last."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-        self.inputs: tuple[Tensor, ...] = ()
-        self.outputs: Any = None
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """What the network gives."""
-        self.inputs, self.outputs = inputs, self.network(*inputs)
-        return self.outputs
