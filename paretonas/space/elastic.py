@@ -1,6 +1,6 @@
 """A space for weight sharing: MnasNet's blocks, whose depth, width and kernel are parts of the largest ones.
 
-Ours, after the spaces of Once-for-All (Cai et al., ICLR 2020) and BigNAS (Yu et al., ECCV 2020), over the seven blocks
+Source: ours, after Once-for-All (Cai et al., ICLR 2020) and BigNAS (Yu et al., ECCV 2020), over the seven blocks
 of MobileNetV2. Every network of it is an ordinary `MnasNetSpec`.
 """
 
