@@ -1,4 +1,7 @@
-"""What trials say of all goals and limits: a model for each."""
+"""What trials say of all goals and limits: a model for each.
+
+Source: ours; the models are those of `model.py`.
+"""
 
 from __future__ import annotations
 
