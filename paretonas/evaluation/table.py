@@ -144,7 +144,8 @@ class TableEvaluator(Evaluator):
         """The number of a spec's row."""
         if not isinstance(spec, TabularSpec):
             raise TrainingError(f"A table has rows of its own kind, but got {spec!r}.")
-        choices = tuple(index[value] for index, value in zip(self._indices, spec.values, strict=True))
+        # A short architecture has values for the first decisions alone.
+        choices = tuple(index[value] for index, value in zip(self._indices, spec.values, strict=False))
         return self.table.row(Architecture(spec.table, choices))
 
     def costs(self, spec: Spec) -> dict[str, float]:

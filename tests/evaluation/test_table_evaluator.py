@@ -283,3 +283,15 @@ def test_what_is_no_row_is_refused(write):
     evaluator = TableEvaluator(TableSource(write(), "acc"))
     with pytest.raises(TrainingError, match="A table has rows of its own kind"):
         evaluator.row(ForeignSpec("timm:resnet18"))
+
+
+def test_rows_of_several_lengths_are_looked_up(write):
+    ops = [list(row[:2]) for row in ROWS[::2]] + [[*row, "a"] for row in ROWS[::2]]
+    evaluator = TableEvaluator(TableSource(str(write(ops=ops, slow_ms=None)), "acc", ("ms",)))
+    space = evaluator.table.space()
+    for number, row in enumerate(ops):
+        spec = TabularSpec(space.name.partition("/")[2], tuple(row))
+        assert evaluator.row(spec) == number
+        metrics = {n: v for stage in evaluator.stages() for n, v in stage.evidence(spec).metrics.items()}
+        assert metrics["accuracy"] == pytest.approx(0.1 * (1 + number))
+        assert metrics["params"] == 1000 * (1 + number)
