@@ -115,6 +115,7 @@ OF_SEVERAL_MODULES = {
     "resume": "runs that go on",
     "network": "what a package offers as one",
     "pages": "pages of made-up searches",
+    "confusion_drawn": "confusion matrices as the report shows them",
     "search_space": "decisions and spaces",
     "supernet_evaluator": "scores by a supernet, and the jobs behind them",
     "hold": "what a store keeps others from",

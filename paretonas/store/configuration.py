@@ -37,12 +37,13 @@ WHOLE: Kind = ("a whole number, 0 or more", lambda value: _is_number(value) and 
 POSITIVE: Kind = ("a positive number", lambda value: _is_number(value) and value > 0)
 TRUTH: Kind = ("true or false", lambda value: isinstance(value, bool))
 PLUGIN: Kind = ("an object with the name of a plugin and its options", _is_plugin)
-DEVICE: Mapping[str, Kind] = {"device": TEXT, "name": TEXT, "target_ms": POSITIVE}
+DEVICE: Mapping[str, Kind] = {"device": TEXT, "name": TEXT, "target_ms": POSITIVE, "estimate": WHOLE}
 
 SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
     "name": TEXT, "seed": WHOLE, "torch_device": TEXT, "baselines": TRUTH, "models": TEXTS,
     "task": PLUGIN, "space": PLUGIN, "strategy": PLUGIN, "recipe": PLUGIN, "executor": PLUGIN,
     "table": {"file": TEXT, "metric": TEXT, "quality": TEXT, "latency": TEXTS, "decisions": TEXTS},
+    "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE},
     "objective": {"reward": PLUGIN, "limits": TEXTS},
     "budget": {"trials": WHOLE, "seconds": POSITIVE, "trial_seconds": POSITIVE, "fidelity": PLUGIN, "screen": PLUGIN},
     "recorded": {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paretonas.cli.searching import _set_data
+from paretonas.cli.settings import set_data
 from paretonas.store import Store
 
 WITHIN = "Recommended: Trial {} has the highest accuracy within the target of 2 ms: "
@@ -70,9 +70,9 @@ def test_columns_are_those_that_are_asked_for(made, command):
 
 def test_a_quality_is_an_option_of_the_task_or_of_the_table():
     images, table = {}, {}
-    _set_data(images, "digits", None, {}, {"quality": "macro_f1", "metric": None})
+    set_data(images, "digits", None, {}, {"quality": "macro_f1", "metric": None})
     assert images["task"] == {"data": "digits", "quality": "macro_f1"}
-    _set_data(table, "table:toy.parquet", None, {}, {"quality": "perplexity", "metric": "loss"})
+    set_data(table, "table:toy.parquet", None, {}, {"quality": "perplexity", "metric": "loss"})
     assert table["table"] == {"file": "toy.parquet", "quality": "perplexity", "metric": "loss"}
 
 

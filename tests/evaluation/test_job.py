@@ -20,6 +20,7 @@ from paretonas.training.progress import read_share
 SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 8, 1, 2, 3),), stem_filters=8, head_filters=16)
 OTHER = replace(SPEC, head_filters=32)
 RECIPE = Recipe(epochs=4, batch_size=50, lr=0.1, crop=0.0, layout="contiguous", precision="float32")
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "top5_accuracy")
 TIMES = ("train_seconds", "examples_per_second")
 
 
@@ -75,7 +76,7 @@ def test_a_training_gives_declared_metrics_of_the_validation_part(job, task):
     state = torch.get_rng_state()
     found = run_training(job)
     assert torch.equal(torch.get_rng_state(), state)
-    assert found.keys() == {"accuracy", "train_loss", *TIMES}
+    assert found.keys() == {*SCORES, "train_loss", *TIMES}
     assert all(metric(name).known == "training" and isinstance(value, float) for name, value in found.items())
     assert found["accuracy"] * task.examples["val"] == pytest.approx(round(found["accuracy"] * 100))
     assert timeless(run_training(job)) == timeless(found)
@@ -85,7 +86,7 @@ def test_a_training_gives_declared_metrics_of_the_validation_part(job, task):
 def test_a_final_training_learns_from_all_but_the_test_part_and_is_scored_there(job, task, tmp_path):
     checkpoint = tmp_path / "final.safetensors"
     found = run_training(replace(job, is_final=True, checkpoint=checkpoint))
-    assert found.keys() == {"test_accuracy", "train_loss", *TIMES}
+    assert found.keys() == {*(f"test_{name}" for name in SCORES), "train_loss", *TIMES}
     assert found["test_accuracy"] * task.examples["test"] == pytest.approx(
         round(found["test_accuracy"] * task.examples["test"])
     )

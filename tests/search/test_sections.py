@@ -8,12 +8,12 @@ import pytest
 import tomli_w
 from abacus import CONFIG
 
-from paretonas.errors import SpecError, StoreError
+from paretonas.errors import SpecError, StoreError, UsageError
 from paretonas.evaluation.table import TableSource
 from paretonas.loop.plan import Budget
 from paretonas.objective import rewards
 from paretonas.registry import Selection
-from paretonas.search.config import DeviceConfig, Recorded, SearchConfig
+from paretonas.search.config import DeviceConfig, Recorded, SearchConfig, SupernetConfig
 from paretonas.search.sections import config_from_json, config_to_json, read_config
 from paretonas.store import Store
 
@@ -59,7 +59,30 @@ def test_a_configuration_survives_json_and_toml(config):
 def test_the_full_example_sets_everything():
     usual = SearchConfig("s", task=FULL.task)
     same = {f.name for f in fields(SearchConfig) if getattr(FULL, f.name) == getattr(usual, f.name)}
-    assert same == {"task", "table"}
+    assert same == {"task", "table", "supernet"}  # which leaves no fidelity to choose
+
+
+def test_a_supernet_is_read_as_it_was_written():
+    config = replace(
+        DIGITS, supernet=SupernetConfig(Selection("single"), Selection("supernet", {"epochs": 3.0}), 100, 5)
+    )
+    plain = tomllib.loads(tomli_w.dumps(config_to_json(config)))
+    assert plain["supernet"]["sampling"] == {"name": "single"}
+    assert config_from_json(plain) == config
+    assert config_from_json({**plain, "supernet": "sandwich:drawn=3"}).supernet == SupernetConfig(
+        Selection("sandwich", {"drawn": 3})
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"examples": "many"}, {"sampling": "nobody"}, {"checks": 3}])
+def test_a_supernet_that_cannot_be_is_refused(wrong):
+    with pytest.raises(SpecError):
+        config_from_json({**config_to_json(DIGITS), "supernet": wrong})
+
+
+def test_what_a_supernet_scores_is_not_stopped_early():
+    with pytest.raises(UsageError, match="none is stopped early"):
+        replace(DIGITS, supernet=SupernetConfig(), fidelity=Selection("asha"))
 
 
 def test_defaults_are_written_as_a_later_version_may_have_others():

@@ -12,6 +12,7 @@ from paretonas.task.recipe import (
     NASNET,
     SEARCH,
     SMALL_IMAGE,
+    SUPERNET,
     Recipe,
 )
 
@@ -27,6 +28,7 @@ def test_registered_recipes_are_these():
         "nasnet": NASNET,
         "search": SEARCH,
         "small-image": SMALL_IMAGE,
+        "supernet": SUPERNET,
     }
     assert all(recipes.create(name).about for name in recipes)
 
