@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from paretonas.errors import TrainingError, UsageError
 from paretonas.registry import short
-from paretonas.space import Interface, Port, Spec
-from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task
+from paretonas.space import Interface, Port
+from paretonas.task.task import At, Batch, Counting, Task
+from paretonas.task.wrapper import Wrapper
 
 MUST_AGREE = ("kind", "classes", "words", "colours", "layout")
 """What a teacher's file says of its inputs and outputs, where it says it, and what a task does."""
@@ -112,7 +112,7 @@ class Recorder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Distilled(Task):
+class Distilled(Wrapper):
     """As the task that it wraps, but that its networks also learn to answer as a teacher does.
 
     The loss is the task's own plus `weight` times the divergence from the teacher's answers to what a student was fed.
@@ -138,29 +138,9 @@ class Distilled(Task):
                 raise UsageError(f"`0 < {name} <= {most:g}` must hold, but got ({name}={getattr(self, name)}).")
 
     @property
-    def quality(self) -> str:
-        return self.task.quality
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        return self.task.scores
-
-    @property
-    def interface(self) -> Interface:
-        return self.task.interface
-
-    @property
     def digest(self) -> str:
         parts = (type(self).__name__, self.weight, self.temperature, self.teacher.digest, self.task.digest)
         return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
-
-    @property
-    def typical(self) -> Spec:
-        return self.task.typical
-
-    @property
-    def examples(self) -> Mapping[Part, int]:
-        return self.task.examples
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -170,15 +150,6 @@ class Distilled(Task):
     def prepare(self, cache: Path, progress: Counting | None = None) -> None:
         self.task.prepare(cache, progress)
         self.check()
-
-    def about(self) -> tuple[str, ...]:
-        return self.task.about()
-
-    def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
-        return self.task.network(spec, recipe)
-
-    def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
-        return self.task.batches(part, recipe, seed, steps)
 
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """The task's, and the divergence from the teacher, whose states, if it has some, are kept as the student's."""
@@ -197,12 +168,6 @@ class Distilled(Task):
         answers = (answers,) if isinstance(answers, Tensor) else tuple(answers)
         at.kept.update({f"{KEPT}.{i}": state for i, state in enumerate(answers[1:])})
         return own + self.weight * divergence(recorder.outputs[0], answers[0], self.temperature)
-
-    def score(self, run: Run, part: Part) -> dict[str, float]:
-        return self.task.score(run, part)
-
-    def examine(self, run: Run, part: Part) -> Examination:
-        return self.task.examine(run, part)
 
     def check(self) -> None:
         """Whether the teacher is fed and gives what its students are and do.

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path as File
 from random import Random
 from typing import Any
 
@@ -26,7 +24,8 @@ from paretonas.network.sharing import Path, SharedWeights, cut_out, fresh_weight
 from paretonas.space import Interface, Spec
 from paretonas.task.distilled import Recorder, divergence
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Part, Run, Task
+from paretonas.task.task import At, Batch, Task
+from paretonas.task.wrapper import Wrapper
 from paretonas.training.recalibrate import recalibrate
 
 
@@ -138,7 +137,7 @@ class Sandwich(Sampling):
 
 
 @dataclass(frozen=True)
-class Supernet(Task):
+class Supernet(Wrapper):
     """Learning a task on shared weights.
 
     Args:
@@ -156,36 +155,9 @@ class Supernet(Task):
         return {name: value for name, value in vars(self).items() if name != "family"}
 
     @property
-    def quality(self) -> str:
-        """That of the task."""
-        return self.task.quality
-
-    @property
-    def interface(self) -> Interface:
-        return self.task.interface
-
-    @property
     def digest(self) -> str:
         options = [self.task.digest, repr(self.space), repr(self.sampling)]
         return hashlib.sha256(json.dumps(options).encode()).hexdigest()[:32]
-
-    @property
-    def typical(self) -> Spec:
-        return self.task.typical
-
-    @property
-    def examples(self) -> Mapping[Part, int]:
-        return self.task.examples
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        return self.task.metadata
-
-    def prepare(self, cache: File, progress: Counting | None = None) -> None:
-        self.task.prepare(cache, progress)
-
-    def about(self) -> tuple[str, ...]:
-        return self.task.about()
 
     def network(self, spec: Spec, recipe: Recipe) -> SharedWeights:
         """Fresh weights for all networks of the space.
@@ -199,9 +171,6 @@ class Supernet(Task):
     def family(self) -> Family:
         """The networks that learn."""
         return family(self.space.build(), lambda spec: self.task.network(spec, Recipe()), self.sampling.is_sliced)
-
-    def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
-        return self.task.batches(part, recipe, seed, steps)
 
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Of the first network of the step by the task; of others by what the first one says, where there are any."""
@@ -218,9 +187,6 @@ class Supernet(Task):
         """The networks that learn in a step, by its number and the training's seed."""
         rng = Random(f"{at.seed}/path/{at.step}")
         return self.sampling.draw(self.family, at.step / at.steps, rng, self.interface)
-
-    def score(self, run: Run, part: Part) -> dict[str, float]:
-        return self.task.score(run, part)
 
     def _path(self, shared: nn.Module, spec: Spec, recipe: Recipe) -> Path:
         assert isinstance(shared, SharedWeights)

@@ -15,6 +15,7 @@ from paretonas.space import spec_from_json, spec_to_json
 from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
+from paretonas.task.wrapper import Wrapper
 from paretonas.training.autotune import SpeedJob, examples_per_second
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import StateFile
@@ -26,7 +27,7 @@ RECIPE = Recipe(epochs=1, batch_size=25, crop=0.0)
 
 
 @dataclass(frozen=True)
-class Wrapped(Task):
+class Wrapped(Wrapper):
     """As the task that it wraps.
 
     Args:
@@ -35,46 +36,10 @@ class Wrapped(Task):
 
     task: Task
 
-    quality = "accuracy"
-
-    @property
-    def interface(self):
-        return self.task.interface
-
     @property
     def digest(self):
         options = {name: value for name, value in vars(self).items() if name != "task"}
         return hashlib.sha256(f"{type(self).__name__} {options} {self.task.digest}".encode()).hexdigest()
-
-    @property
-    def typical(self):
-        return self.task.typical
-
-    @property
-    def examples(self):
-        return self.task.examples
-
-    @property
-    def metadata(self):
-        return self.task.metadata
-
-    def network(self, spec, recipe):
-        return self.task.network(spec, recipe)
-
-    def batches(self, part, recipe, seed, steps):
-        return self.task.batches(part, recipe, seed, steps)
-
-    def loss(self, model, batch, at):
-        return self.task.loss(model, batch, at)
-
-    def score(self, run, part):
-        return self.task.score(run, part)
-
-    def prepare(self, cache, progress=None):
-        self.task.prepare(cache, progress)
-
-    def about(self):
-        return self.task.about()
 
 
 @dataclass(frozen=True)
