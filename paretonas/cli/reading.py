@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paretonas.errors import DataError, UsageError
 from paretonas.registry import Registry, Selection
@@ -16,6 +16,7 @@ from paretonas.registry import Registry, Selection
 if TYPE_CHECKING:
     from paretonas.search.config import SearchConfig
 
+T = TypeVar("T")
 TABLE = "table:"
 """Data that begin so are a table of networks."""
 
@@ -86,14 +87,8 @@ def read_targets(written: Sequence[str]) -> dict[str, float]:
     >>> read_targets(["phone=9", "pi=14"]), read_targets(["5"])
     ({'phone': 9.0, 'pi': 14.0}, {'': 5.0})
     """
-    targets: dict[str, float] = {}
-    for text in written:
-        name, _, number = text.rpartition("=")
-        try:
-            targets[name.strip()] = float(number)
-        except ValueError:
-            raise UsageError(f"A target is written MS or DEVICE=MS, as in phone=9, but got {text!r}.") from None
-    if len(targets) < len(written) or ("" in targets and len(targets) > 1):
+    targets = _by_device(written, float, "A target is written MS or DEVICE=MS, as in phone=9")
+    if targets is None:
         raise UsageError(f"Each device has one target, with its name if there are several, but got {list(written)}.")
     return targets
 
@@ -104,16 +99,23 @@ def read_estimates(written: Sequence[str]) -> dict[str, int]:
     >>> read_estimates(["phone=100"]), read_estimates(["50"])
     ({'phone': 100}, {'': 50})
     """
-    estimates: dict[str, int] = {}
+    estimates = _by_device(written, int, "An estimate is written N or DEVICE=N, as in phone=100")
+    if estimates is None:
+        raise UsageError(f"Estimates are asked for once, or once for each device by its name, but got {list(written)}.")
+    return estimates
+
+
+def _by_device(written: Sequence[str], read: Callable[[str], T], rule: str) -> dict[str, T] | None:
+    """NUMBER or DEVICE=NUMBER, by device; None if one is given twice, or one without a name beside others."""
+    found: dict[str, T] = {}
     for text in written:
         name, _, number = text.rpartition("=")
         try:
-            estimates[name.strip()] = int(number)
+            found[name.strip()] = read(number)
         except ValueError:
-            raise UsageError(f"An estimate is written N or DEVICE=N, as in phone=100, but got {text!r}.") from None
-    if len(estimates) < len(written) or ("" in estimates and len(estimates) > 1):
-        raise UsageError(f"Estimates are asked for once, or once for each device by its name, but got {list(written)}.")
-    return estimates
+            raise UsageError(f"{rule}, but got {text!r}.") from None
+    is_ambiguous = len(found) < len(written) or ("" in found and len(found) > 1)
+    return None if is_ambiguous else found
 
 
 def with_plugin(section: Any, written: str | None, registry: Registry, also: Mapping[str, Any]) -> Any:

@@ -12,12 +12,14 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from paretonas.errors import StoreError, UsageError
 from paretonas.evaluation import keys
+from paretonas.evaluation.estimates import draw
 from paretonas.evaluation.evaluator import WORKERS, About, Call, Evaluator, Evidence, Listens, Stage
 from paretonas.evaluation.keys import Cache, Key, Lesson, Origin
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
@@ -163,14 +165,16 @@ class SupernetEvaluator(Evaluator):
     # Scores
 
     def _stage(self) -> Stage:
-        return Stage("supernet", WORKERS, (self.quality,), self._known, self._call, self._keep)
+        return Stage("supernet", WORKERS, self._mining.supernet.scores, self._known, self._call, self._keep)
 
     def _key(self, spec: Spec) -> Key:
-        job, mining = self._job, self._mining
-        origin = Origin("supernet", _digest(job.identity()))
-        task = mining.supernet.task
-        lesson = Lesson(type(task).__name__, task.digest, mining.recipe, job.seed, origin)
-        return keys.scored(spec, lesson, mining.examples)
+        return keys.scored(spec, self._lesson, self._mining.examples)
+
+    @cached_property
+    def _lesson(self) -> Lesson:
+        """What decides a score beside the network and the examples."""
+        task, origin = self._mining.supernet.task, Origin("supernet", _digest(self._job.identity()))
+        return Lesson(type(task).__name__, task.digest, self._mining.recipe, self._job.seed, origin)
 
     def _known(self, spec: Spec) -> Evidence | None:
         known = self._key(spec).get(self._cache)
@@ -200,16 +204,10 @@ class SupernetEvaluator(Evaluator):
         listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
 
     def _checked(self, listener: Listens) -> Trust:
-        supernet = self._mining.supernet
-        rng = Random(f"{self._job.seed}/check")
-        space, specs = supernet.space.build(), dict[Spec, None]()
-        for _ in range(20 * self._mining.checked):
-            specs.setdefault(space.decode(space.sample(rng)))
-            if len(specs) == self._mining.checked:
-                break
+        specs = draw(self._mining.supernet.space.build(), self._mining.checked)
         (last,) = (stage for stage in self._alone.stages() if stage.share == 1)
-        scored = [one.metrics[self.quality] for one in self._evidence(self._stage(), [*specs], listener, "scoring")]
-        found = self._evidence(last, [*specs], listener, "training alone, to check the supernet")
+        scored = [one.metrics[self.quality] for one in self._evidence(self._stage(), specs, listener, "scoring")]
+        found = self._evidence(last, specs, listener, "training alone, to check the supernet")
         macs = [float(self._alone.cost(spec).macs) for spec in specs]
         at_best = metric(self.quality).at_best
         return trust([at_best(value) for value in scored], [at_best(one.metrics[self.quality]) for one in found], macs)

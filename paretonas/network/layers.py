@@ -5,8 +5,6 @@ Batch normalization has MnasNet's settings: decay .99 (PyTorch's momentum .01) a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -105,7 +103,8 @@ class MBConv(nn.Module):
     """Inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 linear projection.
 
     With an expansion of 1 there is no expanding convolution, which makes it a depthwise separable convolution. The
-    squeeze-and-excitation is reduced relative to the layer's input width.
+    squeeze-and-excitation is reduced relative to the layer's input width. In a `fused` block one k x k convolution
+    stands for the expansion and the depthwise one: more multiplications, and fewer layers that wait for memory.
 
     Args:
         c_in: Input channels.
@@ -113,16 +112,21 @@ class MBConv(nn.Module):
         block: What else there is to say.
         activation: A key of `ACTIVATIONS`.
 
-    Source: Sandler et al., MobileNetV2, CVPR 2018; tensorflow/tpu, models/official/mnasnet.
+    Source: Sandler et al., MobileNetV2, CVPR 2018; tensorflow/tpu, models/official/mnasnet. Fused: Gupta and Tan,
+    EfficientNet-EdgeTPU, 2019; Tan and Le, EfficientNetV2, ICML 2021. Differs: with an expansion of 1 a fused block has
+    two convolutions still (a `conv` block has one).
     """
 
     def __init__(self, c_in: int, stride: int, block: BlockSpec, activation: str):
         super().__init__()
         hidden = c_in * block.expansion
         parts: list[nn.Module] = []
-        if block.expansion > 1:
-            parts += [*conv_bn(c_in, hidden, 1), ACTIVATIONS[activation]()]
-        parts += [*conv_bn(hidden, hidden, block.kernel, stride, groups=hidden), ACTIVATIONS[activation]()]
+        if block.op == "fused":
+            parts += [*conv_bn(c_in, hidden, block.kernel, stride), ACTIVATIONS[activation]()]
+        else:
+            if block.expansion > 1:
+                parts += [*conv_bn(c_in, hidden, 1), ACTIVATIONS[activation]()]
+            parts += [*conv_bn(hidden, hidden, block.kernel, stride, groups=hidden), ACTIVATIONS[activation]()]
         if block.se_ratio:
             parts.append(SqueezeExcite(hidden, max(1, int(c_in * block.se_ratio)), activation))
         parts += conv_bn(hidden, block.filters, 1)
@@ -132,41 +136,3 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
         return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
-
-
-class FusedMBConv(nn.Module):
-    """Inverted bottleneck with one k x k convolution that expands, instead of a 1x1 and a depthwise one.
-
-    More multiplications, and fewer layers that wait for memory: where depthwise convolutions are slow it is faster.
-
-    Args:
-        c_in: Input channels.
-        stride: Of this layer; a block's stride is its first layer's alone.
-        block: What else there is to say.
-        activation: A key of `ACTIVATIONS`.
-
-    Source: Gupta and Tan, EfficientNet-EdgeTPU, 2019; Tan and Le, EfficientNetV2, ICML 2021. Differs: with an expansion
-    of 1 there are two convolutions still (a `conv` block has one).
-    """
-
-    def __init__(self, c_in: int, stride: int, block: BlockSpec, activation: str):
-        super().__init__()
-        hidden = c_in * block.expansion
-        parts = [*conv_bn(c_in, hidden, block.kernel, stride), ACTIVATIONS[activation]()]
-        if block.se_ratio:
-            parts.append(SqueezeExcite(hidden, max(1, int(c_in * block.se_ratio)), activation))
-        parts += conv_bn(hidden, block.filters, 1)
-        self.body = nn.Sequential(*parts)
-        self.skip = skip_connection(block.skip, c_in, block.filters, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
-        return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
-
-
-LAYERS: dict[str, Callable[[int, int, BlockSpec, str], nn.Module]] = {
-    "conv": ConvLayer,
-    "mbconv": MBConv,
-    "fused": FusedMBConv,
-}
-"""Op of a block -> its layers."""

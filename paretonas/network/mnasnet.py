@@ -9,7 +9,7 @@ import math
 
 from torch import Tensor, nn
 
-from paretonas.network.layers import ACTIVATIONS, LAYERS, conv_bn
+from paretonas.network.layers import ACTIVATIONS, ConvLayer, MBConv, conv_bn
 from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 
@@ -45,7 +45,7 @@ class MnasNet(nn.Module):
 
 
 def _block(c_in: int, block: BlockSpec, activation: str) -> nn.Sequential:
-    layer = LAYERS[block.op]
+    layer = ConvLayer if block.op == "conv" else MBConv
     first = layer(c_in, block.stride, block, activation)
     return nn.Sequential(first, *(layer(block.filters, 1, block, activation) for _ in range(block.layers - 1)))
 

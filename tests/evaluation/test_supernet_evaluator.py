@@ -124,9 +124,10 @@ def test_the_score_takes_the_place_of_the_training(make, task):
     stages = {stage.name: stage for stage in evaluator.stages()}
     assert list(stages) == ["cost", "supernet"]
     stage, spec = stages["supernet"], Supernet(task, Blocks()).family.smallest
-    assert (stage.lane, stage.gives) == (WORKERS, ("accuracy",))
+    assert (stage.lane, stage.gives) == (WORKERS, task.scores)
     assert stage.known(spec) is None
     evidence = stage.evidence(spec)
+    assert set(evidence.metrics) == set(stage.gives)
     assert stage.known(spec) == evidence
     assert evidence.id is not None
 

@@ -11,7 +11,7 @@ from paretonas.errors import UnknownNameError
 from paretonas.network import build, builders
 from paretonas.network.cost import spec_cost
 from paretonas.space import Interface, Spec, spaces
-from paretonas.space.mnasnet import VARIANTS
+from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
 from paretonas.space.spec import spec_kinds
 from paretonas.zoo import zoo, zoo_spec
@@ -23,6 +23,7 @@ SPACES = [
     "nasbench201",
     "nasbench201:channels=4,cells=1",
     "nas-rl-chain:layers=6,width=0.25",
+    "elastic:resolution=32,width=0.25,se=true",
 ]
 NETWORKS = {f"{name}/{seed}": (name, seed) for name, seed in product(SPACES, range(2))}
 
@@ -157,3 +158,15 @@ def test_scaled_cell_networks_have_so_many_more_of_the_same():
     cells = [one.by_module[f"layers.{i}"] for i in (0, 2, 4)]
     assert three.params - one.params == 2 * sum(params for params, _ in cells)
     assert three.macs - one.macs == 2 * sum(macs for _, macs in cells)
+
+
+def test_a_fused_block_has_the_convolutions_of_its_paper():
+    block = BlockSpec("fused", 3, 24, layers=2, stride=2, expansion=4, skip="identity")
+    spec, interface = MnasNetSpec((block,), stem_filters=16, head_filters=32), Interface.of_images(3, 16, 10)
+    by_module = spec_cost(spec, interface).by_module
+    # 3x3 convolution to four times the width, its normalization, 1x1 convolution, its normalization; 4 x 4 pixels.
+    first = (9 * 16 * 64, 2 * 64, 64 * 24, 2 * 24)
+    second = (9 * 24 * 96, 2 * 96, 96 * 24, 2 * 24)
+    assert by_module["blocks.0.0"] == (sum(first), 16 * (first[0] + first[2]))
+    assert by_module["blocks.0.1"] == (sum(second), 16 * (second[0] + second[2]))
+    assert block.words() == "2 x fused4 3x3, stride 2, skip identity"
