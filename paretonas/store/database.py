@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import stat
 import sys
 import tempfile
 import time
@@ -251,15 +252,17 @@ def _is_file(file: Path) -> bool:
         MachineError: The system refuses to tell.
     """
     with refusals(f"The store {file} cannot be read"):
-        if file.is_file():
-            return True
-        there = next(place for place in (file, *file.parents) if place.exists())
-        if there == file or not there.is_dir():
-            raise StoreError(
-                f"A store is an SQLite file or a database URL, but {file} cannot be one: {there} is "
-                f"{'no regular file' if there == file else 'no folder'}."
-            )
-        return False
+        try:
+            there, is_right = file, stat.S_ISREG(file.stat().st_mode)  # looked at once: others may be making it
+        except (FileNotFoundError, NotADirectoryError):
+            there = next(place for place in file.parents if place.exists())
+            is_right = there.is_dir()
+    if not is_right:
+        raise StoreError(
+            f"A store is an SQLite file or a database URL, but {file} cannot be one: {there} is "
+            f"{'no regular file' if there == file else 'no folder'}."
+        )
+    return there == file
 
 
 def _unchanging(address: Address, file: Path) -> Address:
