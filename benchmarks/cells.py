@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from conditions import conditions, print_conditions, write_rows
+from trainings import Training, train_missing
 
-from paretonas.evaluation.job import TrainingJob, run_training
-from paretonas.executor import executors
 from paretonas.network.cost import spec_cost
-from paretonas.space import Architecture, SearchSpace, spec_hash, spec_to_json
+from paretonas.space import Architecture, SearchSpace, spec_hash
 from paretonas.space.nasnet import PNASNetSpace
 from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
@@ -57,36 +54,14 @@ def unique(space: SearchSpace, ops: int) -> dict[str, Architecture]:
     return found
 
 
-def read_rows(file: Path) -> list[dict]:
-    """What was trained so far."""
-    return pq.read_table(file).to_pylist() if file.exists() else []
-
-
-def train_missing(options: argparse.Namespace, space: SearchSpace) -> list[dict]:
-    """Train what is missing until the time is up; all rows."""
-    task = Classification(str(options.data), RESOLUTION, IMAGES, VALIDATION)
-    task.prepare(options.cache)
-    file, cells = options.output / "runs.parquet", unique(space, 2) | unique(space, 3)
-    rows = read_rows(file)
-    made = {(row["spec_hash"], row["seed"]) for row in rows}
-    todo = [(key, seed) for key in cells for seed in SEEDS if (key, seed) not in made]
-    end = time.monotonic() + 60 * options.minutes
-    with executors.create(f"process:workers={options.workers}").start() as executor:
-        jobs: dict[str, tuple[str, int]] = {}
-        while (todo and time.monotonic() < end) or jobs:
-            while todo and len(jobs) < options.workers and time.monotonic() < end:
-                key, seed = todo.pop(0)
-                job = TrainingJob(spec_to_json(space.decode(cells[key])), task, RECIPE, seed, "cpu")
-                executor.submit(f"{key}/{seed}", run_training, job)
-                jobs[f"{key}/{seed}"] = key, seed
-            for done in executor.wait():
-                key, seed = jobs.pop(done.key)
-                metrics = done.result()
-                kept = {name: metrics[name] for name in ("accuracy", "train_loss", "train_seconds")}
-                rows.append({"choices": list(cells[key].choices), "spec_hash": key, "seed": seed, **kept})
-                write_rows(rows, file)
-                print(f"\r{len(todo) + len(jobs)} left  ", end="", flush=True)
-    return rows
+def wanted(space: SearchSpace) -> list[Training]:
+    """All cells from both seeds; those over two of the ops first."""
+    cells = unique(space, 2) | unique(space, 3)
+    return [
+        Training({"spec_hash": key, "seed": seed}, space.decode(cell), RECIPE, {"choices": list(cell.choices)})
+        for key, cell in cells.items()
+        for seed in SEEDS
+    ]
 
 
 def write_table(rows: list[dict], space: SearchSpace, ops: int, file: Path) -> None:
@@ -114,7 +89,9 @@ def main() -> None:
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
     space = OPTIONS.build()
-    rows = train_missing(options, space)
+    task = Classification(str(options.data), RESOLUTION, IMAGES, VALIDATION)
+    task.prepare(options.cache)
+    rows = train_missing(wanted(space), task, options.output / "runs.parquet", options.workers, options.minutes)
     made = {row["spec_hash"] for row in rows if row["seed"] == SEEDS[-1]}
     complete = [ops for ops in (2, 3) if unique(space, ops).keys() <= made]
     if complete:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
-from conditions import conditions, print_conditions, print_table, write_rows
+from conditions import conditions, print_conditions, print_table
+from trainings import Training, train_missing
 
-from paretonas.evaluation.job import TrainingJob, run_training
-from paretonas.executor import executors
 from paretonas.network.cost import spec_cost
-from paretonas.space import Spec, spec_to_json
+from paretonas.space import Spec
 from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
 from paretonas.zoo import zoo_spec
@@ -45,35 +42,20 @@ def spec_of(name: str) -> Spec:
     return zoo_spec(name, NETWORKS[name], None if "skeleton" in name else RESOLUTION)
 
 
-def trained(options: argparse.Namespace) -> list[dict]:
-    """A row for each network and seed."""
-    task = Classification(str(options.data), RESOLUTION, IMAGES, VALIDATION)
-    task.prepare(options.cache)
-    file = options.output / "runs.parquet"
-    rows = pq.read_table(file).to_pylist() if file.exists() else []
-    made = {(row["network"], row["seed"]) for row in rows}
-    todo = [(name, seed) for seed in SEEDS for name in NETWORKS if (name, seed) not in made]
-    with executors.create(f"process:workers={options.workers}").start() as executor:
-        for name, seed in todo:
-            job = TrainingJob(spec_to_json(spec_of(name)), task, RECIPE, seed, "cpu")
-            executor.submit(f"{name}/{seed}", run_training, job)
-        left = len(todo)
-        while left:
-            for done in executor.wait():
-                left -= 1
-                name, _, seed = done.key.rpartition("/")
-                rows.append({"network": name, "seed": int(seed), **kept_of(name, done.result())})
-                write_rows(rows, file)
-                print(f"{name}, seed {seed}: {100 * rows[-1]['accuracy']:.1f} %", flush=True)
-    return rows
+def wanted() -> list[Training]:
+    """All networks from all seeds."""
+    return [
+        Training({"network": name, "seed": seed}, spec_of(name), RECIPE, costs_of(name))
+        for seed in SEEDS
+        for name in NETWORKS
+    ]
 
 
-def kept_of(name: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    """What is kept of a training, with costs."""
+def costs_of(name: str) -> dict[str, float]:
+    """Weights and multiply-adds."""
     spec = spec_of(name)
     cost = spec_cost(spec, spec.usual_interface(3, RESOLUTION, 10))
-    kept = {key: metrics[key] for key in ("accuracy", "train_loss", "train_seconds")}
-    return {**kept, "params": cost.params, "macs": cost.macs}
+    return {"params": cost.params, "macs": cost.macs}
 
 
 def main() -> None:
@@ -86,7 +68,9 @@ def main() -> None:
     options = parser.parse_args()
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
-    rows, shown = trained(options), []
+    task = Classification(str(options.data), RESOLUTION, IMAGES, VALIDATION)
+    task.prepare(options.cache)
+    rows, shown = train_missing(wanted(), task, options.output / "runs.parquet", options.workers), []
     for name in NETWORKS:
         own = [row for row in rows if row["network"] == name]
         accuracies = [100 * row["accuracy"] for row in own]

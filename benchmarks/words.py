@@ -10,14 +10,12 @@ import argparse
 import statistics
 from pathlib import Path
 
-import pyarrow.parquet as pq
-from conditions import conditions, print_conditions, print_table, write_rows
+from conditions import conditions, print_conditions, print_table
+from trainings import Training, train_missing
 
 from paretonas import Store
-from paretonas.evaluation.job import TrainingJob, run_training
-from paretonas.executor import executors
 from paretonas.search.sections import config_from_json
-from paretonas.space import Spec, spaces, spec_to_json
+from paretonas.space import Spec, spaces
 from paretonas.task import recipes, tasks
 from paretonas.trial import State
 from paretonas.zoo import zoo_spec
@@ -48,24 +46,13 @@ def main() -> None:
     store = Store(options.home / "store.db")
     config = config_from_json(store.config(options.name))
     task, recipe = tasks.create(config.task), recipes.create(config.recipe)
-    compared, file = subjects(store, options.name, options.best), options.output / "words.parquet"
-    rows = pq.read_table(file).to_pylist() if file.exists() else []
-    made = {(row["network"], row["seed"]) for row in rows}
-    with executors.create("process:workers=1").start() as executor:
-        for seed in range(options.seeds):
-            for network, spec in compared.items():
-                if (network, seed) not in made:
-                    job = TrainingJob(spec_to_json(spec), task, recipe, seed, "cpu")
-                    executor.submit(f"{network}/{seed}", run_training, job)
-        left = options.seeds * len(compared) - len(rows)
-        while left:
-            for done in executor.wait():
-                left -= 1
-                network, _, seed = done.key.rpartition("/")
-                kept = {key: done.result()[key] for key in ("perplexity", "train_loss", "train_seconds")}
-                rows.append({"network": network, "seed": int(seed), **kept})
-                write_rows(rows, file)
-                print(f"{network}, seed {seed}: {kept['perplexity']:.1f}", flush=True)
+    compared = subjects(store, options.name, options.best)
+    wanted = [
+        Training({"network": network, "seed": seed}, spec, recipe)
+        for seed in range(options.seeds)
+        for network, spec in compared.items()
+    ]
+    rows = train_missing(wanted, task, options.output / "words.parquet", workers=1)
     shown = []
     for network in compared:
         own = [row for row in rows if row["network"] == network]

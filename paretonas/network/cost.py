@@ -6,6 +6,7 @@ nothing. Any module that PyTorch can run can be counted; nothing is computed, sh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,17 +15,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
+from torch.utils.module_tracker import ModuleTracker
 
 from paretonas.network import build
 from paretonas.network.check import check_outputs, running
-from paretonas.network.shapes import without_numbers
+from paretonas.network.shapes import Recorder, result_of, without_numbers
 from paretonas.registry import short
 from paretonas.space import Interface, Spec
-
-BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
 @dataclass(frozen=True)
@@ -80,18 +79,15 @@ def _count(model: nn.Module, shapes: nn.Module, interface: Interface) -> tuple[C
     """The cost, and the outputs without their numbers; `shapes` is the model, or a copy, on no device."""
     with torch.no_grad():
         inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
-        counter, recorder = FlopCounterMode(display=False), _Recorder(shapes, inputs)
-        with running(type(model).__name__, inputs), counter, recorder:
+        recorder = _Recorder(shapes, inputs)
+        with running(type(model).__name__, inputs), recorder.modules, recorder:
             outputs = shapes(*inputs)
-    counts = counter.get_flop_counts()
-    macs = {
-        name.partition(".")[2]: sum(ops.values()) // 2 for name, ops in counts.items()
-    }  # names begin with the class
+    macs = {name.partition(".")[2]: flops // 2 for name, flops in recorder.flops.items()}  # names begin with the class
     by_module = {n: (sum(p.numel() for p in m.parameters()), macs.get(n, 0)) for n, m in model.named_modules() if n}
     parameters = list(model.parameters())
     found = Cost(
         params=sum(p.numel() for p in parameters),
-        macs=counter.get_total_flops() // 2,
+        macs=recorder.flops["Global"] // 2,
         weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
         peak_memory_bytes=recorder.peak_memory(outputs),
         by_module=by_module,
@@ -99,11 +95,17 @@ def _count(model: nn.Module, shapes: nn.Module, interface: Interface) -> tuple[C
     return found, outputs
 
 
-class _Recorder(TorchDispatchMode):
-    """Records which storages every operation reads and makes; weights and buffers are not activations."""
+class _Recorder(Recorder):
+    """Records which storages every operation reads and makes, and counts; weights and buffers are not activations.
+
+    Attributes:
+        modules: To be entered too: it knows in which modules an operation is.
+        flops: Module, or `Global` for all -> operations.
+    """
 
     def __init__(self, model: nn.Module, inputs: Sequence[Tensor]):
         super().__init__()
+        self.modules, self.flops = ModuleTracker(), Counter[str]()
         self._kept: list[Tensor] = [*model.parameters(), *model.buffers()]  # alive, so that no storage is reused
         self._weights = {_key(tensor) for tensor in self._kept}
         self._sizes = {_key(x): x.untyped_storage().nbytes() for x in inputs}
@@ -111,10 +113,9 @@ class _Recorder(TorchDispatchMode):
         self._operations: list[tuple[list[int], list[int], bool]] = [([], list(self._sizes), False)]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is BATCH_NORM:  # what PyTorch does without numbers is a dozen operations, half of the time of all
-            result = (torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0))
-        else:
-            result = func(*args, **(kwargs or {}))
+        result = result_of(func, args, kwargs or {})
+        if count := flop_registry.get(func.overloadpacket):
+            self.flops.update(dict.fromkeys(self.modules.parents, count(*args, **(kwargs or {}), out_val=result)))
         read = [_key(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         made = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
         self._kept += made

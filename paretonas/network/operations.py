@@ -14,16 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from paretonas.network import build
 from paretonas.network.check import running
-from paretonas.network.cost import BATCH_NORM
-from paretonas.network.shapes import without_numbers
+from paretonas.network.shapes import BATCH_NORM, Recorder, result_of, without_numbers
 from paretonas.space import Interface, Spec
 
-CONVOLUTION = torch.ops.aten.convolution.default
 CONSTANTS = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 """What reads a shape and no numbers."""
 PRODUCTS = {"mm": 0, "addmm": 1, "bmm": 0, "baddbmm": 1}
@@ -75,7 +72,7 @@ class _Step:
     is_constant: bool
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(Recorder):
     """Lists what is executed; `weights` are the storages of what the model keeps."""
 
     def __init__(self, weights: set[int]):
@@ -84,7 +81,7 @@ class _Recorder(TorchDispatchMode):
         self._kept: list[Tensor] = []  # alive, so that no storage is reused
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = _result(func, args, kwargs or {})
+        result = result_of(func, args, kwargs or {})
         if not func.is_view:
             read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
             made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
@@ -122,17 +119,6 @@ class _Recorder(TorchDispatchMode):
         return tuple(reversed(found))
 
 
-def _result(func: Any, args: Any, kwargs: Any) -> Any:
-    """What a call gives; by our own arithmetic where PyTorch's takes many times as long."""
-    if func is BATCH_NORM:
-        return _like(args[0]), _like(args[0], [0]), _like(args[0], [0])
-    if func is CONVOLUTION and not args[6]:
-        return _like(args[0], _convolved(*args[:2], *args[3:6]))
-    if torch.Tag.pointwise in func.tags and not kwargs and not func._schema.is_mutable and _are_alike(args):
-        return _like(args[0])
-    return func(*args, **kwargs)
-
-
 def _convolution(x: Tensor, weight: Tensor, out: Tensor, is_transposed: bool) -> tuple[str, int]:
     """Kind and MACs; weight is (filters, channels of a group, kernel…), of a transposed one with inputs for outputs."""
     channels, depth = x.shape[1], weight.shape[1]
@@ -140,25 +126,6 @@ def _convolution(x: Tensor, weight: Tensor, out: Tensor, is_transposed: bool) ->
     sides = "x".join(map(str, weight.shape[2:]))
     macs = (x if is_transposed else out).numel() * math.prod(weight.shape[1:])
     return f"{'transposed' if is_transposed else kind} {sides}", macs
-
-
-def _convolved(
-    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
-) -> list[int]:
-    """Shape of what a convolution gives, not a transposed one."""
-    sides = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    return [x.shape[0], weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)]
-
-
-def _are_alike(args: Sequence[Any]) -> bool:
-    """Whether tensors of one shape and type go in, and nothing else."""
-    first = args[0]
-    return all(isinstance(x, Tensor) and x.shape == first.shape and x.dtype == first.dtype for x in args)
-
-
-def _like(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """A tensor of that type; `torch.empty_like` takes twenty times as long on no device."""
-    return torch.empty(x.shape if shape is None else shape, dtype=x.dtype, device="meta")
 
 
 def _key(tensor: Tensor) -> int:

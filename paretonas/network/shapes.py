@@ -1,20 +1,33 @@
-"""Networks of which only the shapes are wanted: built on PyTorch's device `meta`, where no number is stored."""
+"""Networks of which only the shapes are wanted: built, and run, on PyTorch's device `meta`, where no number is stored.
+
+PyTorch itself finds most shapes by long ways through Python; those of what networks consist of are ours.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 FILLING = (
     *(getattr(Tensor, name) for name in ("normal_", "uniform_", "zero_", "fill_", "bernoulli_", "exponential_")),
     *(getattr(nn.init, name) for name in dir(nn.init) if name.endswith("_") and name[0] != "_"),
 )  # fmt: skip
 """What gives a tensor its first numbers."""
+
+BATCH_NORM = torch.ops.aten.native_batch_norm.default
+CONVOLUTION = torch.ops.aten.convolution.default
+MEAN, LINEAR = torch.ops.aten.mean.dim, torch.ops.aten.addmm.default
+ELEMENTWISE = (
+    *("add", "mul"),
+    *("elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "relu", "sigmoid", "silu", "tanh"),
+)
+"""What gives tensors of the kind that it is fed, where that are numbers with a point."""
 
 
 @contextmanager
@@ -39,3 +52,62 @@ class _Unfilled(TorchFunctionMode):
             if isinstance(tensor, Tensor) and tensor.is_meta:
                 return tensor
         return func(*args, **given)
+
+
+class Recorder(TorchDispatchMode):
+    """What sees every call; a subclass defines `__torch_dispatch__`.
+
+    Without the compiler, which PyTorch loads for such classes only to tell it not to look at them: 1.5 s a process.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+def result_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What a call on tensors without numbers gives; by our own arithmetic where PyTorch's takes many times as long."""
+    if func is BATCH_NORM:
+        return _like(args[0]), _like(args[0], [0]), _like(args[0], [0])
+    if func is CONVOLUTION and not args[6]:  # transposed ones are left to PyTorch
+        return _like(args[0], _convolved(*args[:2], *args[3:6]))
+    if func is MEAN and not kwargs and args[1]:
+        return _like(args[0], _reduced(*args))
+    if func is LINEAR and not kwargs:
+        return _like(args[1], [args[1].shape[0], args[2].shape[1]])
+    name = func.overloadpacket.__name__
+    if name.removesuffix("_") in ELEMENTWISE and not kwargs and _are_alike(args):
+        return args[0] if name.endswith("_") else _like(args[0], _broadcast(args))
+    return func(*args, **kwargs)
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> list[int]:
+    """Shape of what a convolution gives, not a transposed one."""
+    sides = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    return [x.shape[0], weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)]
+
+
+def _reduced(x: Tensor, sides: Sequence[int], is_kept: bool = False) -> list[int]:
+    """Shape of what is left of a tensor when one number takes the place of these sides, which are kept or not."""
+    gone = {side % x.dim() for side in sides}
+    return [1 if i in gone else n for i, n in enumerate(x.shape) if is_kept or i not in gone]
+
+
+def _are_alike(args: Sequence[Any]) -> bool:
+    """Whether tensors of one type, numbers with a point, go in, and beside them real numbers alone."""
+    first = args[0]
+    if not (isinstance(first, Tensor) and first.is_floating_point()):
+        return False
+    return all(x.dtype == first.dtype if isinstance(x, Tensor) else isinstance(x, int | float) for x in args)
+
+
+def _broadcast(args: Sequence[Any]) -> Sequence[int]:
+    first, *others = (x.shape for x in args if isinstance(x, Tensor))
+    return first if all(shape == first for shape in others) else torch.broadcast_shapes(first, *others)
+
+
+def _like(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """A tensor of that type; `torch.empty_like` takes twenty times as long on no device."""
+    return torch.empty(x.shape if shape is None else shape, dtype=x.dtype, device="meta")

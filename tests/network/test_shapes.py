@@ -1,10 +1,15 @@
 """Networks of which only the shapes are wanted."""
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from paretonas.network import build
-from paretonas.network.shapes import without_numbers
+from paretonas.network.shapes import Recorder, result_of, without_numbers
 from paretonas.space import Interface
 from paretonas.zoo import zoo_spec
 
@@ -34,3 +39,40 @@ def test_nothing_random_is_drawn() -> None:
     with without_numbers():
         nn.Conv2d(3, 8, 3)
     assert torch.equal(before, torch.get_rng_state())
+
+
+class Quick(Recorder):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return result_of(func, args, kwargs or {})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: functional.conv2d(x, x.new_empty(8, 6, 3, 5), stride=(2, 1), padding=(1, 2)),
+        lambda x: functional.conv2d(x, x.new_empty(6, 1, 3, 3), x.new_empty(6), dilation=2, groups=6),
+        lambda x: functional.conv_transpose2d(x, x.new_empty(6, 4, 3, 3), stride=2),
+        lambda x: functional.batch_norm(x, x.new_empty(6), x.new_empty(6)),
+        lambda x: functional.linear(x.mean((2, 3)), x.new_empty(10, 6), x.new_empty(10)),
+        lambda x: x.mean((-1, 2), keepdim=True),
+        lambda x: x.mean(1, dtype=torch.float64),
+        lambda x: x * x.mean((2, 3), keepdim=True),
+        lambda x: x + x,
+        lambda x: torch.add(x, x, alpha=2),
+        lambda x: x.mul(3),
+        lambda x: x.int().mul(3.5),
+        lambda x: x.double() + x,
+        lambda x: functional.relu6(x),
+        lambda x: x.clone().sigmoid_(),
+        lambda x: x.int().sigmoid(),
+        lambda x: functional.silu(x),
+        lambda x: x > x,
+    ],
+)
+def test_results_are_of_pytorchs_shapes_and_types(call: Callable[[Tensor], Tensor]) -> None:
+    x = torch.empty(2, 6, 9, 7, device="meta")
+    with torch.no_grad():
+        theirs = call(x)
+        with Quick():
+            ours = call(x)
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)

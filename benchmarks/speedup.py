@@ -1,0 +1,182 @@
+"""How many times as fast as MobileNetV2 and MnasNet-A1 of equal accuracy are other networks?
+
+The two baselines at several widths give accuracy over latency. Every other network is trained by their recipe, on the
+same images, for as many epochs, from several seeds, timed in the same session, and compared with the latency that the
+baseline would have at its accuracy, between its widths. Others are MobileNetV2 x0.5 with one thing changed
+(`--levers`), which tells what pays on the device, and what searches have found (`--search HOME NAME`).
+
+Trainings are kept as they end, so the script goes on wherever it was stopped; timings are made anew.
+Usage: speedup.py CIFAR10 OUTPUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from conditions import conditions, print_conditions, print_table
+from timings import time_all
+from trainings import Training, train_missing
+
+from paretonas import Store
+from paretonas.network.cost import spec_cost
+from paretonas.report.aims import Aims
+from paretonas.search.finalists import choose
+from paretonas.search.sections import config_from_json
+from paretonas.space import Spec, spaces
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.task import recipes
+from paretonas.task.classification import Classification
+from paretonas.task.recipe import Recipe
+from paretonas.zoo import zoo_spec
+
+RESOLUTION = 32
+BASELINES = ("mobilenet-v2", "mnasnet-a1")
+WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.4)
+
+
+def baselines() -> dict[str, Spec]:
+    """Both at all widths."""
+    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in BASELINES for width in WIDTHS}
+
+
+# One thing changed
+
+
+def levers() -> dict[str, Spec]:
+    """MobileNetV2 x0.5 with one thing changed."""
+    base = zoo_spec("mobilenet-v2", 0.5, RESOLUTION)
+    assert isinstance(base, MnasNetSpec)
+
+    def changed(blocks: Sequence[int] = range(7), **what: Any) -> MnasNetSpec:
+        return replace(base, blocks=tuple(replace(b, **what) if i in blocks else b for i, b in enumerate(base.blocks)))
+
+    def early(spec: MnasNetSpec) -> MnasNetSpec:
+        strides = (1, 1, 2, 2, 1, 1, 1)
+        return replace(spec, stem_stride=2, blocks=_with_strides(spec.blocks, strides))
+
+    def deeper(by: int) -> MnasNetSpec:
+        blocks = (replace(b, layers=max(1, b.layers + by)) for b in base.blocks)
+        return replace(base, blocks=tuple(blocks))
+
+    plain = {"op": "conv", "expansion": 1, "skip": "identity"}
+    return {
+        "kernels of 5": changed(kernel=5),
+        "squeeze-and-excitation": changed(se_ratio=0.25),
+        "expansion 3": changed(range(1, 7), expansion=3),
+        "a layer less a block": deeper(-1),
+        "a layer more a block": deeper(1),
+        "relu for relu6": replace(base, activation="relu"),
+        "a fourth of the head": replace(base, head_filters=320),
+        "stem of stride 2": early(base),
+        "plain blocks 1 to 3": changed(range(3), **plain),
+        "plain blocks 4 to 7": changed(range(3, 7), **plain),
+        "plain blocks": changed(**plain),
+        "plain blocks, stem of stride 2": early(changed(**plain)),
+        "fused blocks 1 to 3": changed(range(1, 3), op="fused"),
+        "fused blocks, expansion 2": changed(range(1, 7), op="fused", expansion=2),
+    }
+
+
+def _with_strides(blocks: Sequence[BlockSpec], strides: Sequence[int]) -> tuple[BlockSpec, ...]:
+    return tuple(replace(block, stride=stride) for block, stride in zip(blocks, strides, strict=True))
+
+
+# Searches
+
+
+def chosen(home: Path, name: str, top: int) -> dict[str, Spec]:
+    """The networks of a search that `train --top` would take."""
+    store = Store(home / "store.db")
+    config = store.config(name)
+    aims, space = Aims.of(config), spaces.create(config_from_json(config).space).build()
+    trials = choose(store.trials(name), aims.quality, aims.latencies, top)
+    return {f"{name} trial {trial.number}": space.decode(trial.architecture) for trial in trials}
+
+
+# Comparing
+
+
+def speed_up(curve: Sequence[tuple[float, float]], accuracy: float, latency_ms: float) -> float | None:
+    """Latency of the baseline at this accuracy over the network's; None beyond both ends of the baseline.
+
+    Args:
+        curve: Latency and accuracy of the baseline at each width.
+        accuracy: Of the network.
+        latency_ms: Likewise.
+    """
+    rising: list[tuple[float, float]] = []
+    for ms, reached in sorted(curve):
+        if not rising or reached > rising[-1][1]:
+            rising.append((ms, reached))
+    for (faster, low), (slower, high) in itertools.pairwise(rising):
+        if low <= accuracy <= high:
+            share = (accuracy - low) / (high - low)
+            return math.exp(math.log(faster) + share * math.log(slower / faster)) / latency_ms
+    return None
+
+
+def compare(
+    rows: Sequence[Mapping[str, Any]], timed: Sequence[Mapping[str, Any]], specs: Mapping[str, Spec]
+) -> Iterator[tuple[str, ...]]:
+    """A line for each network: costs, accuracy and latency, and the speed-ups."""
+    accuracies = {name: [100 * row["accuracy"] for row in rows if row["network"] == name] for name in specs}
+    middle = {name: statistics.fmean(values) for name, values in accuracies.items()}
+    each = {name: [row["latency_ms"] for row in timed if row["network"] == name] for name in specs}
+    ms = {name: statistics.median(values) for name, values in each.items()}
+    curves = {base: [(ms[name], middle[name]) for name in specs if name.startswith(f"{base} x")] for base in BASELINES}
+    for name, spec in specs.items():
+        macs = spec_cost(spec, spec.usual_interface(3, RESOLUTION, 10)).macs
+        spread = f"{min(accuracies[name]):.1f} to {max(accuracies[name]):.1f}"
+        ratios = (speed_up(curves[base], middle[name], ms[name]) for base in BASELINES)
+        shown = (f"{ratio:.2f}" if ratio else "" for ratio in ratios)
+        yield (name, f"{macs / 1e6:.1f}", f"{ms[name]:.3f}", f"{middle[name]:.1f}", spread, *shown)
+
+
+def main() -> None:
+    """Train, time, keep and show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--levers", action="store_true", help="MobileNetV2 x0.5 with one thing changed")
+    parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
+    parser.add_argument("--top", type=int, default=10, help="networks of each search")
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=float, default=10)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: train alone")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
+    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    print_conditions(conditions())
+    options.output.mkdir(parents=True, exist_ok=True)
+    specs = baselines() | (levers() if options.levers else {})
+    for home, name in options.search:
+        specs |= chosen(Path(home), name, options.top)
+    task = Classification(str(options.data), RESOLUTION, options.images, 5000)
+    task.prepare(options.cache)
+    recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs)
+    size = {"images": options.images, "epochs": options.epochs}
+    wanted = [
+        Training({"network": name, **size, "seed": seed}, spec, recipe)
+        for seed in range(options.seeds)
+        for name, spec in specs.items()
+    ]
+    rows = train_missing(wanted, task, options.output / "trainings.parquet", options.workers, options.minutes)
+    if options.rounds:
+        interface = next(iter(specs.values())).usual_interface(3, RESOLUTION, 10)
+        timed = time_all(specs, interface, options.output / "timings.parquet", options.rounds)
+        own = [row for row in rows if all(row[key] == value for key, value in size.items())]
+        columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in BASELINES))
+        print_table(columns, compare(own, timed, specs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Trainings that a benchmark compares: what is missing is trained, and kept after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from conditions import write_rows
+
+from paretonas.evaluation.job import TrainingJob, run_training
+from paretonas.executor import executors
+from paretonas.space import Spec, spec_to_json
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import Task
+
+
+@dataclass(frozen=True)
+class Training:
+    """One that is wanted.
+
+    Args:
+        key: Columns that tell it from the others; `seed` is among them.
+        spec: Of the network.
+        recipe: How it learns.
+        more: Further columns of its row.
+    """
+
+    key: Mapping[str, Any]
+    spec: Spec
+    recipe: Recipe
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its key in a line."""
+        return ", ".join(f"{name} {value}" for name, value in self.key.items())
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """What was kept so far."""
+    return pq.read_table(file).to_pylist() if file.exists() else []
+
+
+def train_missing(
+    wanted: Sequence[Training], task: Task, file: Path, workers: int, minutes: float = math.inf
+) -> list[dict[str, Any]]:
+    """Train what the file does not hold, in their order.
+
+    Args:
+        wanted: All trainings, also those that were made.
+        task: What is learned; its data are prepared.
+        file: Of the rows, Parquet: the key, what came out, and the further columns.
+        workers: Trainings at a time.
+        minutes: After these none is begun.
+
+    Returns:
+        All rows of the file.
+    """
+    rows, names = read_rows(file), tuple(wanted[0].key)
+    made = {tuple(row[name] for name in names) for row in rows}
+    todo = [one for one in wanted if tuple(one.key.values()) not in made]
+    end = time.monotonic() + 60 * minutes
+    with executors.create(f"process:workers={workers}").start() as executor:
+        running: dict[str, Training] = {}
+        while (todo and time.monotonic() < end) or running:
+            while todo and len(running) < workers and time.monotonic() < end:
+                one = todo.pop(0)
+                job = TrainingJob(spec_to_json(one.spec), task, one.recipe, one.key["seed"], "cpu")
+                executor.submit(one.name, run_training, job)
+                running[one.name] = one
+            for done in executor.wait():
+                one, metrics = running.pop(done.key), done.result()
+                kept = {name: metrics[name] for name in (task.quality, "train_loss", "train_seconds")}
+                rows.append({**one.key, **kept, **one.more})
+                write_rows(rows, file)
+                left = len(todo) + len(running)
+                print(f"{one.name}: {task.quality} {metrics[task.quality]:.4g}, {left} left", flush=True)
+    return rows
