@@ -101,6 +101,7 @@ def test_kept_trials_have_the_evidence_of_their_metrics(home, name):
     assert stages >= 2 * len([trial for trial in store.trials(f"cifar10-{name}") if trial.told is not None])
 
 
+@pytest.mark.slow
 def test_kept_search_by_ppo_proposes_what_it_proposed(home):
     words = [sys.executable, ROOT / "benchmarks" / "replay_proposals.py", home, "cifar10-ppo", "8"]
     ran = subprocess.run(words, capture_output=True, text=True)

@@ -202,7 +202,7 @@ class SpaceContract:
     def test_networks_become_files_that_agree_and_can_be_timed(
         self, space: SearchSpace, interface: Interface, tmp_path: Path
     ) -> None:
-        specs = drawn_specs(space, Random(0), 5)
+        specs = drawn_specs(space, Random(0), 3)
         foreign = [spec for spec in specs if spec.kind == ForeignSpec.kind]
         check_networks([s for s in specs if s not in foreign[FOREIGN_NETWORKS:]], interface, tmp_path)
 

@@ -18,12 +18,12 @@ CONFIG = {
     "strategy": "random",
     "objective": {"limits": ["params<=1e6"]},
     "device": {"device": "onnxruntime", "target_ms": 0.05},
-    "recipe": "search:epochs=20,batch_size=32,lr=0.05,layout=contiguous,precision=float32",
+    "recipe": "search:epochs=10,batch_size=32,lr=0.05,layout=contiguous,precision=float32",
     "executor": "serial",
     "torch_device": "cpu",
     "budget": {"trials": 2},
 }
-FINAL = Recipe(epochs=60, batch_size=32, lr=0.05, layout="contiguous", precision="float32")
+FINAL = Recipe(epochs=30, batch_size=32, lr=0.05, layout="contiguous", precision="float32")
 
 
 def main(home: Path) -> None:

@@ -291,7 +291,7 @@ def test_training_that_is_not_final_scores_validation_images(searched, best):
     ("transform", "name", "side"),
     [
         (Transform(width=2.0), "width-2", 8),
-        (Transform(width=0.5, resolution=16), "width-0.5.resolution-16", 16),
+        pytest.param(Transform(width=0.5, resolution=16), "width-0.5.resolution-16", 16, marks=pytest.mark.slow),
     ],
 )
 def test_a_transformed_finalist_has_files_of_its_own_and_leaves_the_trial_alone(
@@ -365,6 +365,7 @@ def test_each_device_gets_a_file_in_its_format_and_a_latency(tmp_path):
     assert info["latency"].keys() == {"desk", "phone", "tablet"}
 
 
+@pytest.mark.slow
 def test_a_device_of_another_format_still_leaves_an_onnx_file(tmp_path):
     devices = (DeviceConfig("torch@abacus", target_ms=1.0),)
     search = new_search(

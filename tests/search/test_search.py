@@ -106,7 +106,7 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(tmp_path):
         screen=Selection("synflow", {"keep": 0.7}),
         limits=("params<=500000",),
         recipe=replace(CONFIG.recipe, options={**CONFIG.recipe.options, "epochs": 2.0}),
-        budget=Budget(trials=6),
+        budget=Budget(trials=4),
     )
 
     def stop(progress):
@@ -115,11 +115,11 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(tmp_path):
     whole = new_search(config, Store(tmp_path / "a.db"), tmp_path / "a").run()
     store, trials, sessions = Store(tmp_path / "b.db"), [], 0
     new_search(config, store, tmp_path / "b")
-    while sum(t.told is not None for t in trials) < 6:
+    while sum(t.told is not None for t in trials) < 4:
         with pytest.raises(KeyboardInterrupt):
             open_search("s", store, tmp_path / "b", Listener(progress=stop)).run()
         trials, sessions = store.trials("s"), sessions + 1
-    assert sessions == 6
+    assert sessions == 4
     assert facts(trials) == facts(whole)
     assert {t.state for t in whole} == {State.COMPLETE, State.PRUNED}
     assert not list((tmp_path / "b" / "s").glob("*.search-state"))
@@ -129,7 +129,7 @@ def test_a_candidate_is_trained_on_from_where_it_was_scored(store, tmp_path):
     halves = replace(
         CONFIG,
         fidelity=Selection("asha", {"rungs": 2, "factor": 2.0}),
-        recipe=replace(CONFIG.recipe, options={**CONFIG.recipe.options, "epochs": 4.0}),
+        recipe=replace(CONFIG.recipe, options={**CONFIG.recipe.options, "epochs": 2.0}),
     )
     trials = new_search(halves, store, tmp_path).run()
     assert [t.state for t in trials if t.fidelity == 1.0] != []

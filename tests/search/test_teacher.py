@@ -37,7 +37,7 @@ def searched(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(searched):
     """The weights of a network twice as wide."""
-    wide = Finishing(replace(RECIPE, epochs=2), transform=Transform(width=2.0))
+    wide = Finishing(RECIPE, transform=Transform(width=2.0))
     return train_trials(searched, searched.store.trials("s"), wide)[0].checkpoint
 
 
@@ -67,6 +67,7 @@ def test_with_the_same_teacher_it_is_trained_once_and_with_another_anew(searched
     assert taught(searched, teacher, temperature=4.0).metrics["train_loss"] != first.metrics["train_loss"]
 
 
+@pytest.mark.slow
 def test_a_teacher_is_part_of_how_a_finalist_was_trained(searched, teacher):
     finalist = taught(searched, teacher, weight=0.25)
     (trial,) = searched.store.trials("s")

@@ -58,6 +58,7 @@ def test_workers_are_picked_only_where_the_user_leaves_them_open(store, job):
     assert notes == []
 
 
+@pytest.mark.slow
 def test_what_was_picked_on_this_machine_is_taken_from_the_cache(store, job):
     _, executor = tune(job(OPEN), Selection("serial"), store, lambda text: None)
     ((key, value),) = store.evaluations("tuning")

@@ -207,6 +207,7 @@ def test_the_teacher_learns_nothing_and_the_student_does(digits):
     assert trained.losses[-1] < trained.losses[0]
 
 
+@pytest.mark.slow
 def test_a_student_comes_nearer_to_its_teacher_than_without(digits):
     teacher, recipe = Pupil(digits, seed=3), replace(RECIPE, epochs=10, lr=0.2, bn_momentum=0.5)
     images = to_input(torch.from_numpy(digits.images.val.images.copy()))
