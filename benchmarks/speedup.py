@@ -30,7 +30,8 @@ from paretonas.report.aims import Aims
 from paretonas.search.finalists import choose
 from paretonas.search.sections import config_from_json
 from paretonas.space import Spec, spaces
-from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space.elastic import earlier
+from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.task import recipes
 from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
@@ -41,9 +42,9 @@ BASELINES = ("mobilenet-v2", "mnasnet-a1")
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.4)
 
 
-def baselines() -> dict[str, Spec]:
+def baselines(widths: Sequence[float]) -> dict[str, Spec]:
     """Both at all widths."""
-    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in BASELINES for width in WIDTHS}
+    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in BASELINES for width in widths}
 
 
 # One thing changed
@@ -58,8 +59,9 @@ def levers() -> dict[str, Spec]:
         return replace(base, blocks=tuple(replace(b, **what) if i in blocks else b for i, b in enumerate(base.blocks)))
 
     def early(spec: MnasNetSpec) -> MnasNetSpec:
-        strides = (1, 1, 2, 2, 1, 1, 1)
-        return replace(spec, stem_stride=2, blocks=_with_strides(spec.blocks, strides))
+        stem, strides = earlier(spec.stem_stride, [block.stride for block in spec.blocks])
+        blocks = (replace(block, stride=stride) for block, stride in zip(spec.blocks, strides, strict=True))
+        return replace(spec, stem_stride=stem, blocks=tuple(blocks))
 
     def deeper(by: int) -> MnasNetSpec:
         blocks = (replace(b, layers=max(1, b.layers + by)) for b in base.blocks)
@@ -82,10 +84,6 @@ def levers() -> dict[str, Spec]:
         "fused blocks 1 to 3": changed(range(1, 3), op="fused"),
         "fused blocks, expansion 2": changed(range(1, 7), op="fused", expansion=2),
     }
-
-
-def _with_strides(blocks: Sequence[BlockSpec], strides: Sequence[int]) -> tuple[BlockSpec, ...]:
-    return tuple(replace(block, stride=stride) for block, stride in zip(blocks, strides, strict=True))
 
 
 # Searches
@@ -144,6 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
     parser.add_argument("output", type=Path)
+    parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS, help="of the baselines")
     parser.add_argument("--levers", action="store_true", help="MobileNetV2 x0.5 with one thing changed")
     parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
     parser.add_argument("--top", type=int, default=10, help="networks of each search")
@@ -157,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
-    specs = baselines() | (levers() if options.levers else {})
+    specs = baselines(options.widths) | (levers() if options.levers else {})
     for home, name in options.search:
         specs |= chosen(Path(home), name, options.top)
     task = Classification(str(options.data), RESOLUTION, options.images, 5000)

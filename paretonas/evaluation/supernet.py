@@ -147,9 +147,9 @@ class SupernetEvaluator(Evaluator):
         return (*(stage for stage in self._inner.stages() if stage.share is None), self._stage())
 
     def about(self) -> About:
-        about = self._inner.about()
-        epochs = f"{self._mining.recipe.epochs:g} epochs of a supernet ({self._mining.supernet.sampling})"
-        return replace(about, lines=(*about.lines[:-1], epochs))
+        about, mining = self._inner.about(), self._mining
+        scored = f"or scored by a supernet of {mining.recipe.epochs:g} epochs, {mining.supernet.sampling}"
+        return replace(about, lines=(*about.lines, scored))
 
     def usual_ms(self, name: str, listener: Listens) -> float:
         return self._inner.usual_ms(name, listener)

@@ -17,7 +17,7 @@ from paretonas.evaluation.job import checked_scores
 from paretonas.evaluation.keys import Lesson
 from paretonas.files import written_aside
 from paretonas.network.sharing import SharedWeights
-from paretonas.network.weights import read_tensors
+from paretonas.network.weights import read_tensors, read_words
 from paretonas.space import spec_from_json
 from paretonas.task.recipe import Recipe
 from paretonas.training.fit import Session, as_run, fit, torch_device
@@ -57,7 +57,7 @@ class SupernetJob:
     def is_done(self) -> bool:
         """Whether the file holds these very weights."""
         try:
-            return bool(read_tensors(self.file)[1]["supernet"] == json.dumps(self.identity()))
+            return bool(read_words(self.file)["supernet"] == json.dumps(self.identity()))
         except (ValueError, KeyError):
             return False
 

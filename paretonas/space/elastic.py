@@ -6,7 +6,7 @@ of MobileNetV2. Every network of it is an ordinary `MnasNetSpec`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from paretonas.space.mnasnet import REFERENCES, BlockSpec, MnasNetSpec, Op, round_filters, strides_for
@@ -19,11 +19,22 @@ HEADS: tuple[Choice, ...] = (0.25, 0.5, 1.0)
 STEM, HEAD = 32, 1280
 
 
+def earlier(stem: int, strides: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """The strides of stem and blocks with the last one of 2 moved to the stem, which has 1.
+
+    >>> earlier(1, (1, 1, 2, 2, 1, 2, 1))
+    (2, (1, 1, 2, 2, 1, 1, 1))
+    """
+    last = max(i for i, stride in enumerate(strides) if stride == 2)
+    return 2 * stem, tuple(1 if i == last else stride for i, stride in enumerate(strides))
+
+
 @dataclass(frozen=True)
 class ElasticSpace:
     """Inverted bottlenecks of elastic depth, width, kernel and expansion, which may be fused, or plain convolutions.
 
     Kernels of 5 are those of depthwise convolutions alone: as plain ones they would cost nearly three times as much.
+    For images so small that the stem has stride 1, it may have the last block's stride instead.
 
     Args:
         resolution: Side of the images in pixels; decides the strides.
@@ -47,13 +58,16 @@ class ElasticSpace:
     def build(self) -> SearchSpace:
         """The space that these options describe."""
         layers, filters = REFERENCES["mobilenet-v2"]
-        stem_stride, strides = strides_for(self.resolution)
+        usual = strides_for(self.resolution)
         decisions = [Decision("stem.filters", WIDTHS)]
+        if usual[0] == 1:
+            decisions.append(Decision("stem.stride", (1, 2)))
         for i, deepest in enumerate(layers):
             decisions += self._decisions(i, deepest)
         decisions.append(Decision("head.filters", HEADS))
 
         def decode(values: Mapping[str, Choice]) -> MnasNetSpec:
+            stem_stride, strides = earlier(*usual) if values.get("stem.stride") == 2 else usual
             blocks = (self._block(values, i, filters[i], strides[i]) for i in range(len(filters)))
             return MnasNetSpec(
                 tuple(blocks),
