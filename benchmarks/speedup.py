@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: train alone")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
@@ -161,7 +162,8 @@ def main() -> None:
         specs |= chosen(Path(home), name, options.top)
     task = Classification(str(options.data), RESOLUTION, options.images, 5000)
     task.prepare(options.cache)
-    recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs)
+    fixed = {"layout": "channels-last", "precision": options.precision}
+    recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs, **fixed)
     size = {"images": options.images, "epochs": options.epochs}
     wanted = [
         Training({"network": name, **size, "seed": seed}, spec, recipe)

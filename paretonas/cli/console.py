@@ -7,7 +7,9 @@ Emphasis of our own is said by `styled`.
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -176,6 +178,9 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     out.print(f"  {goal}{pursued}")
     for line in search.evaluator.about().lines:
         out.print(f"  {line}")
+    for phase in search.evaluator.phases():
+        takes = "" if phase.seconds is None else f": about {duration(phase.seconds)}"
+        out.print(f"  first {phase.what}{takes}")
     if trials_left == 0:
         out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
         return
@@ -222,7 +227,7 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
     ]
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         trials = bar.add_task("trials", total=None, visible=False, left="")
-        others: dict[str, TaskID] = {}
+        others: dict[str, _Counting] = {}
         ended: list[Trial] = []
 
         def progress(now: SearchProgress) -> None:
@@ -235,10 +240,32 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
 
         def counting(what: str, done: int, total: int) -> None:
             if what not in others:
-                others[what] = bar.add_task(what, total=None, visible=False, left="")
-            bar.update(others[what], completed=done, total=total, visible=done < total)
+                others[what] = _Counting(what, done, bar.add_task(what, total=None, visible=False, left=""))
+            others[what].show(bar, done, total)
 
         yield Listener(lambda text: out.print(text), progress, counting)
+
+
+EVERY = 60.0
+"""Seconds between two lines about the same work where there is no bar."""
+
+
+class _Counting:
+    """Work that is counted: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, what: str, done: int, task: TaskID):
+        self._what, self._before, self._task = what, done, task
+        self._began, self._said = time.monotonic(), -math.inf
+
+    def show(self, bar: Progress, done: int, total: int) -> None:
+        now = time.monotonic()
+        is_known = self._before < done < total
+        seconds = (now - self._began) / (done - self._before) * (total - done) if is_known else None
+        left = "" if seconds is None else f"about {duration(seconds)} left"
+        bar.update(self._task, completed=done, total=total, visible=done < total, left=left)
+        if not out.is_terminal and done < total and now - self._said >= EVERY:
+            self._said = now
+            out.print(f"{self._what}: {done} of {total}{left and ', '}{left}")
 
 
 def _say_foretold(ended: list[Trial], trial: Trial) -> None:

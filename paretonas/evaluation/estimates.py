@@ -18,7 +18,7 @@ from paretonas.device.predictor import Predictor, Scope, fit, spread_out
 from paretonas.errors import ExportError, MeasureError, SpecError, StoreError
 from paretonas.evaluation import keys
 from paretonas.evaluation.device_job import CountingJob, run_listing
-from paretonas.evaluation.evaluator import About, Call, Evaluator, Evidence, Listens, Stage
+from paretonas.evaluation.evaluator import About, Call, Evaluator, Evidence, Listens, Phase, Stage
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
 from paretonas.latency import Estimate, estimate_from_json
@@ -122,6 +122,12 @@ class EstimatingEvaluator(Evaluator):
             except MeasureError as error:
                 listener.note(f"{error} So each candidate is measured{_on(device)}.")
                 del self._devices[name]
+
+    def phases(self) -> tuple[Phase, ...]:
+        return self._inner.phases()
+
+    def begin(self, listener: Listens) -> None:
+        self._inner.begin(listener)
 
     def stages(self) -> tuple[Stage, ...]:
         """The inner one's, with a stage of estimates in the place of each latency that is estimated."""

@@ -100,6 +100,19 @@ class About:
     measured_on: str
 
 
+@dataclass(frozen=True)
+class Phase:
+    """Work before the first trial.
+
+    Args:
+        what: In words, as in "training the supernet".
+        seconds: It will take about, on one thread; None: nobody knows.
+    """
+
+    what: str
+    seconds: float | None
+
+
 class Listens(Protocol):
     """Who is told what an evaluator does before a search begins."""
 
@@ -125,11 +138,19 @@ class Evaluator(ABC):
 
     @abstractmethod
     def prepare(self, listener: Listens) -> None:
-        """What has to be there before the first trial: data, calibrations. Interrupted, it goes on where it was."""
+        """What has to be there before a search is recorded: data, calibrations. Interrupted, it goes on from there."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """What `begin` has yet to do."""
+        return ()
+
+    def begin(self, listener: Listens) -> None:
+        """What is paid for once, after the search was recorded and before its first trial; likewise."""
+        return
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
-        """The steps, in their order; cheap ones come first. Of `prepare`'s results alone."""
+        """The steps, in their order; cheap ones come first. Of what `prepare` and `begin` found alone."""
 
     @abstractmethod
     def about(self) -> About:

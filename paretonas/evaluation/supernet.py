@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from paretonas.errors import StoreError, UsageError
 from paretonas.evaluation import keys
 from paretonas.evaluation.estimates import draw
-from paretonas.evaluation.evaluator import WORKERS, About, Call, Evaluator, Evidence, Listens, Stage
+from paretonas.evaluation.evaluator import WORKERS, About, Call, Evaluator, Evidence, Listens, Phase, Stage
 from paretonas.evaluation.keys import Cache, Key, Lesson, Origin
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
 from paretonas.evaluation.trained import TrainedEvaluator
@@ -33,8 +33,10 @@ from paretonas.training.supernet import Supernet
 FEWEST_CHECKED = 5
 RESAMPLES = 1000
 
-Runs = Callable[[Sequence[Call], Callable[[int], None]], list[Any]]
-"""Runs calls in workers, and tells every second or so how many have ended; what they gave, in their order."""
+Ended = list[tuple[int, Any]]
+"""Places of the calls that have ended, and what they gave."""
+Runs = Callable[[Sequence[Call]], Iterator[Ended]]
+"""Runs calls in workers, and says every second or so which have ended since, until all have."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,30 @@ class SupernetEvaluator(Evaluator):
     """
 
     def __init__(self, inner: Evaluator, alone: TrainedEvaluator, mining: Mining, run: Runs, cache: Cache, file: Path):
-        self.quality = inner.quality
+        self.quality, self.is_buildable = inner.quality, inner.is_buildable
         self._inner, self._alone, self._mining, self._run, self._cache = inner, alone, mining, run, cache
         schooling = alone.schooling
         self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, schooling.torch_device, file)
         self.trust: Trust | None = None
 
     def prepare(self, listener: Listens) -> None:
-        """The inner one's; then the supernet is trained, from where it was stopped, and checked."""
         self._inner.prepare(listener)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The inner one's, training the supernet and checking it, as far as they are not done."""
+        phases = list(self._inner.phases())
+        if not self._job.is_done:
+            phases.append(Phase("training the supernet", self._seconds_to_train()))
+        _, specs = self._to_check()
+        if specs:
+            seconds = self._inner.seconds_a_trial()
+            what = f"training {len(specs)} networks alone, to check the supernet"
+            phases.append(Phase(what, None if seconds is None else seconds * len(specs)))
+        return tuple(phases)
+
+    def begin(self, listener: Listens) -> None:
+        """The inner one's; then the supernet is trained, from where it was stopped, and checked."""
+        self._inner.begin(listener)
         if not self._job.is_done:
             self._train(listener)
         if self._mining.checked:
@@ -196,16 +213,34 @@ class SupernetEvaluator(Evaluator):
     # Training and checking it
 
     def _train(self, listener: Listens) -> None:
-        def tell(ended: int) -> None:
+        for ended in self._run([Call(run_supernet, (self._job,))]):
             share = 1.0 if ended else read_share(self._job.progress)
             listener.counting("training the supernet", round(100 * share), 100)
+            for _, seconds in ended:
+                listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
 
-        (seconds,) = self._run([Call(run_supernet, (self._job,))], tell)
-        listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
+    def _seconds_to_train(self) -> float | None:
+        """From what a trial takes, by multiply-adds: of a network as they are drawn, times networks a step."""
+        recipe, alone = self._mining.recipe, self._alone
+        seconds = alone.seconds_a_trial()
+        if seconds is None:
+            return None
+        drawn = draw(self._mining.supernet.space.build(), FEWEST_CHECKED)
+        size = statistics.fmean(alone.cost(spec).macs for spec in drawn) / alone.cost(alone.typical()).macs
+        networks, epochs = self._mining.supernet.sampling.networks, recipe.epochs / alone.schooling.recipe.epochs
+        return seconds * size * networks * epochs
+
+    def _to_check(self) -> tuple[Stage, list[Spec]]:
+        """How networks are trained alone, and those for the check that have not been."""
+        (last,) = (stage for stage in self._alone.stages() if stage.share == 1)
+        return last, [spec for spec in self._drawn if last.known(spec) is None]
+
+    @cached_property
+    def _drawn(self) -> list[Spec]:
+        return draw(self._mining.supernet.space.build(), self._mining.checked)
 
     def _checked(self, listener: Listens) -> Trust:
-        specs = draw(self._mining.supernet.space.build(), self._mining.checked)
-        (last,) = (stage for stage in self._alone.stages() if stage.share == 1)
+        specs, (last, _) = self._drawn, self._to_check()
         scored = [one.metrics[self.quality] for one in self._evidence(self._stage(), specs, listener, "scoring")]
         found = self._evidence(last, specs, listener, "training alone, to check the supernet")
         macs = [float(self._alone.cost(spec).macs) for spec in specs]
@@ -215,11 +250,13 @@ class SupernetEvaluator(Evaluator):
     def _evidence(self, stage: Stage, specs: Sequence[Spec], listener: Listens, what: str) -> list[Evidence]:
         known = {spec: stage.known(spec) for spec in specs}
         missing = [spec for spec in specs if known[spec] is None]
-        if missing:
-            total = len(missing)
-            calls = [stage.call(spec) for spec in missing]
-            results = self._run(calls, lambda ended: listener.counting(what, ended, total))
-            known |= {spec: stage.keep(spec, result) for spec, result in zip(missing, results, strict=True)}
+        left = len(missing)
+        for ended in self._run([stage.call(spec) for spec in missing]) if missing else ():
+            for place, result in ended:
+                known[missing[place]] = stage.keep(missing[place], result)
+                self._alone.forget(missing[place])
+            left -= len(ended)
+            listener.counting(what, len(missing) - left, len(missing))
         return [evidence for evidence in known.values() if evidence is not None]
 
 

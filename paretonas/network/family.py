@@ -3,128 +3,100 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from random import Random
 
 from paretonas.network.sharing import Make, Shape, fits, joined, shapes
 from paretonas.space import SearchSpace, Spec
 
-DRAWN, CLIMBED = 50, 2
-"""Architectures that are drawn to begin from, and those of them that are improved, for the largest or the smallest."""
-IN_A_ROW = 30
+DRAWN = 20
+"""Architectures that are drawn to begin from, for the largest or the smallest."""
+IN_A_ROW = 150
 """So many drawn networks in a row have to find all their weights before all are taken to be known."""
 
+Choices = tuple[int, ...]
 
-@dataclass(frozen=True)
+
 class Family:
     """Networks of a space.
-
-    Args:
-        space: Theirs.
-        smallest: The one of the fewest weights, one decision after the other.
-        largest: Of the most.
-        specs: Such that the weights of any network are parts of theirs, the largest last.
-    """
-
-    space: SearchSpace
-    smallest: Spec
-    largest: Spec
-    specs: tuple[Spec, ...]
-
-    def draw(self, rng: Random) -> Spec:
-        """A network, uniformly."""
-        return self.space.decode(self.space.sample(rng))
-
-
-def family(space: SearchSpace, make: Make, is_sliced: bool = True) -> Family:
-    """The networks of a space.
-
-    All networks are taken that differ in one decision from the largest; then, as long as networks are drawn that have
-    weights which none of these has, such networks too, made as large as that weight can be where weights are sliced.
 
     Args:
         space: Of any kind whose networks are built of layers with choices.
         make: Builds a network.
         is_sliced: Whether weights of other shapes may be parts of one.
     """
-    sizes = _Sizes(space, make, is_sliced)
-    smallest, largest = sizes.extreme(-1), sizes.extreme(1)
-    known: dict[str, Shape] = {}
-    chosen = list(_beside(space, largest))
-    for choices in chosen:
-        known |= _joined(known, sizes.of(choices))
-    rng, found = Random(0), 0
-    while found < IN_A_ROW:
-        drawn = space.sample(rng).choices
-        missing = next((role for role, shape in sizes.of(drawn).items() if not _is_known(shape, known.get(role))), None)
-        found = found + 1 if missing is None else 0
-        if missing is not None:
-            chosen.append(sizes.enlarged(drawn, missing) if is_sliced else drawn)
-            known |= _joined(known, sizes.of(chosen[-1]))
-    specs = dict.fromkeys(sizes.spec(choices) for choices in chosen)
-    specs.pop(sizes.spec(largest), None)
-    return Family(space, sizes.spec(smallest), sizes.spec(largest), (*specs, sizes.spec(largest)))
 
+    def __init__(self, space: SearchSpace, make: Make, is_sliced: bool = True):
+        self.space, self._make, self._is_sliced = space, make, is_sliced
+        self._shapes: dict[Spec, dict[str, Shape]] = {}
 
-class _Sizes:
-    """Shapes of the weights of architectures."""
+    def draw(self, rng: Random) -> Spec:
+        """A network, uniformly."""
+        return self.space.decode(self.space.sample(rng))
 
-    def __init__(self, space: SearchSpace, make: Make, is_sliced: bool):
-        self._space, self._make, self._is_sliced = space, make, is_sliced
-        self._known: dict[Spec, dict[str, Shape]] = {}
+    @cached_property
+    def smallest(self) -> Spec:
+        """The one of the fewest weights that single changes of a drawn one lead to."""
+        return self._spec(self._extreme(-1))
 
-    def spec(self, choices: tuple[int, ...]) -> Spec:
-        return self._space.decode(self._space.architecture(choices))
+    @cached_property
+    def largest(self) -> Spec:
+        """Likewise, of the most."""
+        return self._spec(self._extreme(1))
 
-    def of(self, choices: tuple[int, ...]) -> dict[str, Shape]:
-        """Role -> shape."""
-        spec = self.spec(choices)
-        if spec not in self._known:
-            self._known[spec] = shapes(spec, self._make, self._is_sliced)
-        return self._known[spec]
+    @cached_property
+    def specs(self) -> tuple[Spec, ...]:
+        """Networks such that the weights of any network are parts of theirs, the largest last.
 
-    def extreme(self, sign: int) -> tuple[int, ...]:
-        """The architecture of the most weights, or with -1 the fewest, that single changes of drawn ones lead to."""
-        rng = Random(0)
-        drawn = [self._space.sample(rng).choices for _ in range(DRAWN)]
+        As long as networks are drawn that have weights which none so far has, such networks are taken too: where
+        weights are sliced, changed in one decision after the other so that as much as can be of theirs is new.
+        """
+        known, found, rng, in_a_row = dict(self._of(self.largest)), dict.fromkeys((self.largest,)), Random(0), 0
 
-        def value(choices: tuple[int, ...]) -> int:
-            return sign * sum(map(math.prod, self.of(choices).values()))
+        def growth(spec: Spec) -> int:
+            return _growth(known, self._of(spec))
 
-        begins = sorted(drawn, key=value)[-CLIMBED:]
-        return max((self._climbed(begin, value) for begin in begins), key=value)
+        while in_a_row < IN_A_ROW:
+            drawn = self.space.sample(rng).choices
+            in_a_row += 1
+            if growth(self._spec(drawn)):
+                spec = self._spec(self._improved(drawn, growth) if self._is_sliced else drawn)
+                known.update({role: joined(shape, known.get(role)) for role, shape in self._of(spec).items()})
+                found[spec], in_a_row = None, 0
+        return *(spec for spec in found if spec != self.largest), self.largest
 
-    def enlarged(self, choices: tuple[int, ...], role: str) -> tuple[int, ...]:
-        """The architecture of the largest weight of a role that single changes lead to."""
-        return self._climbed(choices, lambda one: math.prod(self.of(one).get(role, (0,))))
+    def _spec(self, choices: Choices) -> Spec:
+        return self.space.decode(self.space.architecture(choices))
 
-    def _climbed(self, choices: tuple[int, ...], value: Callable[[tuple[int, ...]], int]) -> tuple[int, ...]:
-        before = None
+    def _of(self, spec: Spec) -> dict[str, Shape]:
+        """Role -> shape of the weights."""
+        if spec not in self._shapes:
+            self._shapes[spec] = shapes(spec, self._make, self._is_sliced)
+        return self._shapes[spec]
+
+    def _extreme(self, sign: int) -> Choices:
+        """The architecture of the most weights, or with -1 the fewest."""
+        rng, before = Random(0), None
+
+        def value(spec: Spec) -> int:
+            return sign * sum(map(math.prod, self._of(spec).values()))
+
+        choices = max((self.space.sample(rng).choices for _ in range(DRAWN)), key=lambda one: value(self._spec(one)))
         while choices != before:
-            before = choices
-            for i in range(len(choices)):
-                choices = max((choices, *_others(self._space, choices, i)), key=value)
+            before, choices = choices, self._improved(choices, value)
+        return choices
+
+    def _improved(self, choices: Choices, value: Callable[[Spec], int]) -> Choices:
+        """With the best choice for each decision, one after the other."""
+        for i, decision in enumerate(self.space.decisions):
+            others = ((*choices[:i], c, *choices[i + 1 :]) for c in range(len(decision.choices)) if c != choices[i])
+            choices = max((choices, *others), key=lambda one: value(self._spec(one)))
         return choices
 
 
-def _others(space: SearchSpace, choices: tuple[int, ...], i: int) -> Iterator[tuple[int, ...]]:
-    """What differs in one decision."""
-    for c in range(len(space.decisions[i].choices)):
-        if c != choices[i]:
-            yield (*choices[:i], c, *choices[i + 1 :])
-
-
-def _beside(space: SearchSpace, choices: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """All that differ in one decision, and the architecture itself."""
-    for i in range(len(choices)):
-        yield from _others(space, choices, i)
-    yield choices
-
-
-def _joined(known: dict[str, Shape], found: dict[str, Shape]) -> dict[str, Shape]:
-    return {role: joined(shape, known.get(role)) for role, shape in found.items()}
-
-
-def _is_known(shape: Shape, whole: Shape | None) -> bool:
-    return whole is not None and fits(shape, whole)
+def _growth(known: Mapping[str, Shape], found: Mapping[str, Shape]) -> int:
+    """Numbers that the known weights have to grow by for those that were found to be parts of them."""
+    new = {role: shape for role, shape in found.items() if role not in known or not fits(shape, known[role])}
+    whole = sum(math.prod(joined(shape, known.get(role))) for role, shape in new.items())
+    return whole - sum(math.prod(known[role]) for role in new if role in known)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Call, Evaluator
-from paretonas.evaluation.supernet import Mining, SupernetEvaluator, check_numbers
+from paretonas.evaluation.supernet import Ended, Mining, Runs, SupernetEvaluator, check_numbers
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
 from paretonas.registry import Selection
@@ -69,20 +69,18 @@ def check_supernet(supernet: SupernetConfig) -> Recipe:
     return recipe
 
 
-def runner(executor: Selection) -> Callable[[Sequence[Call], Callable[[int], None]], list[Any]]:
+def runner(executor: Selection) -> Runs:
     """What runs calls in workers: several at once as trainings run, a single one on all their threads."""
 
-    def run(calls: Sequence[Call], tell: Callable[[int], None]) -> list[Any]:
-        chosen = executor if len(calls) > 1 else _whole(executor)
-        results: dict[int, Any] = {}
+    def run(calls: Sequence[Call]) -> Iterator[Ended]:
+        chosen, left = executor if len(calls) > 1 else _whole(executor), len(calls)
         with executors.create(chosen).start() as started:
             for i, call in enumerate(calls):
                 started.submit(str(i), call.function, *call.arguments)
-            while len(results) < len(calls):
-                for done in started.wait(timeout=1.0):
-                    results[int(done.key)] = done.result()
-                tell(len(results))
-        return [results[i] for i in range(len(calls))]
+            while left:
+                ended = [(int(done.key), done.result()) for done in started.wait(timeout=1.0)]
+                left -= len(ended)
+                yield ended
 
     return run
 

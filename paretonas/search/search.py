@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import time
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.device import Device, parse_device
-from paretonas.errors import UsageError
+from paretonas.errors import MachineError, UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.table import TableEvaluator
@@ -228,7 +229,7 @@ class Search:
         return None if seconds is None else seconds * mean_share(self._scheduler.shares, self._scheduler.keep)
 
     def run(self) -> list[Trial]:
-        """Go on until the budget is used up; what the store has of this search is taken up first.
+        """Go on until the budget is used up; what comes before the first trial, and what the store has, come first.
 
         Returns:
             All trials.
@@ -238,8 +239,21 @@ class Search:
             WorkError: The first trials all failed.
         """
         name = self.config.name
-        with held(name, self.store, self.home), open_lanes(self.devices, self.config.executor) as lanes:
-            return Loop(self.plan(), self.store, lanes, self._listener).run()
+        with held(name, self.store, self.home):
+            self._begin()
+            with open_lanes(self.devices, self.config.executor) as lanes:
+                return Loop(self.plan(), self.store, lanes, self._listener).run()
+
+    def _begin(self) -> None:
+        """What comes before the first trial, counted among the seconds of the search."""
+        name, began = self.config.name, time.monotonic()
+        try:
+            self.evaluator.begin(self._listener)
+        finally:
+            spent = time.monotonic() - began
+            if spent >= 1:
+                with suppress(MachineError):  # of which whoever called is told already
+                    self.store.set_seconds(name, self.store.seconds(name) + spent)
 
 
 def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT) -> Search:

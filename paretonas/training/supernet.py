@@ -16,9 +16,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from paretonas.errors import UsageError
+from paretonas.errors import SpecError, UsageError
 from paretonas.network.cost import spec_cost
-from paretonas.network.family import Family, family
+from paretonas.network.family import Family
 from paretonas.network.shapes import without_numbers
 from paretonas.network.sharing import Path, SharedWeights, cut_out, fresh_weights
 from paretonas.space import Interface, Spec
@@ -28,15 +28,23 @@ from paretonas.task.task import At, Batch, Task
 from paretonas.task.wrapper import Wrapper
 from paretonas.training.recalibrate import recalibrate
 
+ATTEMPTS = 5
+"""How often networks are drawn for a step."""
+
 
 class Sampling(ABC):
     """Which networks learn in a step. A subclass is a frozen dataclass of options.
 
     Attributes:
         is_sliced: Whether smaller layers are parts of larger ones; else layers of each shape have weights of their own.
+        networks: How many at most.
     """
 
     is_sliced: bool
+
+    @property
+    def networks(self) -> int:
+        return 1
 
     @abstractmethod
     def draw(self, some: Family, share: float, rng: Random, interface: Interface) -> tuple[Spec, ...]:
@@ -129,6 +137,10 @@ class Sandwich(Sampling):
                 f"`0 <= drawn <= 64` and `0 <= alone < 1` must hold, but got (drawn={self.drawn}, alone={self.alone})."
             )
 
+    @property
+    def networks(self) -> int:
+        return 2 + self.drawn
+
     def draw(self, some: Family, share: float, rng: Random, interface: Interface) -> tuple[Spec, ...]:
         if share < self.alone:
             return (some.largest,)
@@ -170,23 +182,32 @@ class Supernet(Wrapper):
     @cached_property
     def family(self) -> Family:
         """The networks that learn."""
-        return family(self.space.build(), lambda spec: self.task.network(spec, Recipe()), self.sampling.is_sliced)
+        return Family(self.space.build(), lambda spec: self.task.network(spec, Recipe()), self.sampling.is_sliced)
 
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Of the first network of the step by the task; of others by what the first one says, where there are any."""
-        first, *others = self.drawn(at)
-        teacher = Recorder(self._path(model, first, at.recipe))
+        first, *others = self._paths(model, at)
+        teacher = Recorder(first)
         loss = self.task.loss(teacher, batch, at)
-        for spec in others:
-            student = Recorder(self._path(model, spec, at.recipe))
+        for path in others:
+            student = Recorder(path)
             student(*teacher.inputs)
             loss = loss + divergence(student.outputs[0], teacher.outputs[0])
         return loss
 
-    def drawn(self, at: At) -> tuple[Spec, ...]:
-        """The networks that learn in a step, by its number and the training's seed."""
-        rng = Random(f"{at.seed}/path/{at.step}")
+    def drawn(self, at: At, attempt: int = 0) -> tuple[Spec, ...]:
+        """The networks that learn in a step, by its number, the training's seed, and how often they were drawn."""
+        rng = Random(f"{at.seed}/path/{at.step}" + (f"/{attempt}" if attempt else ""))
         return self.sampling.draw(self.family, at.step / at.steps, rng, self.interface)
+
+    def _paths(self, model: nn.Module, at: At) -> list[Path]:
+        """Of the networks that learn in a step; others are drawn where one has a weight that was not foreseen."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return [self._path(model, spec, at.recipe) for spec in self.drawn(at, attempt)]
+            except SpecError as error:
+                unforeseen = error
+        raise unforeseen
 
     def _path(self, shared: nn.Module, spec: Spec, recipe: Recipe) -> Path:
         assert isinstance(shared, SharedWeights)

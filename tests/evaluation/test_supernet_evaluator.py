@@ -74,14 +74,12 @@ class Runner:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, calls, tell):
-        results = []
-        for one in calls:
+    def __call__(self, calls):
+        for place, one in reversed(list(enumerate(calls))):
             self.calls.append(one.function.__name__)
             pickle.dumps(one.arguments)
-            results.append(one.function(*one.arguments))
-            tell(len(results))
-        return results
+            yield []
+            yield [(place, one.function(*one.arguments))]
 
 
 @pytest.fixture
@@ -109,10 +107,10 @@ def test_scores_are_those_of_the_subnet(task, weights):
 
 def test_a_trained_supernet_is_not_trained_again(make, tmp_path):
     evaluator, runner = make()
-    evaluator.prepare(Told())
+    evaluator.begin(Told())
     assert runner.calls == []
     for changed in (make(tmp_path / "new.safetensors", SHORT), make(recipe=SHORT)):
-        changed[0].prepare(told := Told())
+        changed[0].begin(told := Told())
         assert changed[1].calls == ["run_supernet"]
         assert any("trained in" in note for note in told.notes)
         assert told.counted[-1] == ("training the supernet", 100, 100)
@@ -120,7 +118,7 @@ def test_a_trained_supernet_is_not_trained_again(make, tmp_path):
 
 def test_the_score_takes_the_place_of_the_training(make, task):
     evaluator, _ = make()
-    evaluator.prepare(Told())
+    evaluator.begin(Told())
     stages = {stage.name: stage for stage in evaluator.stages()}
     assert list(stages) == ["cost", "supernet"]
     stage, spec = stages["supernet"], Supernet(task, Blocks()).family.smallest
@@ -135,7 +133,7 @@ def test_the_score_takes_the_place_of_the_training(make, task):
 def test_scores_of_other_weights_are_others(make, task, tmp_path):
     spec = Supernet(task, Blocks()).family.smallest
     evaluator, _ = make()
-    evaluator.prepare(Told())
+    evaluator.begin(Told())
     evaluator.stages()[-1].evidence(spec)
     for other, _ in (make(tmp_path / "other.safetensors", SHORT), make(examples=65)):
         assert other.stages()[-1].known(spec) is None
@@ -143,19 +141,19 @@ def test_scores_of_other_weights_are_others(make, task, tmp_path):
 
 def test_it_is_checked_by_networks_that_are_trained_alone(make):
     evaluator, runner = make(checked=6)
-    evaluator.prepare(told := Told())
+    evaluator.begin(told := Told())
     assert evaluator.trust.networks == 6
     assert runner.calls == ["run_scoring"] * 6 + ["run_training"] * 6
     assert "tau" in told.notes[0]
     again, runner = make(checked=6)
-    again.prepare(Told())
+    again.begin(Told())
     assert runner.calls == []
     assert again.trust == evaluator.trust
 
 
 def test_where_macs_rank_as_well_candidates_are_trained_alone(make):
     evaluator, _ = make()
-    evaluator.prepare(Told())
+    evaluator.begin(Told())
     evaluator.trust = Trust(0.5, 0.1, 0.8, 0.5, 0.0, 12)
     assert [stage.name for stage in evaluator.stages()] == ["cost", "training"]
     evaluator.trust = Trust(0.6, 0.1, 0.8, 0.5, 0.0, 12)

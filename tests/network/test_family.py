@@ -8,7 +8,7 @@ from torch import nn
 
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
-from paretonas.network.family import Family, family
+from paretonas.network.family import Family
 from paretonas.network.sharing import fresh_weights
 from paretonas.space import Decision, Interface, SearchSpace, Spec
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
@@ -42,7 +42,7 @@ def make(spec: Spec) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def found() -> Family:
-    return family(SPACE, make)
+    return Family(SPACE, make)
 
 
 def test_the_smallest_and_the_largest_are(found: Family) -> None:
@@ -61,7 +61,7 @@ def test_every_network_has_its_weights(found: Family) -> None:
 
 
 def test_every_network_has_weights_of_its_own_shapes() -> None:
-    own, rng = family(SPACE, make, is_sliced=False), Random(3)
+    own, rng = Family(SPACE, make, is_sliced=False), Random(3)
     shared = fresh_weights(own.specs, make, False)
     for _ in range(50):
         shared.places(make(own.draw(rng)))

@@ -56,7 +56,7 @@ def test_all_networks_learn(supernet: Supernet) -> None:
     shared, _ = trained(supernet)
     for spec in (supernet.family.smallest, supernet.family.largest, supernet.family.draw(Random(0))):
         network = supernet.subnet(shared, spec, RECIPE, 0, 64)
-        assert supernet.score(as_run(network), "val")["accuracy"] > 0.9
+        assert supernet.score(as_run(network), "val")["accuracy"] > 0.8
 
 
 def test_a_subnet_is_the_path_with_statistics_of_its_own(supernet: Supernet) -> None:
