@@ -260,6 +260,8 @@ def _convert(value: object, to: Any, what: str) -> object:
     read = _from_text(str(value), to, what) if is_written else _from_json(value, to, what)
     if isinstance(read, float) and not math.isfinite(read):
         raise UsageError(f"{what} is a finite number, but got {read}.")
+    if isinstance(read, int) and read.bit_length() > 63:
+        raise UsageError(f"{what} is a whole number of 64 bits, but got {short(read)}.")
     if choices and read not in choices:
         raise UsageError(f"{what} is one of {', '.join(map(str, choices))}, but got {read!r}.")
     return read

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -338,6 +338,8 @@ def section_values(draw):
     return name, value
 
 
+@example(changed=[("task", {"resolution": 16**3600})], other={})
+@example(changed=[("seed", 16**3600)], other={})
 @fuzz(400, changed=st.lists(section_values(), max_size=3), other=st.dictionaries(st.text(max_size=5), JSON, max_size=1))
 def test_configuration(changed, other):
     try:

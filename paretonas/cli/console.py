@@ -7,7 +7,6 @@ Emphasis of our own is said by `styled`.
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -178,8 +177,10 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     out.print(f"  {goal}{pursued}")
     for line in search.evaluator.about().lines:
         out.print(f"  {line}")
+    before = 0.0
     for phase in search.evaluator.phases():
-        takes = "" if phase.seconds is None else f": about {duration(phase.seconds)}"
+        takes = "" if phase.seconds is None else f": about {duration(phase.seconds / workers)}"
+        before += (phase.seconds or 0.0) / workers
         out.print(f"  first {phase.what}{takes}")
     if trials_left == 0:
         out.print(f"  its budget of trials is used up; raise it: paretonas resume {config.name} --trials N")
@@ -195,7 +196,7 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     total = min(totals)
     fitting = int(total * workers / seconds)
     count = fitting if trials_left is None else min(trials_left, fitting)
-    at = (datetime.now() + timedelta(seconds=total)).strftime("%H:%M")
+    at = (datetime.now() + timedelta(seconds=before + total)).strftime("%H:%M")
     out.print(
         f"  a trial costs about {duration(seconds)}; {count} of them on {workers} "
         f"worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
@@ -246,8 +247,8 @@ def search_listener(is_json: bool) -> Iterator[Listener]:
         yield Listener(lambda text: out.print(text), progress, counting)
 
 
-EVERY = 60.0
-"""Seconds between two lines about the same work where there is no bar."""
+SOON, EVERY = 5.0, 60.0
+"""Seconds until the first line about the same work where there is no bar, and between two."""
 
 
 class _Counting:
@@ -255,7 +256,8 @@ class _Counting:
 
     def __init__(self, what: str, done: int, task: TaskID):
         self._what, self._before, self._task = what, done, task
-        self._began, self._said = time.monotonic(), -math.inf
+        self._began = time.monotonic()
+        self._due = self._began + SOON
 
     def show(self, bar: Progress, done: int, total: int) -> None:
         now = time.monotonic()
@@ -263,8 +265,8 @@ class _Counting:
         seconds = (now - self._began) / (done - self._before) * (total - done) if is_known else None
         left = "" if seconds is None else f"about {duration(seconds)} left"
         bar.update(self._task, completed=done, total=total, visible=done < total, left=left)
-        if not out.is_terminal and done < total and now - self._said >= EVERY:
-            self._said = now
+        if not out.is_terminal and done < total and now >= self._due:
+            self._due = now + EVERY
             out.print(f"{self._what}: {done} of {total}{left and ', '}{left}")
 
 

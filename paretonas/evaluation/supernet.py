@@ -165,7 +165,7 @@ class SupernetEvaluator(Evaluator):
 
     def about(self) -> About:
         about, mining = self._inner.about(), self._mining
-        scored = f"or scored by a supernet of {mining.recipe.epochs:g} epochs, {mining.supernet.sampling}"
+        scored = f"or scored by a supernet of {mining.recipe.epochs:g} epochs, {mining.supernet.sampling.words}"
         return replace(about, lines=(*about.lines, scored))
 
     def usual_ms(self, name: str, listener: Listens) -> float:

@@ -46,6 +46,11 @@ class Sampling(ABC):
     def networks(self) -> int:
         return 1
 
+    @property
+    def words(self) -> str:
+        """What is drawn."""
+        return f"{self.networks} network{'s' if self.networks > 1 else ''} a step"
+
     @abstractmethod
     def draw(self, some: Family, share: float, rng: Random, interface: Interface) -> tuple[Spec, ...]:
         """The networks of a step; where there are several, the others learn what the first one says.

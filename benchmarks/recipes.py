@@ -1,0 +1,99 @@
+"""What lets networks learn more in few epochs? One thing of the search's recipe is changed at a time.
+
+MobileNetV2 and MnasNet-A1 at half width learn the same images for as many epochs by each recipe. Trainings are kept as
+they end, so the script goes on wherever it was stopped. Usage: recipes.py CIFAR10 OUTPUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from conditions import conditions, print_conditions, print_table
+from trainings import Training, train_missing
+
+from paretonas.task import recipes
+from paretonas.task.classification import Classification
+from paretonas.zoo import zoo_spec
+
+RESOLUTION, WIDTH = 32, 0.5
+NETWORKS = ("mobilenet-v2", "mnasnet-a1")
+BASE = "as it is"
+CHANGES: dict[str, dict[str, Any]] = {
+    BASE: {},
+    "half the learning rate": {"lr": 0.15},
+    "twice the learning rate": {"lr": 0.6},
+    "warm-up of a tenth": {"warmup": 0.1},
+    "weight decay x10": {"weight_decay": 5e-4},
+    "label smoothing": {"label_smoothing": 0.1},
+    "random crops": {"crop": 0.125},
+    "no mirroring": {"is_flipped": False},
+    "batches of 32": {"batch_size": 32},
+    "batches of 128": {"batch_size": 128},
+    "momentum 0.95": {"momentum": 0.95},
+    "averaged weights": {"ema": 0.99},
+    "no clipping": {"clip": 0.0},
+    "adamw": {"optimizer": "adamw", "lr": 0.012, "weight_decay": 0.05},
+    "nadamw": {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05},
+    "lamb": {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02},
+    "muon": {"optimizer": "muon", "lr": 0.08, "weight_decay": 0.01},
+    "nadamuon": {"optimizer": "nadamuon", "lr": 0.012, "weight_decay": 0.05},
+}
+
+
+def compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """A line for each change that all networks have, the best first: mean accuracies, and seconds beside the base's."""
+    means: dict[str, list[float]] = {}
+    seconds: dict[str, float] = {}
+    for change in CHANGES:
+        own = [[row for row in rows if (row["change"], row["network"]) == (change, name)] for name in NETWORKS]
+        if all(own):
+            means[change] = [100 * statistics.fmean(row["accuracy"] for row in some) for some in own]
+            seconds[change] = statistics.fmean(row["train_seconds"] for some in own for row in some)
+    for change in sorted(means, key=lambda change: -sum(means[change])):
+        gained = statistics.fmean(means[change]) - statistics.fmean(means[BASE])
+        numbers = (f"{mean:.1f}" for mean in means[change])
+        yield (change, *numbers, f"{gained:+.1f}", f"{seconds[change] / seconds[BASE]:.2f}")
+
+
+def main() -> None:
+    """Train, keep and show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=float, default=7)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    print_conditions(conditions())
+    options.output.mkdir(parents=True, exist_ok=True)
+    task = Classification(str(options.data), RESOLUTION, options.images, 5000)
+    task.prepare(options.cache)
+    base = replace(recipes.create("search"), epochs=options.epochs, layout="channels-last", precision=options.precision)
+    size = {"images": options.images, "epochs": options.epochs}
+    wanted = [
+        Training(
+            {"change": change, "network": name, **size, "seed": seed},
+            zoo_spec(name, WIDTH, RESOLUTION),
+            replace(base, **changed),
+        )
+        for seed in range(options.seeds)
+        for change, changed in CHANGES.items()
+        for name in NETWORKS
+    ]
+    rows = train_missing(wanted, task, options.output / "recipes.parquet", options.workers, options.minutes)
+    own = [row for row in rows if all(row[key] == value for key, value in size.items())]
+    print_table(("change", *NETWORKS, "gained", "x seconds"), compared(own))
+
+
+if __name__ == "__main__":
+    main()
