@@ -1,0 +1,106 @@
+"""A search whose candidates a supernet scores: recorded first, then trained, checked and mined; it goes on there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+from abacus import CONFIG
+
+from paretonas.evaluation import trained
+from paretonas.evaluation.evaluator import Call
+from paretonas.loop.listener import Listener
+from paretonas.loop.plan import Budget
+from paretonas.registry import Selection
+from paretonas.search.config import SupernetConfig
+from paretonas.search.mining import runner
+from paretonas.search.search import new_search, open_search
+from paretonas.space import Decision, SearchSpace, spaces
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space.space import Choice
+from paretonas.trial import State
+
+OFFERED: dict[str, tuple[Choice, ...]] = {"kernel": (3, 5), "layers": (1, 2), "expansion": (2, 4)}
+
+
+@dataclass(frozen=True)
+class Few:
+    """Eight networks."""
+
+    resolution: int = 8
+
+    def build(self) -> SearchSpace:
+        def decode(values: Mapping[str, Choice]) -> MnasNetSpec:
+            kernel, layers, expansion = (int(values[name]) for name in OFFERED)
+            block = BlockSpec("mbconv", kernel, 8, layers, 2, expansion, skip="identity")
+            return MnasNetSpec((block,), stem_filters=8, head_filters=16)
+
+        return SearchSpace("few", tuple(Decision(*one) for one in OFFERED.items()), decode)
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(spaces._entries, "few", "test_mining:Few")
+    options = {"epochs": 2.0, "batch_size": 50, "layout": "channels-last", "precision": "float32"}
+    supernet = SupernetConfig(Selection("sandwich"), Selection("supernet", options), examples=50, checked=0)
+    return replace(CONFIG, space=Selection("few"), supernet=supernet, budget=Budget(trials=4))
+
+
+def test_it_is_recorded_before_anything_is_trained_and_tells_what_comes_first(config, store, tmp_path):
+    search = new_search(config, store, tmp_path)
+    (phase,) = search.evaluator.phases()
+    assert phase.what == "training the supernet"
+    assert phase.seconds is not None
+    assert phase.seconds > 0
+    assert store.config("s")["supernet"]["recipe"]["epochs"] == 2.0
+    assert not list(tmp_path.rglob("supernet.safetensors"))
+
+
+def test_stopped_while_the_supernet_learns_it_goes_on_and_trains_it_once(config, store, tmp_path, monkeypatch):
+    whole = new_search(replace(config, name="whole"), store, tmp_path).run()
+    steps = []
+
+    def stop(self, done, steps_in_all):
+        steps.append(done)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("paretonas.training.progress.ProgressFile.step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        new_search(config, store, tmp_path).run()
+    assert store.trials("s") == []
+    notes = []
+    trials = open_search("s", store, tmp_path, Listener(note=notes.append)).run()
+    assert sum("supernet was trained" in note for note in notes) == 1
+    assert [trial.state for trial in trials] == [State.COMPLETE] * 4
+    assert [(t.architecture, t.metrics["accuracy"]) for t in trials] == [
+        (t.architecture, t.metrics["accuracy"]) for t in whole
+    ]
+    again = open_search("s", store, tmp_path)
+    assert again.evaluator.phases() == ()
+
+
+def test_what_was_trained_alone_for_the_check_is_kept_one_by_one(config, store, tmp_path, monkeypatch):
+    checked = replace(config, supernet=replace(config.supernet, checked=5))
+    search, begun, train = new_search(checked, store, tmp_path), [], trained.run_training
+    assert [phase.what for phase in search.evaluator.phases()] == [
+        "training the supernet",
+        "training 5 networks alone, to check the supernet",
+    ]
+
+    def two(job):
+        begun.append(job)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return train(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trained, "run_training", two)
+        with pytest.raises(KeyboardInterrupt):
+            search.run()
+    (phase,) = open_search("s", store, tmp_path).evaluator.phases()
+    assert phase.what.startswith("training 3 networks alone")
+
+
+def test_several_calls_run_as_trainings_do_and_all_are_told_of():
+    ended = [one for some in runner(Selection("serial"))([Call(abs, (-i,)) for i in range(4)]) for one in some]
+    assert sorted(ended) == [(i, i) for i in range(4)]
