@@ -155,7 +155,9 @@ class SupernetEvaluator(Evaluator):
             self.trust = self._checked(listener)
             listener.note(str(self.trust).capitalize() + ".")
             if not self.trust.is_earned:
-                listener.note("MACs rank as well: the supernet is left aside, and candidates are trained alone.")
+                seconds = self._inner.seconds_a_trial()
+                each = "" if seconds is None else f", about {seconds / 60:.1f} minutes each"
+                listener.note(f"MACs rank as well: the supernet is left aside, and candidates are trained alone{each}.")
 
     def stages(self) -> tuple[Stage, ...]:
         """The inner one's, with one score in the place of all trainings, unless the supernet was not to be trusted."""
@@ -220,7 +222,7 @@ class SupernetEvaluator(Evaluator):
                 listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
 
     def _seconds_to_train(self) -> float | None:
-        """From what a trial takes, by multiply-adds: of a network as they are drawn, times networks a step."""
+        """What is left of it: from what a trial takes, by the multiply-adds of drawn networks, so many a step."""
         recipe, alone = self._mining.recipe, self._alone
         seconds = alone.seconds_a_trial()
         if seconds is None:
@@ -228,7 +230,7 @@ class SupernetEvaluator(Evaluator):
         drawn = draw(self._mining.supernet.space.build(), FEWEST_CHECKED)
         size = statistics.fmean(alone.cost(spec).macs for spec in drawn) / alone.cost(alone.typical()).macs
         networks, epochs = self._mining.supernet.sampling.networks, recipe.epochs / alone.schooling.recipe.epochs
-        return seconds * size * networks * epochs
+        return seconds * size * networks * epochs * (1 - read_share(self._job.progress))
 
     def _to_check(self) -> tuple[Stage, list[Spec]]:
         """How networks are trained alone, and those for the check that have not been."""
