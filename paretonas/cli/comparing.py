@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas.cli import console
+from paretonas.cli import console, ongoing
 from paretonas.cli.app import AsJson, app
 from paretonas.errors import UsageError
 from paretonas.report.aims import USUAL_QUALITY
@@ -59,7 +59,7 @@ def compare(
         from paretonas.report.figure import check_figure_path
 
         check_figure_path(plot)
-    with console.counting("runs") as progress, executors.create(executor).start() as started:
+    with ongoing.counting("runs") as progress, executors.create(executor).start() as started:
         runs = run_all(contest, split_strategies(strategies), seeds, started, progress)
     found = summary(contest, runs)
     if plot is not None:

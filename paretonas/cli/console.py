@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,31 +15,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, JustifyMethod, OverflowMethod
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from paretonas.cli.streams import reserved_stdout
-from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, latencies, metric, of_kind
+from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, MACS, PARAMS, Metric, metric, of_kind
 from paretonas.report.aims import Aims, is_estimate
-from paretonas.report.foretold import foretold
 from paretonas.report.plain import shown
-from paretonas.report.table import trial_row
-from paretonas.trial import State, Trial
+from paretonas.trial import Trial
 
 if TYPE_CHECKING:
-    from paretonas.loop.listener import Listener
-    from paretonas.loop.listener import Progress as SearchProgress
     from paretonas.search.search import Search
 
 WIDTH_OF_FILES = 140
@@ -171,7 +156,7 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     config, targets = search.config, search.objective.targets
     where = f"{config.strategy.name} in {search.space.name} ({size_words(search.space.size)} points)"
     out.print(Text.assemble(styled(config.name, "bold"), ": ", shown(where)))
-    aims = [f"{target:.3g} ms{_on(name)}" for name, target in targets.items()]
+    aims = [f"{target:.3g} ms{on(name)}" for name, target in targets.items()]
     goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"
     pursued = "" if config.goals == ("reward",) else f", pursuing {' and '.join(config.goals)}"
     out.print(f"  {goal}{pursued}")
@@ -203,124 +188,7 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     )
 
 
-def _on(name: str) -> str:
+def on(name: str) -> str:
     """How a latency comes about, if it is not measured, and where."""
     device = name.partition(".")[2]
     return (" estimated" if is_estimate(name) else "") + (f" on {device}" if device else "")
-
-
-@contextmanager
-def search_listener(is_json: bool) -> Iterator[Listener]:
-    """Shows a search as it goes on: a line for every trial and a bar, or JSON lines."""
-    from paretonas.loop.listener import Listener
-
-    if is_json:
-        yield Listener(
-            lambda text: err.print(text),
-            lambda progress: print_json(trial_row(progress.trial)),
-        )
-        return
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}", markup=False),
-    ]
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
-        trials = bar.add_task("trials", total=None, visible=False, left="")
-        others: dict[str, _Counting] = {}
-        ended: list[Trial] = []
-
-        def progress(now: SearchProgress) -> None:
-            out.print(_trial_line(now))
-            _say_foretold(ended, now.trial)
-            left = "" if now.seconds_left is None else f"about {duration(now.seconds_left)} left"
-            if now.best is not None:
-                left += f"  best reward {now.best.reward:.4f} (trial {now.best.number})"
-            bar.update(trials, completed=now.ended, total=now.budget, visible=True, left=left)
-
-        def counting(what: str, done: int, total: int) -> None:
-            if what not in others:
-                others[what] = _Counting(what, done, bar.add_task(what, total=None, visible=False, left=""))
-            others[what].show(bar, done, total)
-
-        yield Listener(lambda text: out.print(text), progress, counting)
-
-
-SOON, EVERY = 5.0, 60.0
-"""Seconds until the first line about the same work where there is no bar, and between two."""
-
-
-class _Counting:
-    """Work that is counted: a bar on a terminal, elsewhere a line now and then."""
-
-    def __init__(self, what: str, done: int, task: TaskID):
-        self._what, self._before, self._task = what, done, task
-        self._began = time.monotonic()
-        self._due = self._began + SOON
-
-    def show(self, bar: Progress, done: int, total: int) -> None:
-        now = time.monotonic()
-        is_known = self._before < done < total
-        seconds = (now - self._began) / (done - self._before) * (total - done) if is_known else None
-        left = "" if seconds is None else f"about {duration(seconds)} left"
-        bar.update(self._task, completed=done, total=total, visible=done < total, left=left)
-        if not out.is_terminal and done < total and now >= self._due:
-            self._due = now + EVERY
-            out.print(f"{self._what}: {done} of {total}{left and ', '}{left}")
-
-
-def _say_foretold(ended: list[Trial], trial: Trial) -> None:
-    """Once the first architecture of another length has ended: what was foretold of those before it."""
-    if ended and len(ended[-1].architecture.choices) != len(trial.architecture.choices):
-        for step in foretold(ended):
-            out.print(f"  {step}")
-        ended.clear()
-    ended.append(trial)
-
-
-def _trial_line(now: SearchProgress) -> str:
-    trial, parts = now.trial, [f"trial {now.trial.number:>4}  {now.trial.state.value:<8}"]
-    parts += [f"{trial.metrics[name]:>8.3f} ms{_on(name)}" for name in latencies(trial.metrics)]
-    if now.quality in trial.metrics:
-        parts.append(f"{metric(now.quality).text(trial.metrics[now.quality]):>8}")
-    if trial.reward is not None and trial.state is State.COMPLETE:
-        parts.append(f"reward {trial.reward:.4f}")
-    if trial.is_reused:
-        parts.append("(as trained before)")
-    if trial.state in (State.FAILED, State.PRUNED) and trial.error:
-        parts.append(trial.error.strip().splitlines()[-1])
-    return "  ".join(parts)
-
-
-@contextmanager
-def training_bars(names: Sequence[int]) -> Iterator[Callable[[dict[int, float]], None]]:
-    """Bars for trainings that run side by side; yields a function that takes the shares done."""
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
-        tasks = {name: bar.add_task(f"training trial {name}", total=1.0) for name in names}
-
-        def show(shares: dict[int, float]) -> None:
-            for name, share in shares.items():
-                bar.update(tasks[name], completed=share)
-
-        yield show
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for work that is counted; yields a function that takes how much is done, of how much."""
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paretonas.cli import console
+from paretonas.cli import console, ongoing
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.bringing import export_timm
 from paretonas.cli.reading import moved_data, with_data
@@ -103,7 +103,7 @@ def train(
     store.config(name)  # says so if there is no such search
     context.with_resource(store.hold(name))
     change = None if data is None or other is not None else with_data(read_config(name, store), data)
-    with console.search_listener(as_json) as listener, moved_data():
+    with ongoing.search_listener(as_json) as listener, moved_data():
         search = open_search(name, store, here.home, listener, change=change)
     if scale is not None:
         finishing = replace(finishing, transform=read_scaled(transform, scale, scale_by, search))
@@ -114,7 +114,7 @@ def train(
         console.out.print(
             f"Training trial {numbers} of {name} for {finishing.recipe.epochs:g} epochs, recipe {recipe}."
         )
-    with console.training_bars([t.number for t in chosen] if not as_json else []) as show_shares:
+    with ongoing.trainings([t.number for t in chosen] if not as_json else []) as show_shares:
         finalists = train_trials(search, chosen, finishing, (lambda _: None) if as_json else show_shares)
     judged = (store.trials(name), store.config(name)) if finishing.is_kept_by(search.config.seed) else ((), {})
     if as_json:

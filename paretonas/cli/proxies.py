@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from paretonas.cli import console
+from paretonas.cli import console, ongoing
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.errors import UsageError
 from paretonas.objective import metric
@@ -39,7 +39,7 @@ def proxies(
     if len(chosen) < FEWEST:
         raise UsageError(f"It takes {FEWEST} different complete networks to see anything, but there are {len(chosen)}.")
     rows = []
-    with console.counting("untrained networks") as progress:
+    with ongoing.counting("untrained networks") as progress:
         for i, trial in enumerate(chosen, start=1):
             metrics = {**trial.metrics, **evaluator.untrained(search.space.decode(trial.architecture))}
             rows.append({"trial": trial.number, **{name: metrics[name] for name in (quality, *names)}})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paretonas.cli import console
+from paretonas.cli import console, ongoing
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.reading import moved_data
 from paretonas.errors import UsageError
@@ -70,7 +70,7 @@ def scale(
     from paretonas.search.search import open_search
 
     store = context.obj.store()
-    with console.search_listener(as_json) as listener, moved_data():
+    with ongoing.search_listener(as_json) as listener, moved_data():
         search = open_search(name, store, context.obj.home, listener)
     spec = search.space.decode(numbered(store.trials(name), [trial])[0].architecture)
     side, interface = side_of(search), search.trained_evaluator().task.interface

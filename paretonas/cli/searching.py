@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paretonas.cli import console
+from paretonas.cli import console, ongoing
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.reading import (
     moved_data,
@@ -160,7 +160,7 @@ def search(
         trust_models(*own_models(configured))
     elif space:
         trust_models(*own_models(replace(configured, models=())))
-    with console.search_listener(as_json) as listener:
+    with ongoing.search_listener(as_json) as listener:
         begun = new_search(configured, here.new_store(), here.home, listener)
         remember(here.home)
         _run(begun, as_json, listener)
@@ -193,7 +193,7 @@ def resume(
         trust_models(*own_models(before))
     budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
     change = replace(with_data(before, data), budget=budget, baselines=baselines or before.baselines)
-    with console.search_listener(as_json) as listener:
+    with ongoing.search_listener(as_json) as listener:
         with moved_data():
             opened = open_search(name, store, here.home, listener, change=change)
         remember(here.home)

@@ -102,18 +102,3 @@ def test_a_mistyped_home_is_named_and_not_made(command, tmp_path, words):
 def test_a_store_is_exported_whole(command, made, tmp_path):
     assert command("--home", made, "export-store", tmp_path / "copy.db").code == 0
     assert '"s"' in command("--store", f"sqlite:///{tmp_path / 'copy.db'}", "list", "--json").out
-
-
-def test_where_there_is_no_terminal_long_work_is_told_of_in_lines(capsys, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    with console.search_listener(False) as listener:
-        for seconds, done in ((0, 0), (3, 1), (20, 10), (30, 15), (90, 40), (100, 100)):
-            now[0] = 100.0 + seconds
-            listener.counting("training the supernet", done, 100)
-        listener.counting("decoding images", 0, 10)  # soon done
-        listener.counting("decoding images", 10, 10)
-    assert capsys.readouterr().out.splitlines() == [
-        "training the supernet: 10 of 100, about 3 min 0 s left",
-        "training the supernet: 40 of 100, about 2 min 15 s left",
-    ]
