@@ -55,7 +55,9 @@ def train(
     filters: Annotated[int | None, typer.Option(help="Put cells into a network of so many filters.")] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Begin with the weights of a .safetensors file; a classifier of other classes begins anew."),
+        typer.Option(
+            help="Begin with the weights of a .safetensors file, or of a supernet's; a classifier of other classes anew."
+        ),
     ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Also learn what the network of this .safetensors file answers.")

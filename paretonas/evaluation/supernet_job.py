@@ -24,6 +24,7 @@ from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
 from paretonas.training.supernet import Supernet
+from paretonas.training.weights import SUPERNET
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class SupernetJob:
     def is_done(self) -> bool:
         """Whether the file holds these very weights."""
         try:
-            return bool(read_words(self.file)["supernet"] == json.dumps(self.identity()))
+            return bool(read_words(self.file)[SUPERNET] == json.dumps(self.identity()))
         except (ValueError, KeyError):
             return False
 
@@ -81,7 +82,7 @@ def run_supernet(job: SupernetJob) -> float:
     assert isinstance(trained.model, SharedWeights)
     tensors = {role: tensor.detach().cpu().contiguous() for role, tensor in trained.model.tensors().items()}
     with written_aside(job.file) as draft:
-        draft.write_bytes(save(tensors, {"supernet": json.dumps(job.identity())}))
+        draft.write_bytes(save(tensors, {SUPERNET: json.dumps(job.identity())}))
     state.delete()
     job.progress.unlink(missing_ok=True)
     return trained.seconds

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
-from paretonas.errors import UsageError
+from paretonas.errors import SpecError, UsageError
 from paretonas.files import open_regular
+from paretonas.network.sharing import SharedWeights, cut_out
 from paretonas.network.weights import lasting_state, read_tensors
+
+
+SUPERNET = "supernet"
+"""What a supernet's file has words about."""
 
 
 def weights_digest(path: Path) -> str:
@@ -25,12 +30,21 @@ def weights_digest(path: Path) -> str:
         raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
 
 
+def _cut_out(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> tuple[str, ...]:
+    try:
+        cut_out(SharedWeights(tensors), network)
+    except SpecError as error:
+        raise UsageError(f"The supernet of {path} has no weights for this network: {error}") from None
+    return ()
+
+
 def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...]:
     """Give `network` the weights of a file, but for its classifier where that tells apart other classes.
 
     Args:
         network: Has fresh weights; what serves training alone keeps them.
-        path: A .safetensors file, by the names of this network: a checkpoint of ours, say.
+        path: A .safetensors file, by the names of this network: a checkpoint of ours, say; or a supernet's, which
+            gives it the part that is its own.
         classes: That the network tells apart.
 
     Returns:
@@ -40,9 +54,11 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
         UsageError: No such file, or not the weights of this network.
     """
     try:
-        tensors, _ = read_tensors(path)
+        tensors, words = read_tensors(path)
     except ValueError as error:
         raise UsageError(f"Weights are a .safetensors file, but {path} cannot be read: {error}") from None
+    if SUPERNET in words:
+        return _cut_out(network, tensors, path)
     own, wanted = network.state_dict(), lasting_state(network)
     odd = sorted(wanted.keys() ^ tensors.keys())
     if odd:

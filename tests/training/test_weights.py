@@ -5,6 +5,7 @@ from torch import nn
 
 from paretonas.errors import UsageError
 from paretonas.network import build
+from paretonas.network.sharing import cut_out, fresh_weights
 from paretonas.space import Interface, spaces
 from paretonas.training.weights import load_weights, weights_digest
 from paretonas.zoo import zoo_spec
@@ -46,6 +47,23 @@ def test_a_classifier_of_other_classes_begins_anew(file, name):
     assert set(replaced) == {"classifier.weight", "classifier.bias"}
     for key, tensor in ours.state_dict().items():
         assert torch.equal(tensor, before[key] if key in replaced else theirs.state_dict()[key])
+
+
+def test_a_supernet_gives_a_network_its_part(tmp_path):
+    wide, narrow, other = (zoo_spec(f"mnasnet-a1:width={width}") for width in (0.5, 0.25, 0.75))
+
+    def make(spec):
+        return build(spec, Interface.of_images(3, 32, 7))
+
+    shared = fresh_weights([narrow, wide], make, True)
+    path = tmp_path / "supernet.safetensors"
+    save_file({role: tensor.detach() for role, tensor in shared.tensors().items()}, path, {"supernet": "{}"})
+    network, part = make(narrow), make(narrow)
+    assert load_weights(network, path, 7) == ()
+    cut_out(shared, part)
+    assert all(map(torch.equal, network.parameters(), part.parameters()))
+    with pytest.raises(UsageError, match="no weights for this network"):
+        load_weights(make(other), path, 7)
 
 
 def test_an_auxiliary_classifier_keeps_its_own(file):
