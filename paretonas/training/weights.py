@@ -12,7 +12,6 @@ from paretonas.files import open_regular
 from paretonas.network.sharing import SharedWeights, cut_out
 from paretonas.network.weights import lasting_state, read_tensors
 
-
 SUPERNET = "supernet"
 """What a supernet's file has words about."""
 
