@@ -56,7 +56,7 @@ def train(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Begin with the weights of a .safetensors file, or of a supernet's; a classifier of other classes anew."
+            help="Begin with weights of a .safetensors file, or a supernet's; a classifier of other classes anew."
         ),
     ] = None,
     teacher: Annotated[
