@@ -5,8 +5,9 @@ same images, for as many epochs, from several seeds, timed in the same session, 
 baseline would have at its accuracy, between its widths. Others are MobileNetV2 x0.5 with one thing changed
 (`--levers`), which tells what pays on the device, and what searches have found (`--search HOME NAME`).
 
-Trainings are kept as they end, so the script goes on wherever it was stopped; timings are made anew.
-Usage: speedup.py CIFAR10 OUTPUT.
+Seeds begin at 1, as searches train from 0 unless told otherwise: what was chosen for its luck has none here. Other
+images validate it, too. Trainings are kept as they end, so the script goes on wherever it was stopped; timings are made
+anew. Usage: speedup.py CIFAR10 OUTPUT.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ BASELINES = ("mobilenet-v2", "mnasnet-a1")
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.4)
 
 
-def baselines(widths: Sequence[float]) -> dict[str, Spec]:
-    """Both at all widths."""
-    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in BASELINES for width in widths}
+def baselines(names: Sequence[str], widths: Sequence[float]) -> dict[str, Spec]:
+    """All at all widths."""
+    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in names for width in widths}
 
 
 # One thing changed
@@ -121,18 +122,21 @@ def speed_up(curve: Sequence[tuple[float, float]], accuracy: float, latency_ms: 
 
 
 def compare(
-    rows: Sequence[Mapping[str, Any]], timed: Sequence[Mapping[str, Any]], specs: Mapping[str, Spec]
+    rows: Sequence[Mapping[str, Any]],
+    timed: Sequence[Mapping[str, Any]],
+    specs: Mapping[str, Spec],
+    names: Sequence[str],
 ) -> Iterator[tuple[str, ...]]:
     """A line for each network: costs, accuracy and latency, and the speed-ups."""
     accuracies = {name: [100 * row["accuracy"] for row in rows if row["network"] == name] for name in specs}
     middle = {name: statistics.fmean(values) for name, values in accuracies.items()}
     each = {name: [row["latency_ms"] for row in timed if row["network"] == name] for name in specs}
     ms = {name: statistics.median(values) for name, values in each.items()}
-    curves = {base: [(ms[name], middle[name]) for name in specs if name.startswith(f"{base} x")] for base in BASELINES}
+    curves = {base: [(ms[name], middle[name]) for name in specs if name.startswith(f"{base} x")] for base in names}
     for name, spec in specs.items():
         macs = spec_cost(spec, spec.usual_interface(3, RESOLUTION, 10)).macs
         spread = f"{min(accuracies[name]):.1f} to {max(accuracies[name]):.1f}"
-        ratios = (speed_up(curves[base], middle[name], ms[name]) for base in BASELINES)
+        ratios = (speed_up(curves[base], middle[name], ms[name]) for base in names)
         shown = (f"{ratio:.2f}" if ratio else "" for ratio in ratios)
         yield (name, f"{macs / 1e6:.1f}", f"{ms[name]:.3f}", f"{middle[name]:.1f}", spread, *shown)
 
@@ -143,7 +147,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
     parser.add_argument("output", type=Path)
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS, help="of the baselines")
-    parser.add_argument("--levers", action="store_true", help="MobileNetV2 x0.5 with one thing changed")
+    parser.add_argument("--baselines", nargs="+", default=BASELINES, choices=BASELINES)
+    parser.add_argument("--levers", nargs="*", choices=[*levers()], help="things to change of MobileNetV2 x0.5; all")
     parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
     parser.add_argument("--top", type=int, default=10, help="networks of each search")
     parser.add_argument("--images", type=int, default=20_000)
@@ -157,7 +162,9 @@ def main() -> None:
     options = parser.parse_args()
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
-    specs = baselines(options.widths) | (levers() if options.levers else {})
+    specs = baselines(options.baselines, options.widths)
+    if options.levers is not None:
+        specs |= {name: spec for name, spec in levers().items() if name in (options.levers or levers())}
     for home, name in options.search:
         specs |= chosen(Path(home), name, options.top)
     task = Classification(str(options.data), RESOLUTION, options.images, 5000)
@@ -167,16 +174,17 @@ def main() -> None:
     size = {"images": options.images, "epochs": options.epochs}
     wanted = [
         Training({"network": name, **size, "seed": seed}, spec, recipe)
-        for seed in range(options.seeds)
+        for seed in range(1, 1 + options.seeds)
         for name, spec in specs.items()
     ]
     rows = train_missing(wanted, task, options.output / "trainings.parquet", options.workers, options.minutes)
+    own = [row for row in rows if all(row[key] == value for key, value in size.items())]
+    specs = {name: spec for name, spec in specs.items() if name in {row["network"] for row in own}}
     if options.rounds:
         interface = next(iter(specs.values())).usual_interface(3, RESOLUTION, 10)
         timed = time_all(specs, interface, options.output / "timings.parquet", options.rounds)
-        own = [row for row in rows if all(row[key] == value for key, value in size.items())]
-        columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in BASELINES))
-        print_table(columns, compare(own, timed, specs))
+        columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in options.baselines))
+        print_table(columns, compare(own, timed, specs, options.baselines))
 
 
 if __name__ == "__main__":

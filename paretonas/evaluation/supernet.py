@@ -103,7 +103,7 @@ class Trust:
 
     def __str__(self) -> str:
         return (
-            f"of {self.networks} networks that were trained alone too, the supernet ranks with a tau of {self.tau:.2f} "
+            f"Of {self.networks} networks that were trained alone too, the supernet ranks with a tau of {self.tau:.2f} "
             f"({self.low:.2f} to {self.high:.2f}), MACs with {self.tau_macs:.2f}; the best of its first three is "
             f"{100 * self.lost:.2f} points below the best of all"
         )
@@ -153,7 +153,7 @@ class SupernetEvaluator(Evaluator):
             self._train(listener)
         if self._mining.checked:
             self.trust = self._checked(listener)
-            listener.note(str(self.trust).capitalize() + ".")
+            listener.note(f"{self.trust}.")
             if not self.trust.is_earned:
                 seconds = self._inner.seconds_a_trial()
                 each = "" if seconds is None else f", about {seconds / 60:.1f} minutes each"
