@@ -1,6 +1,8 @@
 """Results that were kept as files become a store again in which everything is as it was."""
 
 import importlib
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paretonas import Architecture, Store
+from paretonas.evaluation import keys
 from paretonas.trial import State, Trial
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +31,9 @@ EVALUATIONS = [
     ("profile", {"spec": "a" * 16}, {"latency": LATENCY, "profile": {"operations": []}}),
     ("tuning", {"machine": {"cores": 2}}, {"layout": "contiguous"}),
     ("untrained", {"spec": "a" * 16, "seed": 0}, {"synflow": 0.1 + 0.2}),
+    ("scored", {"spec": "a" * 16, "examples": 500}, {"accuracy": 0.4}),
+    ("predictor", {"drawn": "d" * 16, "networks": 20}, {"samples": []}),
+    ("estimate", {"spec": "a" * 16, "predictor": "p" * 16}, {"latency_ms": 1.0}),
 ]
 
 
@@ -40,6 +46,11 @@ def trials_of(evidence):
         Trial(1, spaces[1], "b" * 16, State.FAILED, error="it broke", told=0, seconds=2.5),
         Trial(2, spaces[2], "c" * 16, State.RUNNING, {"macs": 2}, {"cost": None}, context={"log_probs": [-0.5]}),
     ]
+
+
+def test_all_kinds_of_evaluations_are_kept():
+    kinds = set(re.findall(r'Key\("(\w+)"', inspect.getsource(keys)))
+    assert kinds == {kind for kind, *_ in EVALUATIONS} == {"latency", *export_store.KINDS}
 
 
 def test_exported_store_is_restored_as_it_was(tmp_path):
