@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from paretonas.space.nasbench import CELL_OPS, MACRO_OPS
 from paretonas.strategy import strategies
 from paretonas.task import recipes
 from paretonas.trial import State, Trial
+from paretonas.zoo import zoo_spec
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -38,6 +40,7 @@ def benchmark(name):
 ablations, controllers, load, overhead = map(benchmark, ("ablations", "controllers", "load", "overhead"))
 proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "strategies", "tables"))
 throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
+choices, recipe_study, speedup = map(benchmark, ("choices", "recipes", "speedup"))
 
 
 # Ablations
@@ -497,3 +500,47 @@ def test_overhead_counts_every_trial_once(strategy, tmp_path):
 
 def test_overhead_names_short_strategies_that_it_runs():
     assert overhead.SHORT.keys() <= set(overhead.STRATEGIES)
+
+
+# Networks that are really faster
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"),
+    [(0.5, 2.0), (0.6, 2 * 2**0.5), (0.7, 4.0), (0.45, None), (0.71, None)],
+)
+def test_speed_up_is_beside_the_baseline_of_equal_accuracy(accuracy, expected):
+    curve = [(1.0, 0.5), (3.0, 0.65), (2.0, 0.7)]  # a wider network that is worse counts for nothing
+    assert speedup.speed_up(curve, accuracy, 0.5) == (expected if expected is None else pytest.approx(expected))
+
+
+def test_one_thing_is_changed_of_a_network():
+    base = zoo_spec("mobilenet-v2", 0.5, speedup.RESOLUTION)
+    images = Interface.of_images(3, speedup.RESOLUTION, 10)
+    for name, spec in speedup.levers().items():
+        assert spec != base, name
+        spec_cost(spec, images)
+
+
+def test_recipes_differ_from_the_searchs():
+    base = recipes.create("search")
+    changed = [replace(base, **change) for change in recipe_study.CHANGES.values()]
+    assert changed[0] == base
+    assert len(set(changed)) == len(changed)
+
+
+def test_a_choice_pays_what_networks_with_it_have_beyond_others_of_their_latency():
+    rng = np.random.default_rng(0)
+    space = spaces.create("elastic:resolution=32,width=0.5").build()
+    drawn = np.array([[rng.integers(len(d.choices)) for d in space.decisions] for _ in range(400)])
+    names = [decision.name for decision in space.decisions]
+    is_early = drawn[:, names.index("stem.stride")] == 1
+    is_plain = sum((drawn[:, names.index(f"block{i}.op")] == 2).astype(float) for i in range(1, 8))
+    ms = np.exp(-0.5 * is_early + 0.1 * is_plain)
+    quality = 0.5 + 0.1 * np.log(ms) + 0.02 * is_plain + rng.normal(0, 0.005, 400)
+    shown = {line[0]: line for line in choices.compared(space, drawn, ms, quality)}
+    latency, points, pays = (float(text.split()[0]) for text in shown["stem.stride 2"][1:])
+    assert latency == pytest.approx(-22, abs=2)  # half of exp(-.5) on either side
+    assert points == pytest.approx(-2.5, abs=0.3)
+    assert float(shown["op conv"][3].split()[0]) > 1 > abs(float(shown["kernel 5"][3].split()[0]))
+    assert abs(pays) < 1.5
