@@ -17,13 +17,14 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 from conditions import conditions, print_conditions, print_table
 from timings import time_all
-from trainings import Training, train_missing
+from trainings import Training, read_rows, train_missing
 
 from paretonas import Store
 from paretonas.network.cost import spec_cost
@@ -121,24 +122,71 @@ def speed_up(curve: Sequence[tuple[float, float]], accuracy: float, latency_ms: 
     return None
 
 
+@dataclass(frozen=True)
+class Network:
+    """One of those that are compared: accuracies in percent by seed, and the median latency."""
+
+    name: str
+    group: str
+    macs: int
+    latency_ms: float
+    accuracies: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """The mean."""
+        return statistics.fmean(self.accuracies)
+
+
 def compare(
     rows: Sequence[Mapping[str, Any]],
     timed: Sequence[Mapping[str, Any]],
     specs: Mapping[str, Spec],
-    names: Sequence[str],
-) -> Iterator[tuple[str, ...]]:
-    """A line for each network: costs, accuracy and latency, and the speed-ups."""
-    accuracies = {name: [100 * row["accuracy"] for row in rows if row["network"] == name] for name in specs}
-    middle = {name: statistics.fmean(values) for name, values in accuracies.items()}
-    each = {name: [row["latency_ms"] for row in timed if row["network"] == name] for name in specs}
-    ms = {name: statistics.median(values) for name, values in each.items()}
-    curves = {base: [(ms[name], middle[name]) for name in specs if name.startswith(f"{base} x")] for base in names}
+    groups: Mapping[str, str],
+) -> list[Network]:
+    """The networks, by what was trained and timed."""
+    found = []
     for name, spec in specs.items():
         macs = spec_cost(spec, spec.usual_interface(3, RESOLUTION, 10)).macs
-        spread = f"{min(accuracies[name]):.1f} to {max(accuracies[name]):.1f}"
-        ratios = (speed_up(curves[base], middle[name], ms[name]) for base in names)
+        ms = statistics.median(row["latency_ms"] for row in timed if row["network"] == name)
+        accuracies = tuple(100 * row["accuracy"] for row in rows if row["network"] == name)
+        found.append(Network(name, groups[name], macs, ms, accuracies))
+    return found
+
+
+def lines(networks: Sequence[Network], bases: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """A line for each network, with its speed-up over each baseline."""
+    curves = {base: [(n.latency_ms, n.accuracy) for n in networks if n.group == base] for base in bases}
+    for n in networks:
+        spread = f"{min(n.accuracies):.1f} to {max(n.accuracies):.1f}"
+        ratios = (speed_up(curves[base], n.accuracy, n.latency_ms) for base in bases)
         shown = (f"{ratio:.2f}" if ratio else "" for ratio in ratios)
-        yield (name, f"{macs / 1e6:.1f}", f"{ms[name]:.3f}", f"{middle[name]:.1f}", spread, *shown)
+        yield (n.name, f"{n.macs / 1e6:.1f}", f"{n.latency_ms:.3f}", f"{n.accuracy:.1f}", spread, *shown)
+
+
+def figure(networks: Sequence[Network], bases: Sequence[str]) -> alt.LayerChart:
+    """Accuracy over latency; the widths of a baseline are joined by a line."""
+    rows = [
+        {
+            "group": n.group,
+            "ms": n.latency_ms,
+            "accuracy": n.accuracy,
+            "low": min(n.accuracies),
+            "high": max(n.accuracies),
+        }
+        for n in networks
+    ]
+    x = alt.X("ms:Q", title="latency, ms (logarithmic)", scale=alt.Scale(type="log", nice=False, padding=15))
+    y = alt.Y("accuracy:Q", title="validation accuracy, %", scale=alt.Scale(zero=False))
+    color = alt.Color("group:N", title=None, sort=[*bases])
+    chart = alt.Chart(alt.Data(values=rows))
+    joined = (
+        chart.transform_filter(alt.FieldOneOfPredicate("group", list(bases))).mark_line().encode(x=x, y=y, color=color)
+    )
+    marks = chart.mark_point(filled=True, size=55).encode(x=x, y=y, color=color, shape=alt.Shape("group:N", title=None))
+    spreads = chart.mark_rule().encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color)
+    layers = alt.layer(joined, spreads, marks).properties(width=520, height=320, background="white")
+    return layers
 
 
 def main() -> None:
@@ -154,7 +202,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--epochs", type=float, default=10)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: train alone")
+    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: those that were made")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
@@ -163,10 +211,13 @@ def main() -> None:
     print_conditions(conditions())
     options.output.mkdir(parents=True, exist_ok=True)
     specs = baselines(options.baselines, options.widths)
+    groups = {name: name.rpartition(" x")[0] for name in specs}
     if options.levers is not None:
-        specs |= {name: spec for name, spec in levers().items() if name in (options.levers or levers())}
+        changed = {name: spec for name, spec in levers().items() if name in (options.levers or levers())}
+        specs, groups = specs | changed, groups | dict.fromkeys(changed, "mobilenet-v2 x0.5, changed")
     for home, name in options.search:
-        specs |= chosen(Path(home), name, options.top)
+        found = chosen(Path(home), name, options.top)
+        specs, groups = specs | found, groups | dict.fromkeys(found, f"search {name}")
     task = Classification(str(options.data), RESOLUTION, options.images, 5000)
     task.prepare(options.cache)
     fixed = {"layout": "channels-last", "precision": options.precision}
@@ -180,11 +231,14 @@ def main() -> None:
     rows = train_missing(wanted, task, options.output / "trainings.parquet", options.workers, options.minutes)
     own = [row for row in rows if all(row[key] == value for key, value in size.items())]
     specs = {name: spec for name, spec in specs.items() if name in {row["network"] for row in own}}
-    if options.rounds:
-        interface = next(iter(specs.values())).usual_interface(3, RESOLUTION, 10)
-        timed = time_all(specs, interface, options.output / "timings.parquet", options.rounds)
-        columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in options.baselines))
-        print_table(columns, compare(own, timed, specs, options.baselines))
+    interface, file = next(iter(specs.values())).usual_interface(3, RESOLUTION, 10), options.output / "timings.parquet"
+    timed = time_all(specs, interface, file, options.rounds) if options.rounds else read_rows(file)
+    specs = {name: spec for name, spec in specs.items() if name in {row["network"] for row in timed}}
+    networks = compare(own, timed, specs, groups)
+    columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in options.baselines))
+    print_table(columns, lines(networks, options.baselines))
+    if networks:
+        figure(networks, options.baselines).save(str(options.output / "speedup.png"), scale_factor=2.0)
 
 
 if __name__ == "__main__":
