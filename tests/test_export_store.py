@@ -33,6 +33,7 @@ EVALUATIONS = [
     ("untrained", {"spec": "a" * 16, "seed": 0}, {"synflow": 0.1 + 0.2}),
     ("scored", {"spec": "a" * 16, "examples": 500}, {"accuracy": 0.4}),
     ("predictor", {"drawn": "d" * 16, "networks": 20}, {"samples": []}),
+    ("trust", {"supernet": "s" * 16, "networks": 12}, {"tau": 0.6}),
     ("estimate", {"spec": "a" * 16, "predictor": "p" * 16}, {"latency_ms": 1.0}),
 ]
 

@@ -138,3 +138,8 @@ def tuning(spec: Spec, interface: Interface, recipe: Recipe, machine: Mapping[st
 def scored(spec: Spec, lesson: Lesson, examples: int) -> Key:
     """A score by shared weights, which the lesson is the origin of, after so many examples for the statistics."""
     return Key("scored", {"spec": spec_hash(spec), **lesson.to_json(), "examples": examples})
+
+
+def trust(supernet: str, alone: Lesson, networks: int) -> Key:
+    """How a supernet, by its digest, ranks so many networks that were trained alone too."""
+    return Key("trust", {"supernet": supernet, "alone": alone.to_json(), "networks": networks})

@@ -11,7 +11,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -247,7 +247,11 @@ class SupernetEvaluator(Evaluator):
         found = self._evidence(last, specs, listener, "training alone, to check the supernet")
         macs = [float(self._alone.cost(spec).macs) for spec in specs]
         at_best = metric(self.quality).at_best
-        return trust([at_best(value) for value in scored], [at_best(one.metrics[self.quality]) for one in found], macs)
+        result = trust(
+            [at_best(value) for value in scored], [at_best(one.metrics[self.quality]) for one in found], macs
+        )
+        keys.trust(self._lesson.origin.digest, self._alone.lesson, len(specs)).put(self._cache, asdict(result))
+        return result
 
     def _evidence(self, stage: Stage, specs: Sequence[Spec], listener: Listens, what: str) -> list[Evidence]:
         known = {spec: stage.known(spec) for spec in specs}

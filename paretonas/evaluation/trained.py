@@ -187,9 +187,13 @@ class TrainedEvaluator(Evaluator):
 
     def training_key(self, spec: Spec, share: float) -> Key:
         """Of a share of the training of a spec."""
+        return keys.training(spec, self.lesson, share)
+
+    @property
+    def lesson(self) -> Lesson:
+        """What decides a training beside the network."""
         schooling, task = self.schooling, self.task
-        lesson = Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed)
-        return keys.training(spec, lesson, share)
+        return Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed)
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
         """Of a latency of a spec."""

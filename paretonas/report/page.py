@@ -29,6 +29,7 @@ from paretonas.report.html import html
 from paretonas.report.networks import drawn_networks
 from paretonas.report.output import check_output
 from paretonas.report.plain import shown_lines
+from paretonas.report.scored import scores_of
 from paretonas.report.searched import Searched, read_searches
 from paretonas.report.table import config_toml, settings
 from paretonas.report.timings import calibration_rows, conditions, quality, timing_rows, timings_of
@@ -141,6 +142,7 @@ def _measured(searches: Sequence[Searched], store: Store) -> dict[str, Any]:
     timings = {name: timings_of(searches, name) for name in names}
     used = [timing for each in timings.values() for timing in each]
     return {
+        "scores": [(s, one) for s in searches if (one := scores_of(s, store)) is not None],
         "estimates": [(s, one) for s in searches for one in estimates_of(s, store)],
         "quality": [quality(s, name) for s in searches for name in names],
         "timings": timing_rows(searches, names),

@@ -1,7 +1,7 @@
 """Candidates that are scored by shared weights."""
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,9 @@ def test_it_is_checked_by_networks_that_are_trained_alone(make):
     again.begin(Told())
     assert runner.calls == []
     assert again.trust == evaluator.trust
+    ((key, kept),) = again._cache.evaluations("trust")
+    assert key["networks"] == 6
+    assert kept == asdict(evaluator.trust)
 
 
 def test_where_macs_rank_as_well_candidates_are_trained_alone(make):
