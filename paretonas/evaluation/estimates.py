@@ -23,7 +23,7 @@ from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
 from paretonas.latency import Estimate, estimate_from_json
 from paretonas.network.operations import Operation, operations
-from paretonas.objective.metric import LATENCY, metric, on_device
+from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, metric, on_device
 from paretonas.space import Interface, SearchSpace, Spec, read_json, spec_from_json, spec_hash, spec_to_json
 from paretonas.task.task import Task
 
@@ -54,11 +54,13 @@ class Sample:
         spec: As JSON data.
         latency_ms: As measured.
         latency: Id of the stored measurement.
+        flags: How many the measurement has.
     """
 
     spec: Mapping[str, Any]
     latency_ms: float
     latency: str
+    flags: float
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,9 @@ class EstimatingEvaluator(Evaluator):
             f"The {title} is estimated by a predictor: {about} on average, and ranks them with a Kendall's tau of "
             f"{held_out.rank:.2f}. Finalists are measured."
         )
+        flagged = sum(sample.flags > 0 for sample in samples)
+        if flagged > len(samples) / 2:
+            listener.note(f"{flagged} of these timings are flagged, as taken on a busy machine: all may be too long.")
         return Fitted(predictor, id)
 
     def _measure(self, device: Device, drawn: Sequence[Spec], listener: Listens) -> tuple[Sample, ...]:
@@ -228,7 +233,9 @@ class EstimatingEvaluator(Evaluator):
             listener.counting(f"measuring networks{_on(device)}", done, len(chosen))
             with suppress(ExportError, MeasureError):
                 found = stage.evidence(drawn[place])
-                samples.append(Sample(spec_to_json(drawn[place]), found.metrics[stage.name], found.id or ""))
+                flags = found.metrics.get(on_device(LATENCY_FLAGS.name, device.name), 0.0)
+                spec = spec_to_json(drawn[place])
+                samples.append(Sample(spec, found.metrics[stage.name], found.id or "", flags))
         listener.counting(f"measuring networks{_on(device)}", len(chosen), len(chosen))
         return tuple(samples)
 

@@ -57,7 +57,7 @@ class Measuring(Evaluator):
     def __init__(self, store, units):
         self.store, self.units, self.measured, self.prepared = store, units, [], 0
         self.refusing = {}
-        self.work = measure
+        self.work, self.flags = measure, 0.0
 
     def prepare(self, listener):
         self.prepared += 1
@@ -88,7 +88,7 @@ class Measuring(Evaluator):
 
         def known(spec):
             value = key(spec).get(self.store)
-            return None if value is None else Evidence({metric: value["ms"]}, key(spec).id(self.store))
+            return None if value is None else Evidence(metrics(value), key(spec).id(self.store))
 
         def call(spec):
             self.measured.append((name, spec_hash(spec)))
@@ -97,7 +97,10 @@ class Measuring(Evaluator):
             return Call(self.work, (spec_to_json(spec), self.units[name]))
 
         def keep(spec, found):
-            return Evidence({metric: found["ms"]}, key(spec).put(self.store, found))
+            return Evidence(metrics(found), key(spec).put(self.store, found))
+
+        def metrics(found):
+            return {metric: found["ms"], f"latency_flags.{name}": self.flags}
 
         metric = f"latency_ms.{name}"
         return Stage(metric, f"device:{name}", (metric,), known, call, keep)
@@ -286,6 +289,13 @@ def test_it_says_how_good_the_predictor_is(make):
     said = notes_of(make())
     assert "The latency on phone is estimated by a predictor: of 24 measured networks, each held out once," in said
     assert "Kendall's tau of" in said
+    assert "busy" not in said
+
+
+def test_it_says_that_the_machine_was_busy(make, inner):
+    inner.flags = 2.0
+    assert "24 of these timings are flagged" in notes_of(make())
+    assert "24 of these timings are flagged" in notes_of(make()), "also of what is stored"
 
 
 def test_what_cannot_be_measured_is_left_out(make, inner, store):
@@ -364,7 +374,7 @@ def test_same_networks_are_drawn_every_time_and_all_differ():
     assert len(draw(small, 50)) == 2
 
 
-FITTING = Fitting((Sample(spec_to_json(draw(SPACE, 1)[0]), 1.5, "abc"),), 0.05, 0.7, 0.9)
+FITTING = Fitting((Sample(spec_to_json(draw(SPACE, 1)[0]), 1.5, "abc", 0.0),), 0.05, 0.7, 0.9)
 
 
 def test_fitting_is_read_as_it_was_written():
