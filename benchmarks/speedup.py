@@ -5,9 +5,9 @@ same images, for as many epochs, from several seeds, timed in the same session, 
 baseline would have at its accuracy, between its widths. Others are MobileNetV2 x0.5 with one thing changed
 (`--levers`), which tells what pays on the device, and what searches have found (`--search HOME NAME`).
 
-Seeds begin at 1, as searches train from 0 unless told otherwise: what was chosen for its luck has none here. Other
-images validate it, too. Trainings are kept as they end, so the script goes on wherever it was stopped; timings are made
-anew. Usage: speedup.py CIFAR10 OUTPUT.
+Seeds begin at 1, as searches train from 0 unless told otherwise: what was chosen for its luck has none here. So does
+the split: with `--split 0` the validation images of a search are among those here. Trainings are kept as they end, so
+the script goes on wherever it was stopped; timings are made anew. Usage: speedup.py CIFAR10 OUTPUT.
 """
 
 from __future__ import annotations
@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--epochs", type=float, default=10)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--split", type=int, default=1, help="seed of the split into training and validation images")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: those that were made")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
     parser.add_argument("--precision", default="float32")
@@ -220,11 +221,11 @@ def main() -> None:
     for home, name in options.search:
         found = chosen(Path(home), name, options.top)
         specs, groups = specs | found, groups | dict.fromkeys(found, f"search {name}")
-    task = Classification(str(options.data), RESOLUTION, options.images, 5000)
+    task = Classification(str(options.data), RESOLUTION, options.images, 5000, split_seed=options.split)
     task.prepare(options.cache)
     fixed = {"layout": "channels-last", "precision": options.precision}
     recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs, **fixed)
-    size = {"images": options.images, "epochs": options.epochs}
+    size = {"images": options.images, "epochs": options.epochs, "split": options.split}
     wanted = [
         Training({"network": name, **size, "seed": seed}, spec, recipe)
         for seed in range(1, 1 + options.seeds)
