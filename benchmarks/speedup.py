@@ -183,12 +183,10 @@ def figure(networks: Sequence[Network], bases: Sequence[str]) -> alt.LayerChart:
     joined = (
         chart.transform_filter(alt.FieldOneOfPredicate("group", list(bases))).mark_line().encode(x=x, y=y, color=color)
     )
-    marks = chart.mark_point(filled=True, size=55).encode(
-        x=x, y=y, color=color, shape=alt.Shape("group:N", title=None, sort=[*bases])
-    )
+    shape = alt.Shape("group:N", legend=None, sort=[*bases])
+    marks = chart.mark_point(filled=True, size=55).encode(x=x, y=y, color=color, shape=shape)
     spreads = chart.mark_rule().encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color)
-    layers = alt.layer(joined, spreads, marks).properties(width=520, height=320, background="white")
-    return layers
+    return alt.layer(joined, spreads, marks).properties(width=520, height=320, background="white")
 
 
 def main() -> None:

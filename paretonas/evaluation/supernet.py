@@ -136,12 +136,15 @@ class SupernetEvaluator(Evaluator):
 
     def phases(self) -> tuple[Phase, ...]:
         """The inner one's, training the supernet and checking it, as far as they are not done."""
-        phases = list(self._inner.phases())
+        phases, (_, specs) = list(self._inner.phases()), self._to_check()
+        if self._job.is_done and not specs:
+            return tuple(phases)
+        seconds = self._inner.seconds_a_trial()
         if not self._job.is_done:
-            phases.append(Phase("training the supernet", self._seconds_to_train()))
-        _, specs = self._to_check()
+            phases.append(
+                Phase("training the supernet", None if seconds is None else seconds * self._trials_to_train())
+            )
         if specs:
-            seconds = self._inner.seconds_a_trial()
             what = f"training {len(specs)} networks alone, to check the supernet"
             phases.append(Phase(what, None if seconds is None else seconds * len(specs)))
         return tuple(phases)
@@ -221,16 +224,13 @@ class SupernetEvaluator(Evaluator):
             for _, seconds in ended:
                 listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
 
-    def _seconds_to_train(self) -> float | None:
-        """What is left of it: from what a trial takes, by the multiply-adds of drawn networks, so many a step."""
+    def _trials_to_train(self) -> float:
+        """As long as so many trials is what is left of it, by the multiply-adds of drawn networks, so many a step."""
         recipe, alone = self._mining.recipe, self._alone
-        seconds = alone.seconds_a_trial()
-        if seconds is None:
-            return None
         drawn = draw(self._mining.supernet.space.build(), FEWEST_CHECKED)
         size = statistics.fmean(alone.cost(spec).macs for spec in drawn) / alone.cost(alone.typical()).macs
         networks, epochs = self._mining.supernet.sampling.networks, recipe.epochs / alone.schooling.recipe.epochs
-        return seconds * size * networks * epochs * (1 - read_share(self._job.progress))
+        return size * networks * epochs * (1 - read_share(self._job.progress))
 
     def _to_check(self) -> tuple[Stage, list[Spec]]:
         """How networks are trained alone, and those for the check that have not been."""
@@ -260,7 +260,6 @@ class SupernetEvaluator(Evaluator):
         for ended in self._run([stage.call(spec) for spec in missing]) if missing else ():
             for place, result in ended:
                 known[missing[place]] = stage.keep(missing[place], result)
-                self._alone.forget(missing[place])
             left -= len(ended)
             listener.counting(what, len(missing) - left, len(missing))
         return [evidence for evidence in known.values() if evidence is not None]
