@@ -6,19 +6,14 @@ they end, so the script goes on wherever it was stopped. Usage: recipes.py CIFAR
 
 from __future__ import annotations
 
-import argparse
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from conditions import conditions, print_conditions, print_table
-from trainings import Training, train_missing
+from trainings import Training, arguments, prepared, train_missing
 
-from paretonas.task import recipes
-from paretonas.task.classification import Classification
 from paretonas.zoo import zoo_spec
 
 RESOLUTION, WIDTH = 32, 0.5
@@ -63,23 +58,9 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Train, keep and show."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--epochs", type=float, default=7)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
+    options = arguments(__doc__, epochs=7, seeds=3).parse_args()
     print_conditions(conditions())
-    options.output.mkdir(parents=True, exist_ok=True)
-    task = Classification(str(options.data), RESOLUTION, options.images, 5000)
-    task.prepare(options.cache)
-    base = replace(recipes.create("search"), epochs=options.epochs, layout="channels-last", precision=options.precision)
-    size = {"images": options.images, "epochs": options.epochs}
+    task, base, size = prepared(options, RESOLUTION)
     wanted = [
         Training(
             {"change": change, "network": name, **size, "seed": seed},

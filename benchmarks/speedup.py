@@ -12,7 +12,6 @@ the script goes on wherever it was stopped; timings are made anew. Usage: speedu
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 import statistics
@@ -24,7 +23,7 @@ from typing import Any
 import altair as alt
 from conditions import conditions, print_conditions, print_table
 from timings import time_all
-from trainings import Training, read_rows, train_missing
+from trainings import Training, arguments, prepared, read_rows, train_missing
 
 from paretonas import Store
 from paretonas.network.cost import spec_cost
@@ -34,9 +33,6 @@ from paretonas.search.sections import config_from_json
 from paretonas.space import Spec, spaces
 from paretonas.space.elastic import earlier
 from paretonas.space.mnasnet import MnasNetSpec
-from paretonas.task import recipes
-from paretonas.task.classification import Classification
-from paretonas.task.recipe import Recipe
 from paretonas.zoo import zoo_spec
 
 RESOLUTION = 32
@@ -191,26 +187,15 @@ def figure(networks: Sequence[Network], bases: Sequence[str]) -> alt.LayerChart:
 
 def main() -> None:
     """Train, time, keep and show."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
-    parser.add_argument("output", type=Path)
+    parser = arguments(__doc__, epochs=10, seeds=1)
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS, help="of the baselines")
     parser.add_argument("--baselines", nargs="+", default=BASELINES, choices=BASELINES)
     parser.add_argument("--levers", nargs="*", choices=[*levers()], help="things to change of MobileNetV2 x0.5; all")
     parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
     parser.add_argument("--top", type=int, default=10, help="networks of each search")
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--epochs", type=float, default=10)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--split", type=int, default=1, help="seed of the split into training and validation images")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: those that were made")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
-    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     print_conditions(conditions())
-    options.output.mkdir(parents=True, exist_ok=True)
     specs = baselines(options.baselines, options.widths)
     groups = {name: name.rpartition(" x")[0] for name in specs}
     if options.levers is not None:
@@ -219,11 +204,7 @@ def main() -> None:
     for home, name in options.search:
         found = chosen(Path(home), name, options.top)
         specs, groups = specs | found, groups | dict.fromkeys(found, f"search {name}")
-    task = Classification(str(options.data), RESOLUTION, options.images, 5000, split_seed=options.split)
-    task.prepare(options.cache)
-    fixed = {"layout": "channels-last", "precision": options.precision}
-    recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs, **fixed)
-    size = {"images": options.images, "epochs": options.epochs, "split": options.split}
+    task, recipe, size = prepared(options, RESOLUTION)
     wanted = [
         Training({"network": name, **size, "seed": seed}, spec, recipe)
         for seed in range(1, 1 + options.seeds)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from conditions import write_rows
 from paretonas.evaluation.job import TrainingJob, run_training
 from paretonas.executor import executors
 from paretonas.space import Spec, spec_to_json
+from paretonas.task import recipes
+from paretonas.task.classification import Classification
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
 
@@ -39,6 +42,32 @@ class Training:
     def name(self) -> str:
         """Its key in a line."""
         return ", ".join(f"{name} {value}" for name, value in self.key.items())
+
+
+def arguments(about: str | None, epochs: float, seeds: int) -> argparse.ArgumentParser:
+    """What every comparison of trainings on CIFAR-10 is told; epochs and seeds unless told otherwise."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=float, default=epochs)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--split", type=int, default=1, help="seed of the split into training and validation images")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no training is begun")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--cache", type=Path, default=Path("paretonas-runs/cache"))
+    parser.add_argument("--workers", type=int, default=2)
+    return parser
+
+
+def prepared(options: argparse.Namespace, resolution: int) -> tuple[Task, Recipe, dict[str, Any]]:
+    """The task with its data, the search's recipe as long as was told, and the columns that tell sizes apart."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    task = Classification(str(options.data), resolution, options.images, 5000, split_seed=options.split)
+    task.prepare(options.cache)
+    fixed = {"layout": "channels-last", "precision": options.precision}
+    recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs, **fixed)
+    return task, recipe, {"images": options.images, "epochs": options.epochs, "split": options.split}
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
