@@ -239,7 +239,7 @@ def digits_cases(folder: Path, seed: int) -> Iterator[Case]:
 
 def paretonas(home: Path, words: Sequence[str]) -> Words:
     """A command line."""
-    return [sys.executable, "-m", "paretonas.cli", "--home", str(home), *words]
+    return [sys.executable, "-m", "paretonas", "--home", str(home), *words]
 
 
 def _must(words: Words, draft: Path, home: Path) -> None:

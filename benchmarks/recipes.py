@@ -28,6 +28,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.1},
     "random crops": {"crop": 0.125},
     "no mirroring": {"is_flipped": False},
+    "images of half the side at first": {"min_side": 0.5},
+    "blocks begin as the identity": {"branch_scale": 0.0},
     "batches of 32": {"batch_size": 32},
     "batches of 128": {"batch_size": 128},
     "momentum 0.95": {"momentum": 0.95},

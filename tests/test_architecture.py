@@ -135,7 +135,8 @@ each_module = pytest.mark.parametrize("module", list(MODULES))
 
 
 def _layer(module):
-    return module.split(".")[1] if "." in module else "__init__"
+    layer = module.split(".")[1] if "." in module else "__init__"
+    return "cli" if layer == "__main__" else layer
 
 
 def _where(path):

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from paretonas.cli import console
 from paretonas.cli.stopping import unwound
-from paretonas.errors import StoreError
+from paretonas.errors import StoreError, UsageError
 from paretonas.space.trust import recall, trust_everything
 from paretonas.store import Store
 
@@ -29,8 +30,15 @@ class _Commands(TyperGroup):
         return [*FIRST, *(name for name in names if name not in FIRST)]
 
     def invoke(self, ctx: Any) -> Any:
-        with unwound():
-            return super().invoke(ctx)
+        try:
+            with unwound():
+                return super().invoke(ctx)
+        except TyperException as error:
+            option = getattr(error, "option_name", None)  # that a command does not have
+            if any(option in parameter.opts for parameter in self.params):
+                before = f"paretonas {option} … {ctx.invoked_subcommand} …"
+                raise UsageError(f"{option} stands before the command: {before}") from None
+            raise
 
 
 app = typer.Typer(

@@ -136,3 +136,21 @@ class MBConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, c_in, H, W) to (N, filters, ceil(H / stride), ceil(W / stride))."""
         return self.body(x) if self.skip is None else self.body(x) + self.skip(x)
+
+
+def scale_branches(network: nn.Module, scale: float) -> None:
+    """Multiply what residual branches add at first; with 0 every such layer begins as the identity.
+
+    Branches that end in an activation stay as they are: with 0 they would never learn.
+
+    Args:
+        network: Changed where a layer has a `body` and a `skip`, and the body ends in a normalization.
+        scale: Of the normalization's weights.
+
+    Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, section 5.1.
+    """
+    for module in network.modules():
+        if isinstance(module, ConvLayer | MBConv) and module.skip is not None:
+            last = module.body[-1]
+            if isinstance(last, nn.BatchNorm2d):
+                nn.init.constant_(last.weight, scale)

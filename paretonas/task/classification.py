@@ -23,6 +23,7 @@ from paretonas.errors import DataError
 from paretonas.network import build
 from paretonas.network.auxiliary import WithAuxiliary
 from paretonas.network.drop_path import drop_paths
+from paretonas.network.layers import scale_branches
 from paretonas.space import Interface, Spec
 from paretonas.task.confusion import TOP, Numbers, class_metrics, class_weights, confusions, largest_step, top_share
 from paretonas.task.decode import top_classes
@@ -34,6 +35,8 @@ from paretonas.zoo import zoo_spec
 CACHE = "PARETONAS_CACHE"
 """Environment variable: folder for prepared images where no other was said, such as on another machine."""
 TOP_METRIC = f"top{TOP}_accuracy"
+FULL_SIZE = 0.75
+"""Share of a training after which images are shown in full size, where they are small at first."""
 UNEQUAL = 0.5
 """Of the commonest class's images the rarest has fewer: this is said."""
 OF_DIGEST = ("quality", "class_weights")
@@ -165,6 +168,8 @@ class Classification(Task):
 
     def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
         network = build(spec, self.interface, recipe.dropout)
+        if recipe.branch_scale < 1:
+            scale_branches(network, recipe.branch_scale)
         if recipe.auxiliary and isinstance(network, WithAuxiliary):
             network.add_auxiliary(self.interface)
         return network
@@ -183,7 +188,7 @@ class Classification(Task):
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Cross-entropy, through timm's mixup and cutmix if the recipe asks; with that of an auxiliary classifier."""
         (images, y, *weights), recipe, smoothing = batch, at.recipe, at.recipe.label_smoothing
-        x = to_input(images).to(memory_format=at.memory_format)
+        x = _shown(to_input(images), at).to(memory_format=at.memory_format)
         if recipe.mixup or recipe.cutmix:
             from timm.data.mixup import Mixup
 
@@ -251,6 +256,19 @@ class Classification(Task):
     def _loaders(self) -> int:
         """Processes that decode images which do not fit in memory: as many as this one has threads."""
         return torch.get_num_threads() if self.images.is_streamed else 0
+
+
+def _shown(x: Tensor, at: At) -> Tensor:
+    """The images (N, C, H, W) as large as they are shown at this step, a multiple of an eighth of their side.
+
+    Source: Tan and Le, EfficientNetV2, ICML 2021, section 4.2. Differs: only the size changes with it.
+    """
+    low, eighth = at.recipe.min_side, x.shape[-1] / 8
+    share = low + (1 - low) * min(1.0, at.step / (FULL_SIZE * at.steps))
+    side = round(max(1, round(8 * share)) * eighth)
+    if side == x.shape[-1]:
+        return x
+    return F.interpolate(x, (side, side), mode="bilinear", antialias=True)
 
 
 def _cross_entropy(logits: Tensor, y: Tensor, smoothing: float, weights: Tensor | None = None) -> Tensor:

@@ -34,6 +34,8 @@ class Recipe:
         crop: Padding around the image, as a share of its side, before a random crop of the old size.
         min_area: Below 1: instead of `crop`, a random part of the image, of this share of its area or more and of
             aspect 3/4 to 4/3, is scaled to the whole.
+        min_side: Below 1: images are first shown smaller, by this share of their side, and grow to their full size over
+            three quarters of the training, which makes it shorter.
         is_flipped: Whether images are mirrored at random (never done where the data set says it does harm).
         mixup: timm's alpha; 0 is off.
         cutmix: timm's alpha; 0 is off.
@@ -43,6 +45,8 @@ class Recipe:
             paths (networks of cells).
         auxiliary: Weight of the loss of an auxiliary classifier, where a network has a place for one (networks of
             cells); 0 is off.
+        branch_scale: Of residual branches at the start, where they end in a normalization; 0 lets every block begin as
+            the identity.
         bn_momentum: PyTorch's momentum of the normalization statistics.
         clip: Largest norm of the gradient; 0 is off.
         layout: Of tensors in memory: `channels-last`, `contiguous`, or `auto`, the faster one.
@@ -68,6 +72,7 @@ class Recipe:
     label_smoothing: float = 0.0
     crop: float = 0.125
     min_area: float = 1.0
+    min_side: float = 1.0
     is_flipped: bool = True
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -75,6 +80,7 @@ class Recipe:
     dropout: float = 0.0
     drop_path: float = 0.0
     auxiliary: float = 0.0
+    branch_scale: float = 1.0
     bn_momentum: float = 0.1
     clip: float = 5.0
     layout: str = "auto"
@@ -93,6 +99,8 @@ class Recipe:
             "label_smoothing": 0 <= self.label_smoothing < 1,
             "crop": 0 <= self.crop < 1,
             "min_area": 0 < self.min_area <= 1,
+            "min_side": 0 < self.min_side <= 1 and (self.min_side == 1 or self.auxiliary == 0),
+            "branch_scale": 0 <= self.branch_scale <= 1,
             "ema": 0 <= self.ema < 1,
             "dropout": 0 <= self.dropout < 1,
             "drop_path": 0 <= self.drop_path < 1,
@@ -108,7 +116,8 @@ class Recipe:
                 raise UsageError(
                     "A recipe has positive epochs, lr, bn_momentum, decay_rate, decay_epochs and min_area, "
                     "2 to 1048576 images a batch, momentum, warmup, crop, ema, dropout, drop_path and "
-                    "label_smoothing in [0, 1), and no negative eps, weight_decay, mixup, cutmix, auxiliary or clip, "
+                    "label_smoothing in [0, 1), a branch_scale in [0, 1], a min_side in (0, 1], which is 1 beside "
+                    "an auxiliary classifier, and no negative eps, weight_decay, mixup, cutmix, auxiliary or clip, "
                     f"but got {name}={getattr(self, name)}."
                 )
         for name, known in (("schedule", SCHEDULES), ("layout", LAYOUTS), ("precision", PRECISIONS)):

@@ -53,6 +53,12 @@ def searched(home, paretonas):
     return "first"
 
 
+def test_an_option_of_all_commands_after_one_is_told_its_place(paretonas):
+    code, _, err = paretonas("list", "--store", "sqlite:///here.db")
+    assert code == 2
+    assert err == "error: --store stands before the command: paretonas --store … list …\n"
+
+
 def test_list_and_show_tell_what_was_searched(paretonas, searched):
     code, out, _ = paretonas("list", "--json")
     assert code == 0

@@ -17,7 +17,7 @@ from paretonas.trial import State
 
 
 def _command(home, *words):
-    return [sys.executable, "-m", "paretonas.cli", "--home", str(home), *words]
+    return [sys.executable, "-m", "paretonas", "--home", str(home), *words]
 
 
 def _states(home):

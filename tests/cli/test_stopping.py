@@ -150,7 +150,7 @@ def test_ctrl_c_again_and_again_at_any_time_is_no_traceback(tmp_path):
     words = ("search", "s", "--data", "digits", "--width", "0.25", "--trials", "50", "--target-ms", "1",
              "--recipe", "search:epochs=1", "--executor", "process:workers=2")  # fmt: skip
     for i, seconds in enumerate((1, 2, 3, 5, 7, 9, 12, 15, 20)):
-        command = [sys.executable, "-m", "paretonas.cli", "--home", str(tmp_path / str(i)), *words]
+        command = [sys.executable, "-m", "paretonas", "--home", str(tmp_path / str(i)), *words]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    start_new_session=True)  # fmt: skip
         time.sleep(seconds)

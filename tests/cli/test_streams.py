@@ -13,7 +13,7 @@ def shell(made):
     """Runs a line of the shell in which `PARETONAS` is the command with a home that has a search."""
 
     def run(line, **environment):
-        program = f"{sys.executable} -m paretonas.cli --home '{made}'"
+        program = f"{sys.executable} -m paretonas --home '{made}'"
         return subprocess.run(
             ["bash", "-c", line.replace("PARETONAS", program)],
             capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **environment},

@@ -307,6 +307,32 @@ def test_loss_feeds_the_network_floats_in_the_layout_of_the_recipe():
     assert fed[1].is_contiguous()
 
 
+@pytest.mark.parametrize(("step", "side"), [(0, 16), (3, 24), (6, 32), (7, 32)])  # of 8; full from the sixth on
+def test_images_that_are_small_at_first_grow_to_their_size(step, side):
+    fed = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            fed.append(x)
+            return torch.zeros(len(x), 10)
+
+    recipe, images = replace(RECIPE, min_side=0.5), torch.full((2, 1, 32, 32), 51, dtype=torch.uint8)
+    DIGITS.loss(Spy(), (images, torch.tensor([0, 1])), At(step, 8, 0, recipe))
+    assert fed[0].shape == (2, 1, side, side)
+    torch.testing.assert_close(fed[0], to_input(images)[..., :side, :side])  # of one color still
+
+
+def test_branches_begin_as_the_identity_where_the_recipe_says_so():
+    spec = zoo_spec("mobilenet-v2", 0.25, 8)
+    x = torch.rand(2, 1, 8, 8)
+    for scale, is_identity in ((1.0, False), (0.0, True)):
+        network = DIGITS.network(spec, replace(RECIPE, branch_scale=scale)).eval()
+        skipping = [module for module in network.modules() if getattr(module, "skip", None) is not None]
+        assert skipping
+        x = torch.rand(2, skipping[0].body[-1].num_features, 8, 8)
+        assert torch.equal(skipping[0](x), x) == is_identity
+
+
 def test_an_auxiliary_loss_is_weighted_and_paths_are_dropped_as_scheduled():
     spec = zoo_spec("nasnet-a:cells=3,filters=4,resolution=32")
     recipe = replace(RECIPE, auxiliary=0.5, drop_path=0.4)

@@ -1,4 +1,4 @@
-"""`python -m paretonas.cli`."""
+"""`python -m paretonas`."""
 
 from paretonas.cli import main
 
