@@ -141,7 +141,7 @@ def search(
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
     set_data(settings, data, task, of_images, of_table)
-    set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked})
+    set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked}, strategy)
     set_plugins(
         settings, {"space": space, "strategy": strategy, "recipe": recipe, "fidelity": fidelity, "screen": screen},
         {"width": width}, {"goals": goals and goals.split("+"), "prior": prior}, {"reward": reward, "limits": limit},

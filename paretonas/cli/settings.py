@@ -40,8 +40,12 @@ def set_data(
         raise UsageError(f"--{misplaced[0].replace('_', '-')} is of {needed}.")
 
 
-def set_supernet(settings: dict[str, Any], given: dict[str, Any]) -> None:
-    """The section of the supernet; without one its options are errors. Thousands of scores are for a cheap strategy."""
+def set_supernet(settings: dict[str, Any], given: dict[str, Any], strategy: str | None) -> None:
+    """The section of the supernet; without one its options are errors.
+
+    A strategy that was asked for serves scores and trainings; else the former, of which there are thousands, have a
+    cheap one.
+    """
     section = settings.get("supernet")
     given = _given(given)
     if section is None and "sampling" not in given:
@@ -50,9 +54,16 @@ def set_supernet(settings: dict[str, Any], given: dict[str, Any]) -> None:
         return
     kept = {"sampling": section} if isinstance(section, str) else dict(section or {})
     settings["supernet"] = kept | given
-    settings.setdefault("strategy", "nsga2")
+    chosen = strategy or settings.setdefault("strategy", SCORING)
+    if chosen != SCORING:
+        of_plugin = chosen if isinstance(chosen, str) else {k: v for k, v in chosen.items() if k not in _OF_STRATEGY}
+        settings["supernet"].setdefault("fallback", of_plugin)
 
 
+SCORING = "nsga2"
+"""The strategy that proposes what a supernet scores, unless another is asked for."""
+_OF_STRATEGY = ("goals", "prior")
+"""Of its section, and not its own options."""
 _OF_SUPERNET = {"recipe": "supernet-recipe", "checked": "checked"}
 
 

@@ -157,14 +157,19 @@ class SupernetEvaluator(Evaluator):
         if self._mining.checked:
             self.trust = self._checked(listener)
             listener.note(f"{self.trust}.")
-            if not self.trust.is_earned:
+            if self.is_left_aside:
                 seconds = self._inner.seconds_a_trial()
                 each = "" if seconds is None else f", about {seconds / 60:.1f} minutes each"
                 listener.note(f"MACs rank as well: the supernet is left aside, and candidates are trained alone{each}.")
 
+    @property
+    def is_left_aside(self) -> bool:
+        """Whether the check has found that the supernet tells no more than MACs do."""
+        return self.trust is not None and not self.trust.is_earned
+
     def stages(self) -> tuple[Stage, ...]:
         """The inner one's, with one score in the place of all trainings, unless the supernet was not to be trusted."""
-        if self.trust is not None and not self.trust.is_earned:
+        if self.is_left_aside:
             return self._inner.stages()
         return (*(stage for stage in self._inner.stages() if stage.share is None), self._stage())
 
@@ -178,8 +183,7 @@ class SupernetEvaluator(Evaluator):
 
     def seconds_a_trial(self) -> float | None:
         """What scoring takes is known once the first networks are scored; it is seconds."""
-        is_trained = self.trust is not None and not self.trust.is_earned
-        return self._inner.seconds_a_trial() if is_trained else 1.0
+        return self._inner.seconds_a_trial() if self.is_left_aside else 1.0
 
     def forget(self, spec: Spec) -> None:
         self._inner.forget(spec)

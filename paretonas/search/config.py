@@ -86,12 +86,14 @@ class SupernetConfig:
         recipe: How.
         examples: For the normalization statistics of a candidate.
         checked: Networks that are also trained alone, to see whether the supernet ranks them; 0: it is trusted.
+        fallback: The strategy where it does not, and candidates are trained alone.
     """
 
     sampling: Selection = Selection("sandwich")
     recipe: Selection = Selection("supernet")
     examples: int = 500
     checked: int = 12
+    fallback: Selection = Selection("surrogate")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from paretonas.device import Device, parse_device
 from paretonas.errors import MachineError, UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
+from paretonas.evaluation.supernet import SupernetEvaluator
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
@@ -85,6 +86,7 @@ class Search:
             screens.create(config.screen)
         if config.supernet is not None:
             check_supernet(config.supernet)
+            strategies.create(config.supernet.fallback)
         self._check_objective()
 
     def _check_objective(self) -> None:
@@ -254,6 +256,10 @@ class Search:
             if spent >= 1:
                 with suppress(MachineError):  # of which whoever called is told already
                     self.store.set_seconds(name, self.store.seconds(name) + spent)
+        supernet = self.config.supernet
+        if supernet is not None and isinstance(self.evaluator, SupernetEvaluator) and self.evaluator.is_left_aside:
+            self._strategy = strategies.create(supernet.fallback)
+            self._listener.note(f"They are chosen by {supernet.fallback.name}.")
 
 
 def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT) -> Search:

@@ -88,7 +88,12 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
 
 def _supernet_written_out(supernet: SupernetConfig) -> SupernetConfig:
     recipe = recipes.record(supernet.recipe, recipes.create(supernet.recipe))
-    return replace(supernet, sampling=samplings.record(supernet.sampling), recipe=_without_about(recipe))
+    return replace(
+        supernet,
+        sampling=samplings.record(supernet.sampling),
+        recipe=_without_about(recipe),
+        fallback=strategies.record(supernet.fallback),
+    )
 
 
 def _without_about(recipe: Selection) -> Selection:
@@ -197,7 +202,7 @@ def _field(key: str, value: Any) -> dict[str, Any]:
 def _supernet(value: Any) -> SupernetConfig:
     """A section, or the sampling alone."""
     given = dict(value) if isinstance(value, Mapping) else {"sampling": value}
-    plugins = {"sampling": samplings, "recipe": recipes}
+    plugins = {"sampling": samplings, "recipe": recipes, "fallback": strategies}
     read: dict[str, Any] = {name: registry.read(given.pop(name)) for name, registry in plugins.items() if name in given}
     numbers: SupernetConfig = read_json(SupernetConfig, given, "supernet")
     return replace(numbers, **read)

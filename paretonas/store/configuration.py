@@ -43,7 +43,7 @@ SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
     "name": TEXT, "seed": WHOLE, "torch_device": TEXT, "baselines": TRUTH, "models": TEXTS,
     "task": PLUGIN, "space": PLUGIN, "strategy": PLUGIN, "recipe": PLUGIN, "executor": PLUGIN,
     "table": {"file": TEXT, "metric": TEXT, "quality": TEXT, "latency": TEXTS, "decisions": TEXTS},
-    "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE},
+    "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE, "fallback": PLUGIN},
     "objective": {"reward": PLUGIN, "limits": TEXTS},
     "budget": {"trials": WHOLE, "seconds": POSITIVE, "trial_seconds": POSITIVE, "fidelity": PLUGIN, "screen": PLUGIN},
     "recorded": {

@@ -8,6 +8,7 @@ from abacus import CONFIG
 
 from paretonas.evaluation import trained
 from paretonas.evaluation.evaluator import Call
+from paretonas.evaluation.supernet import SupernetEvaluator, Trust
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
@@ -77,6 +78,18 @@ def test_stopped_while_the_supernet_learns_it_goes_on_and_trains_it_once(config,
     ]
     again = open_search("s", store, tmp_path)
     assert again.evaluator.phases() == ()
+
+
+@pytest.mark.parametrize(("tau", "strategy"), [(0.4, "regularized"), (0.6, "random")])
+def test_where_the_supernet_is_left_aside_the_fallback_chooses(config, store, tmp_path, monkeypatch, tau, strategy):
+    def checked(self, listener):
+        return Trust(tau, 0.1, 0.8, 0.5, 0.0, 12)
+
+    monkeypatch.setattr(SupernetEvaluator, "_checked", checked)
+    supernet = replace(config.supernet, checked=5, fallback=Selection("regularized-evolution"))
+    search = new_search(replace(config, supernet=supernet, strategy=Selection("random")), store, tmp_path)
+    assert len(search.run()) == 4
+    assert type(search.plan().strategy).__name__.lower().startswith(strategy)
 
 
 def test_what_was_trained_alone_for_the_check_is_kept_one_by_one(config, store, tmp_path, monkeypatch):

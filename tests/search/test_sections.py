@@ -64,7 +64,8 @@ def test_the_full_example_sets_everything():
 
 def test_a_supernet_is_read_as_it_was_written():
     config = replace(
-        DIGITS, supernet=SupernetConfig(Selection("single"), Selection("supernet", {"epochs": 3.0}), 100, 5)
+        DIGITS,
+        supernet=SupernetConfig(Selection("single"), Selection("supernet", {"epochs": 3.0}), 100, 5, Selection("ppo")),
     )
     plain = tomllib.loads(tomli_w.dumps(config_to_json(config)))
     assert plain["supernet"]["sampling"] == {"name": "single"}
