@@ -182,8 +182,9 @@ def plan(search: Search, trials_left: int | None, workers: int, seconds: float |
     fitting = int(total * workers / seconds)
     count = fitting if trials_left is None else min(trials_left, fitting)
     at = (datetime.now() + timedelta(seconds=before + total)).strftime("%H:%M")
+    less = ", less under the limits" if config.limits else ""
     out.print(
-        f"  a trial costs about {duration(seconds)}; {count} of them on {workers} "
+        f"  a trial costs about {duration(seconds)}{less}; {count} of them on {workers} "
         f"worker{'s' if workers > 1 else ''} take about {duration(total)}: done at {at}"
     )
 
