@@ -66,7 +66,7 @@ def training_batches(
         loaders: Processes that decode encoded images; 0: this one.
     """
     labels, crop, min_area, flip = torch.from_numpy(split.labels), *astuple(augmentation)
-    orders = (_chosen(len(labels), batch_size, seed, step) for step in steps)
+    orders = (order_of_step(len(labels), batch_size, seed, step) for step in steps)
     if isinstance(split.images, EncodedImages):
         side = split.images.resolution
         transform = train_transform(side, min_area, round(crop * side), flip)
@@ -156,7 +156,8 @@ def cut(images: Tensor, generator: torch.Generator, min_area: float, flip: bool)
     return found.round_().to(torch.uint8)
 
 
-def _chosen(n: int, batch_size: int, seed: int, step: int) -> Tensor:
+def order_of_step(n: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Which of n examples are in the batch of a step: (batch_size,) int64; every epoch has an order of its own."""
     epoch, place = divmod(step, n // batch_size)
     return _order(n, seed, epoch)[place * batch_size : (place + 1) * batch_size]
 

@@ -175,10 +175,11 @@ def list_unused(contents: Contents, used: Sequence[Parts], outside: Sequence[Par
 def count(number: int, noun: str) -> str:
     """How many, in words.
 
-    >>> count(1, "image"), count(2000, "image")
-    ('1 image', '2,000 images')
+    >>> count(1, "image"), count(2000, "image"), count(2, "box")
+    ('1 image', '2,000 images', '2 boxes')
     """
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+    plural = "es" if noun.endswith("x") else "s"
+    return f"{number:,} {noun}" + (plural if number != 1 else "")
 
 
 def name_some(files: Sequence[Parts]) -> str:

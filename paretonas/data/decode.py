@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,16 @@ BATCH = 64
 """Images held in memory at once."""
 SURVEYED = 500
 SHOWN = 10
+
+
+class Passable(Protocol):
+    """Images that can be passed over: n names, and what starts a pass over the n images."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def encoded(self) -> Callable[[], Iterator[Encoded]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +132,7 @@ def write_decoded(
 
 
 def visit_images(
-    listing: Listing,
+    listing: Passable,
     work: Callable[[int, Encoded], T],
     corrupt: dict[int, str],
     progress: Callable[[int, int], None] | None = None,
@@ -158,7 +168,7 @@ def visit_images(
             yield from (result for result in found if result is not None)
             done += len(batch)
             if progress:
-                progress(done, len(listing.labels))
+                progress(done, len(listing.names))
     ordered = sorted(corrupt.items())
     corrupt.clear()
     corrupt.update(ordered)
@@ -171,8 +181,12 @@ def corrupt_images(skipped: Sequence[str], total: int) -> DataError:
         skipped: Names with reasons.
         total: Number of all images.
     """
-    shown = "; ".join(skipped[:SHOWN]) + (f"; and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else "")
     return DataError(
-        f"Every image must be readable, but {len(skipped)} of {total} are corrupt: {shown}. Repair them, or leave them "
-        "out with --skip-corrupt."
+        f"Every image must be readable, but {len(skipped)} of {total} are corrupt: {name_first(skipped)}. Repair them, "
+        "or leave them out with --skip-corrupt."
     )
+
+
+def name_first(skipped: Sequence[str]) -> str:
+    """The first ten, and how many more there are."""
+    return "; ".join(skipped[:SHOWN]) + (f"; and {len(skipped) - SHOWN:,} more" if len(skipped) > SHOWN else "")

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,9 @@ def open_data(folder: Path) -> ImageData:
         MachineError: The machine refuses.
     """
     folder = Path(folder)
-    try:
+    with opened_whole(folder):
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        labels = _open_array(folder / "labels.npy")
+        labels = open_array(folder / "labels.npy")
         classes = tuple(meta["classes"])
         train, left_out, val, test = np.cumsum([meta["counts"][part] for part in PARTS]).tolist()  # where each ends
         if meta["format"] != FORMAT:
@@ -157,23 +158,35 @@ def open_data(folder: Path) -> ImageData:
                 *describe_unseen("test", labels[val:], classes),
             ),
         )
+
+
+@contextmanager
+def opened_whole(folder: Path) -> Iterator[None]:
+    """Whatever comes up while a prepared folder is opened is an error that says which, and whose fault it is.
+
+    Raises:
+        DataError: The folder is absent or damaged.
+        MachineError: The machine refuses.
+    """
+    try:
+        yield
     except Exception as error:  # a damaged file may say anything, and NumPy's and JSON's readers raise as much
         if is_refusal(error) or isinstance(error, PermissionError | MemoryError):
             raise MachineError(f"{folder} cannot be opened: {error}.") from error
         raise DataError(
-            f"{folder} must hold data that prepare_data wrote, but cannot be opened: {error!r}. "
+            f"{folder} must hold data that were prepared, but cannot be opened: {error!r}. "
             "If it is damaged, delete this folder and prepare the data again."
         ) from error
 
 
-def _open_array(file: Path) -> np.ndarray:
+def open_array(file: Path) -> np.ndarray:
     """Mapped, so that a header which lies about a size allocates nothing; shared until written to."""
     array: np.ndarray = np.lib.format.open_memmap(file, mode="c")
     return array
 
 
 def _open_decoded(folder: Path, meta: Mapping[str, Any], n: int) -> np.ndarray:
-    images = _open_array(folder / "images.npy")
+    images = open_array(folder / "images.npy")
     if images.dtype != np.uint8 or images.shape != (n, meta["channels"], meta["resolution"], meta["resolution"]):
         raise ValueError("images.npy does not match meta.json")
     return images
@@ -182,7 +195,7 @@ def _open_decoded(folder: Path, meta: Mapping[str, Any], n: int) -> np.ndarray:
 def _open_encoded(folder: Path, meta: Mapping[str, Any], n: int) -> EncodedImages:
     if meta["storage"] != ENCODED:
         raise ValueError(f"its storage is {meta['storage']!r}, not {ENCODED!r}")
-    file, places = folder / "encoded.bin", _open_array(folder / "offsets.npy")
+    file, places = folder / "encoded.bin", open_array(folder / "offsets.npy")
     if places.dtype != np.int64 or places.shape != (n, 2):
         raise ValueError("offsets.npy does not match meta.json")
     if (places < 0).any() or (places.sum(1) > file.stat().st_size).any():

@@ -26,8 +26,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from paretonas.errors import MachineError
 from paretonas.files import is_refusal, open_regular, refusal
 
-Encoded = Path | bytes | Image.Image | None
-"""An image before decoding; None where a Parquet row holds no bytes."""
+Encoded = Path | bytes | Image.Image | ValueError | None
+"""An image before decoding; None where a Parquet row holds no bytes, and an error where an archive gives none."""
 
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 RUN_PROGRAMS = {"EPS", "WMF"}
@@ -128,13 +128,13 @@ def guarded(max_pixels: int | None) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = usual
 
 
-def reason(error: Exception) -> str:
-    """Why an image is corrupt, in words."""
+def reason(error: Exception, task: str = "classification") -> str:
+    """Why an image is corrupt, in words; `task` is the one that has the option to allow more pixels."""
     if isinstance(error, UnidentifiedImageError):  # its own message shows a memory address
         return "not an image of a known format"
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         size = str(error).partition(" exceeds")[0]
-        return f"{size} is more than is safe to decode; allow it with --task classification:max_pixels=N"
+        return f"{size} is more than is safe to decode; allow it with --task {task}:max_pixels=N"
     if isinstance(error, OSError) and error.strerror:  # its own message repeats the path
         return error.strerror
     if isinstance(error, ValueError):  # ours are sentences
@@ -213,26 +213,44 @@ def _mend_transparent_colour(image: Image.Image) -> None:
             image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    """The image upright; as it is stored where its EXIF data cannot be read, as every viewer shows it."""
+def orientation_of(image: Image.Image) -> int:
+    """Of 1 to 8, as EXIF data tell; 1 (upright) where they cannot be read, as every viewer shows it."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # whatever Pillow's parser stumbled over: the pixels are whole
-        return image
+        return 1
+    return int(orientation) if orientation in TURNS else 1
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    orientation = orientation_of(image)
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
-def _open_bytes(encoded: Path | bytes | None) -> IO[bytes]:
+def _open_bytes(encoded: Path | bytes | ValueError | None) -> IO[bytes]:
     if encoded is None:
         raise ValueError("no bytes")
+    if isinstance(encoded, ValueError):
+        raise encoded
     if isinstance(encoded, bytes):
         return BytesIO(encoded)
     file = open_regular(encoded)
-    size, most = os.fstat(file.fileno()).st_size, BYTES_A_PIXEL * (Image.MAX_IMAGE_PIXELS or 0)
-    if size > most:
+    try:
+        check_bytes(os.fstat(file.fileno()).st_size)
+    except ValueError:
         file.close()
-        raise ValueError(f"a file of {size} bytes is larger than any image of {Image.MAX_IMAGE_PIXELS} pixels")
+        raise
     return file
+
+
+def check_bytes(size: int) -> None:
+    """Refuse a file that is larger than any image whose pixels are allowed.
+
+    Raises:
+        ValueError: It is.
+    """
+    if size > BYTES_A_PIXEL * (Image.MAX_IMAGE_PIXELS or 0):
+        raise ValueError(f"a file of {size} bytes is larger than any image of {Image.MAX_IMAGE_PIXELS} pixels")
 
 
 @lru_cache(maxsize=1)

@@ -46,7 +46,7 @@ def find_shards(contents: Contents, files: Sequence[Parts]) -> list[Shard]:
     """
     _check_is_one_set(contents, files)
     _check_is_whole(contents, files)
-    splits = [_split_of(file) for file in files]
+    splits = [split_of(file) for file in files]
     if any(splits):
         _check_all_name_splits(contents, files, splits)
         check_has_train(contents.root, splits)
@@ -68,8 +68,12 @@ def describe_rest(file: Path) -> tuple[str, ...]:
     return (f"{file.name} is one of {int(numbered['total']):,} files of a set; the others are not used",)
 
 
-def _split_of(file: Parts) -> str:
-    """Empty where no name says."""
+def split_of(file: Parts) -> str:
+    """The split that the name of a file or of a folder around it says; empty where none does.
+
+    >>> split_of(("annotations", "instances_val2017.json")), split_of(("valid", "labels.json")), split_of(("all.json",))
+    ('val', 'val', '')
+    """
     named = _SPLIT.search(file[-1].lower())
     if named:
         return SPLITS[named[1]]

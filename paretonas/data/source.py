@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -59,6 +60,19 @@ class DataSource:
             raise DataError(f"`1 <= max_pixels <= {MOST_PIXELS}` must hold, but max_pixels is {self.max_pixels}.")
 
 
+class Division(Protocol):
+    """What is asked of how images are divided; see `DataSource`."""
+
+    @property
+    def train_images(self) -> int | None: ...
+
+    @property
+    def val_images(self) -> int | None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
 def pick(labels: np.ndarray, size: int, rng: np.random.Generator, *, stratified: bool) -> np.ndarray:
     """Choose `size` images at random: stratified, or as many of each class as possible.
 
@@ -106,26 +120,43 @@ def split_images(
     Raises:
         DataError: A class has no training image, or an asked size does not fit the data.
     """
+    if len(classes) < 2:
+        raise DataError(f"There must be two classes at least, but there is only {', '.join(classes)!r}.")
+    check_learned(labels[splits == "train"], classes)
+    return divide_images(labels, splits, source, len(classes))
+
+
+def divide_images(labels: np.ndarray, splits: np.ndarray, source: Division, fewest: int) -> list[np.ndarray]:
+    """Positions of the images of each of `PARTS`, in random order; see `prepare_data` for the rules.
+
+    Args:
+        labels: (n,) int64: what a part keeps the proportions of.
+        splits: (n,) strings: the split that the data name.
+        source: What is asked.
+        fewest: Images of a part: one of each class.
+
+    Raises:
+        DataError: An asked size does not fit the data.
+    """
     rng = np.random.default_rng(source.seed)
     train, val, test = (np.flatnonzero(splits == name) for name in ("train", "val", "test"))
-    _check_classes(labels[train], classes)
     if not len(test):
         test, val = val, test
     if not len(test):
-        size = max(len(train) // 5, len(classes))
-        _check_size("test_images", size, len(classes), len(train) - len(classes))
+        size = max(len(train) // 5, fewest)
+        _check_size("test_images", size, fewest, len(train) - fewest)
         test, train = _divide(labels, train, size, np.random.default_rng(0), stratified=True)
     left_out = val[:0]
     if not len(val):
-        size = max(len(train) // 25, min(1000, len(train) // 5), len(classes))
+        size = max(len(train) // 25, min(1000, len(train) // 5), fewest)
         size = size if source.val_images is None else source.val_images
-        _check_size("val_images", size, len(classes), len(train) - len(classes))
+        _check_size("val_images", size, fewest, len(train) - fewest)
         val, train = _divide(labels, train, size, rng, stratified=True)
     elif source.val_images is not None:
-        _check_size("val_images", source.val_images, len(classes), len(val))
+        _check_size("val_images", source.val_images, fewest, len(val))
         val, left_out = _divide(labels, val, source.val_images, rng, stratified=True)
     if source.train_images is not None:
-        _check_size("train_images", source.train_images, len(classes), len(train))
+        _check_size("train_images", source.train_images, fewest, len(train))
         train, rest = _divide(labels, train, source.train_images, rng, stratified=False)
         left_out = np.concatenate([left_out, rest])
     return [rng.permutation(part) for part in (train, left_out, val, test)]
@@ -152,18 +183,20 @@ def _divide(
 def _check_size(name: str, size: int, low: int, high: int) -> None:
     if low > high:
         raise DataError(
-            f"{name} must hold an image of each of {low} classes, but only {high} can be spared. Add images."
+            f"{name} must hold {low} images at least, one of each class, but only {high} can be spared. Add images."
         )
     if not low <= size <= high:
         raise DataError(
-            f"`{low} <= {name} <= {high}` must hold for {low} classes and the images there are, but {name} is {size}."
+            f"`{low} <= {name} <= {high}` must hold for the classes and the images there are, but {name} is {size}."
         )
 
 
-def _check_classes(labels: np.ndarray, classes: Sequence[str]) -> None:
-    """Check the labels of the training images."""
-    if len(classes) < 2:
-        raise DataError(f"There must be two classes at least, but there is only {', '.join(classes)!r}.")
+def check_learned(labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Check that the labels of the training images are of all classes.
+
+    Raises:
+        DataError: A class has none.
+    """
     absent = [
         name for name, count in zip(classes, np.bincount(labels, minlength=len(classes)), strict=True) if not count
     ]

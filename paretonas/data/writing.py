@@ -15,6 +15,7 @@ import os
 import shutil
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +57,37 @@ def write_prepared(
         MachineError: The machine refuses to read or to write.
     """
     parts = split_images(listing.labels, listing.splits, listing.classes, source)  # bad sizes stop before the work
-    sweep(folder.parent)
-    with guarded(source.max_pixels), scratch_folder(folder.parent) as scratch:
+    with guarded(source.max_pixels), written_whole(folder, is_damaged=is_damaged) as draft:
         sides, all_grey = survey(listing)
         resolution = source.resolution or _infer_resolution(sides)
         needed = sum(len(part) for name, part in zip(PARTS, parts, strict=True) if name != "left_out")
         channels = 1 if all_grey else 3
         stream = source.stream or needed * channels * resolution**2 > _half_of_memory()
+        if stream:
+            meta = _write_encoded(source, listing, draft, resolution, progress)
+        else:
+            check_disk(len(listing.labels) * (3 + channels) * resolution**2, draft)
+            meta = _write_decoded(source, listing, draft, resolution, progress)
+        (draft / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+@contextmanager
+def written_whole(folder: Path, *, is_damaged: bool) -> Iterator[Path]:
+    """A folder to write to, which becomes `folder` in the end, unless an error came up or another process was faster.
+
+    Args:
+        folder: Among those of other data. What a killed process left beside it goes.
+        is_damaged: `folder` is there already, and is replaced.
+
+    Raises:
+        MachineError: The machine refuses to write.
+    """
+    sweep(folder.parent)
+    with scratch_folder(folder.parent) as scratch:
         draft = scratch / folder.name
         with refusals(f"Prepared images cannot be written to {folder.parent}"):
             draft.mkdir()
-            if stream:
-                meta = _write_encoded(source, listing, draft, resolution, progress)
-            else:
-                _check_disk(len(listing.labels) * (3 + channels) * resolution**2, draft)
-                meta = _write_decoded(source, listing, draft, resolution, progress)
-            (draft / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+            yield draft
             if is_damaged:
                 folder.replace(scratch / "damaged")  # goes with the scratch folder
             _put_in_place(draft, folder)
@@ -109,7 +125,7 @@ def _write_decoded(
     decoded = np.memmap(file, np.uint8, "r").reshape(-1, 3, *pixels)[:, :channels]  # others only repeat
     chunks = (decoded[found.rows[order[start : start + CHUNK]]] for start in range(0, len(order), CHUNK))
     digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode() + listing.labels[order].tobytes())
-    write_array(folder / "images.npy", np.uint8, (len(order), channels, *pixels), _hashed(chunks, digest))
+    write_array(folder / "images.npy", np.uint8, (len(order), channels, *pixels), hashed(chunks, digest))
     write_array(folder / "labels.npy", np.int64, (len(order),), [listing.labels[order]])
     file.unlink()
     repeats = count_repeats(hash_images(np.load(folder / "images.npy", mmap_mode="r")), len(parts[-1]))
@@ -132,7 +148,8 @@ def _write_encoded(
     return meta | {"digest": digest.hexdigest(), "repeats": repeats, "skipped": skipped} | later
 
 
-def _hashed(chunks: Iterable[np.ndarray], digest: Any) -> Iterator[np.ndarray]:
+def hashed(chunks: Iterable[np.ndarray], digest: Any) -> Iterator[np.ndarray]:
+    """The arrays, each of which a hash of `hashlib` is fed with as it passes."""
     for chunk in map(np.ascontiguousarray, chunks):
         digest.update(chunk.data)
         yield chunk
@@ -186,8 +203,12 @@ def _half_of_memory() -> int:
     return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
 
 
-def _check_disk(needed: int, folder: Path) -> None:
-    """The disk holds decoded images twice for a moment."""
+def check_disk(needed: int, folder: Path) -> None:
+    """Check that so many bytes can be written; the disk holds decoded images twice for a moment.
+
+    Raises:
+        MachineError: They cannot.
+    """
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise MachineError(
