@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from paretonas.errors import UsageError
+from paretonas.errors import MachineError, UsageError
 from paretonas.evaluation.evaluator import Call, Evaluator
 from paretonas.evaluation.supernet import Ended, Mining, Runs, SupernetEvaluator, check_numbers
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
+from paretonas.loop.listener import Listener
 from paretonas.registry import Selection
 from paretonas.search.config import SearchConfig, SupernetConfig
 from paretonas.store import Store
+from paretonas.strategy import StrategyOptions, strategies
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
 from paretonas.training import samplings
@@ -51,6 +55,29 @@ def mined(
     return SupernetEvaluator(inner, alone, mining, runner(config.executor), store, file)
 
 
+def begin(evaluator: Evaluator, name: str, store: Store, listener: Listener) -> None:
+    """What comes before the first trial, counted among the seconds of the search of that name."""
+    began = time.monotonic()
+    try:
+        evaluator.begin(listener)
+    finally:
+        spent = time.monotonic() - began
+        if spent >= 1:
+            with suppress(MachineError):  # of which whoever called is told already
+                store.set_seconds(name, store.seconds(name) + spent)
+
+
+def strategy_after(
+    evaluator: Evaluator, config: SearchConfig, strategy: StrategyOptions, note: Callable[[str], None]
+) -> StrategyOptions:
+    """The strategy of a search, or the one for trainings where its supernet was left aside."""
+    if config.supernet is None or not (isinstance(evaluator, SupernetEvaluator) and evaluator.is_left_aside):
+        return strategy
+    note(f"They are chosen by {config.supernet.fallback.name}.")
+    chosen: StrategyOptions = strategies.create(config.supernet.fallback)
+    return chosen
+
+
 def check_supernet(supernet: SupernetConfig) -> Recipe:
     """How a supernet is trained, checked with all else that is said of it.
 
@@ -58,6 +85,7 @@ def check_supernet(supernet: SupernetConfig) -> Recipe:
         UsageError: It cannot be.
     """
     check_numbers(supernet.examples, supernet.checked)
+    strategies.create(supernet.fallback)
     samplings.create(supernet.sampling)
     recipe: Recipe = recipes.create(supernet.recipe)
     check_recipe(recipe)

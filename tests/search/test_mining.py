@@ -8,7 +8,8 @@ from abacus import CONFIG
 
 from paretonas.evaluation import trained
 from paretonas.evaluation.evaluator import Call
-from paretonas.evaluation.supernet import SupernetEvaluator, Trust
+from paretonas.evaluation.supernet import SupernetEvaluator
+from paretonas.evaluation.trust import Trust
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
