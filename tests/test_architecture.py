@@ -14,6 +14,7 @@ from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.loop import gates
 from paretonas.network import builders
+from paretonas.network.backbone import backbones
 from paretonas.objective import metrics, rewards
 from paretonas.space import spaces
 from paretonas.space.spec import spec_kinds
@@ -62,7 +63,8 @@ WITHOUT_TORCH = {
 }  # fmt: skip
 TORCH_ALLOWED = {
     "paretonas.strategy.controller", "paretonas.strategy.ppo", "paretonas.strategy.reinforce",
-    "paretonas.strategy.surrogates.sequence", "paretonas.data.augment", "paretonas.data.stream",
+    "paretonas.strategy.surrogates.sequence", "paretonas.data.augment", "paretonas.data.box_augment",
+    "paretonas.data.stream",
 }  # fmt: skip
 ONE_PLACE = {"filelock": {"device/lock.py", "store/lease.py"}, "tomli_w": {"report/table.py"}}
 """Packages that few files may import."""
@@ -76,7 +78,7 @@ REGISTRIES = {
     "space": [spaces, spec_kinds],
     "executor": [executors],
     "zoo": [zoo],
-    "network": [builders],
+    "network": [builders, backbones],
     "objective": [metrics, rewards],
     "export": [formats],
     "device": [device.runtimes, device.transports, profile.profilers],

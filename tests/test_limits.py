@@ -26,7 +26,7 @@ from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
 from paretonas.zoo import zoo
 
-NEEDED = {"classification": {"data": "digits"}, "language": {"data": "texts"}}
+NEEDED = {"classification": {"data": "digits"}, "detection": {"data": "boxes"}, "language": {"data": "texts"}}
 LATER = {"train_images", "val_images"}
 """Whose limit is what the data hold."""
 

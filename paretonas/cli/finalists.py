@@ -37,7 +37,9 @@ def train(
     final: Annotated[
         bool, typer.Option("--final", help="Train on all training images and score the test images, once.")
     ] = False,
-    recipe: Annotated[str, typer.Option(help="How: `small-image`, `small-image:epochs=30`, …")] = "small-image",
+    recipe: Annotated[
+        str | None, typer.Option(help="How: `small-image`, `small-image:epochs=30`, …; by what suits the task.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and training; the search's if none is given.")] = None,
     width: Annotated[float, typer.Option(help="Train it so many times as wide; in files of its own.")] = 1.0,
     depth: Annotated[float, typer.Option(help="Train it so many times as deep; in files of its own.")] = 1.0,
@@ -100,13 +102,16 @@ def train(
     if teacher is None and given:
         raise UsageError(f"Of a teacher, name its file too: --teacher FILE, but got its {min(given)} alone.")
     teaching = None if teacher is None else Teaching(teacher, **given)
-    finishing = Finishing(recipes.create(recipe), final, seed, transform, weights, other, teaching)
+    asked = None if recipe is None else recipes.create(recipe)
+    finishing = Finishing(asked, final, seed, transform, weights, other, teaching)
     store = here.store()
     store.config(name)  # says so if there is no such search
     context.with_resource(store.hold(name))
     change = None if data is None or other is not None else with_data(read_config(name, store), data)
     with ongoing.search_listener(as_json) as listener, moved_data():
         search = open_search(name, store, here.home, listener, change=change)
+    recipe = recipe or search.trained_evaluator().task.usual.final
+    finishing = replace(finishing, recipe=asked or recipes.create(recipe))
     if scale is not None:
         finishing = replace(finishing, transform=read_scaled(transform, scale, scale_by, search))
     aims, trials = Aims.of(store.config(name)), store.trials(name)
@@ -114,7 +119,7 @@ def train(
     if not as_json:
         numbers = ", ".join(str(t.number) for t in chosen)
         console.out.print(
-            f"Training trial {numbers} of {name} for {finishing.recipe.epochs:g} epochs, recipe {recipe}."
+            f"Training trial {numbers} of {name} for {recipes.create(recipe).epochs:g} epochs, recipe {recipe}."
         )
     with ongoing.trainings([t.number for t in chosen] if not as_json else []) as show_shares:
         finalists = train_trials(search, chosen, finishing, (lambda _: None) if as_json else show_shares)

@@ -10,6 +10,7 @@ import typer
 from paretonas.cli import console
 from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
+from paretonas.errors import UsageError
 
 RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 """Of a file by its suffix, where no device is named."""
@@ -20,6 +21,9 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Folder for the images with what was seen in them: boxes, or the class.")
+    ] = None,
     _trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -28,10 +32,50 @@ def predict(
     Example: paretonas predict paretonas-runs/cats/trial-17.onnx photo.jpg
     """
     rows = alone(predictions, model, inputs, device or RUNTIMES.get(model.suffix, "onnxruntime"))
+    if draw is not None:
+        drawn = [str(path) for path in draw_all(rows, inputs, draw)]
+        rows = [{**row, "drawn": path} for row, path in zip(rows, drawn, strict=True)]
     if as_json:
         console.print_json(rows)
         return
-    console.table(rows[0].keys(), (row.values() for row in rows))
+    shown = [flat for row in rows for flat in in_lines(row)]
+    console.table(shown[0].keys(), (row.values() for row in shown))
+
+
+def in_lines(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was seen in an input, a line each: its boxes, or one line.
+
+    >>> in_lines({"input": "a.jpg", "boxes": []})
+    [{'input': 'a.jpg', 'class': 'nothing', 'score': '', 'box': ''}]
+    """
+    if "boxes" not in row:
+        return [row]
+    nothing = {"class": "nothing", "score": "", "box": ""}
+    rest = {name: value for name, value in row.items() if name not in ("input", "boxes")}
+    return [
+        {"input": row["input"], **box, "box": " ".join(f"{x:g}" for x in box["box"]), **rest}
+        for box in row["boxes"] or [nothing]
+    ]
+
+
+def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> list[Path]:
+    """Images with what was seen in them; their files.
+
+    Raises:
+        UsageError: An input is no image.
+    """
+    from PIL import Image, ImageOps
+
+    from paretonas.report.marking import marked
+
+    if any("next" in row for row in rows):
+        raise UsageError("What is drawn is what was seen in images, but the network goes on with texts.")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{i + 1:03d}-{path.stem}.png" for i, path in enumerate(inputs)]
+    for row, path, file in zip(rows, inputs, files, strict=True):
+        with Image.open(path) as image:
+            marked(ImageOps.exif_transpose(image).convert("RGB"), row).save(file)
+    return files
 
 
 def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, Any]]:

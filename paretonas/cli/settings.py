@@ -79,20 +79,34 @@ def set_plugins(
     from paretonas.space import spaces
     from paretonas.strategy import strategies
 
+    usual = _usual(settings)
     sections = {
         "space": with_plugin(settings.get("space"), plugins["space"], spaces, of_space),
         "strategy": with_plugin(settings.get("strategy"), plugins["strategy"], strategies, of_strategy),
-        "recipe": plugins["recipe"] or settings.get("recipe"),
+        "recipe": plugins["recipe"] or settings.get("recipe") or (usual and usual.search),
         "objective": {**settings.get("objective", {}), **_given(objective)},
         "budget": {
             **settings.get("budget", {}),
             **_given({**budget, **{k: plugins[k] for k in ("fidelity", "screen")}}),
         },
     }
-    for name, usual in (("space", "mnasnet"), ("strategy", "surrogate")):
+    for name, plugin in (("space", usual.space if usual else ""), ("strategy", "surrogate")):
         if isinstance(sections[name], dict):
-            sections[name] = {"name": usual, **sections[name]}
+            sections[name] = {"name": plugin, **sections[name]}
+    if usual is not None:
+        sections["space"] = sections["space"] or usual.space
     settings |= {key: section for key, section in sections.items() if section}
+
+
+def _usual(settings: dict[str, Any]) -> Any:
+    """What suits the task; None for a table."""
+    from paretonas.task import tasks
+
+    section = settings.get("task")
+    if section is None:
+        return None
+    named = section if isinstance(section, str) else {"name": "classification", **section}
+    return tasks.create(tasks.read(named)).usual
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

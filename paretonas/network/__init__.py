@@ -16,11 +16,13 @@ builders = Registry(
     {
         "cell": "paretonas.network.cell:CellNetwork",
         "chain": "paretonas.network.chain:ChainNetwork",
+        "detector": "paretonas.network.detector:Detector",
         "foreign": "paretonas.network.foreign:ForeignNetwork",
         "mnasnet": "paretonas.network.mnasnet:MnasNet",
         "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",
         "nasbench201": "paretonas.network.nasbench:NASBench201",
         "recurrent": "paretonas.network.recurrent:RecurrentNetwork",
+        "shufflenet": "paretonas.network.shufflenet:ShuffleNet",
     },
 )
 

@@ -46,6 +46,21 @@ def _timm_model(name: str, interface: Interface, dropout: float) -> nn.Module:
     return timm.create_model(name, num_classes=interface.classes, in_chans=interface.channels, drop_rate=dropout)
 
 
+def timm_features(name: str, channels: int) -> nn.Module:
+    """A model of timm's that gives the features at the ends of its stages, with random weights.
+
+    Raises:
+        SpecError: timm has none of that name, or it does not give features.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
+    with blamed(f"timm's {name!r} does not give the features of its stages", SpecError):
+        model: nn.Module = timm.create_model(name, features_only=True, in_chans=channels)
+    return model
+
+
 def _own_model(source: str, interface: Interface) -> nn.Module:
     """What a factory of the user's gives; on the CPU, as it may compute with what it makes."""
     factory, options = load_source(source), {"num_classes": interface.classes, "in_chans": interface.channels}

@@ -19,6 +19,8 @@ metrics = Registry(
     {
         "accuracy": "paretonas.objective.metric:ACCURACY",
         "ap": "paretonas.objective.metric:AP",
+        "ap50": "paretonas.objective.metric:AP50",
+        "ap75": "paretonas.objective.metric:AP75",
         "balanced_accuracy": "paretonas.objective.metric:BALANCED_ACCURACY",
         "estimated_ms": "paretonas.objective.metric:ESTIMATED",
         "estimated_spread": "paretonas.objective.metric:ESTIMATED_SPREAD",
@@ -156,6 +158,8 @@ TOP5_ACCURACY = Metric("top5_accuracy", "top-5 accuracy", True, "training", "%",
 BALANCED_ACCURACY = Metric("balanced_accuracy", "balanced accuracy", True, "training", "%", 100.0, ".2f", most=1.0)
 MACRO_F1 = Metric("macro_f1", "macro-F1", True, "training", "%", 100.0, ".2f", most=1.0)
 AP = Metric("ap", "AP", True, "training", "%", 100.0, ".2f", most=1.0)
+AP50 = Metric("ap50", "AP at an overlap of .50", True, "training", "%", 100.0, ".2f", most=1.0)
+AP75 = Metric("ap75", "AP at an overlap of .75", True, "training", "%", 100.0, ".2f", most=1.0)
 PERPLEXITY = Metric("perplexity", "perplexity", False, "training", form=".2f")
 TRAIN_LOSS = Metric("train_loss", "training loss", False, "training")
 TRAIN_SECONDS = Metric("train_seconds", "training time", False, "training", "s", form=".0f")

@@ -25,9 +25,11 @@ from paretonas.objective.recommendation import Targets
 from paretonas.search.circumstances import check_home, held
 from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.metadata import finalist_metadata
+from paretonas.search.rehearsal import tell_unused
 from paretonas.search.search import Search
 from paretonas.space import spec_to_json
 from paretonas.store import Store
+from paretonas.task import recipes
 from paretonas.task.task import Task
 from paretonas.training.optimization import check_recipe
 from paretonas.training.progress import read_share
@@ -115,7 +117,7 @@ def train_trials(
     Args:
         search: Theirs.
         trials: Complete ones.
-        finishing: How; by the recipe `small-image` if None.
+        finishing: How; by the recipe that suits the task if None.
         on_progress: Told every second which share of its training each trial has done.
 
     Raises:
@@ -123,9 +125,9 @@ def train_trials(
         StoreError: Another process holds the search.
         WorkError: A training failed, or an exported file disagrees with its model. The others are finished first.
     """
-    finishing = finishing or Finishing()
-    check_recipe(finishing.recipe)
-    searched, recipe = search.trained_evaluator().schooling.recipe, finishing.recipe
+    finishing, evaluator = finishing or Finishing(), search.trained_evaluator()
+    searched, recipe = evaluator.schooling.recipe, finishing.recipe or recipes.create(evaluator.task.usual.final)
+    check_recipe(recipe)
     recipe = replace(
         recipe,
         layout=searched.layout if recipe.layout == "auto" else recipe.layout,
@@ -136,6 +138,7 @@ def train_trials(
         with refusals(f"{folder} cannot be made"):
             folder.mkdir(parents=True, exist_ok=True)
         task = _task(search, finishing)
+        tell_unused(task, recipe, search.listener.note)
         jobs = {trial.number: _job(search, task, trial, finishing) for trial in trials}
         _check_teacher(finishing, jobs.values())
         scores, failed = _train(search, jobs, on_progress)
@@ -229,6 +232,7 @@ def _resized(search: Search, finishing: Finishing) -> Task:
 
 
 def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> TrainingJob:
+    assert finishing.recipe is not None
     seed = search.config.seed if finishing.seed is None else finishing.seed
     changes = [
         "" if finishing.is_final else "val",

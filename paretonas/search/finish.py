@@ -23,7 +23,6 @@ from paretonas.search.rescore import rescore
 from paretonas.search.search import Search
 from paretonas.search.teacher import Teaching
 from paretonas.space.transform import Transform
-from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
 from paretonas.trial import Trial
 
@@ -55,7 +54,8 @@ class Finishing:
     """How finalists are made.
 
     Args:
-        recipe: Of the training; its layout and precision are the search's where they are `auto`.
+        recipe: Of the training; None: the one that suits the task. Its layout and precision are the search's where they
+            are `auto`.
         is_final: Train on all training examples and score the test part; else the search's own parts.
         seed: Of weights and training; None: the search's.
         transform: What is changed of the architecture. What another seed, a changed architecture, other weights or
@@ -68,7 +68,7 @@ class Finishing:
         UsageError: A seed out of its range.
     """
 
-    recipe: Recipe = field(default_factory=lambda: recipes.create("small-image"))
+    recipe: Recipe | None = None
     is_final: bool = True
     seed: int | None = None
     transform: Transform = field(default_factory=Transform)

@@ -70,6 +70,13 @@ def built_space(options: Any) -> SearchSpace:
     return space
 
 
+def tell_unused(task: Task, recipe: Recipe, note: Callable[[str], None]) -> None:
+    """Say which of a recipe's settings have no effect."""
+    names = recipe.sets(task.unused)
+    if names:
+        note(f"Not used, as {type(task).__name__.lower()} has no place for it: the recipe's {', '.join(names)}.")
+
+
 def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpace) -> None:
     """Try each model of the user's own, and a network of the space with a batch of the task.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.device import Device, parse_device
-from paretonas.errors import MachineError, UsageError
+from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
-from paretonas.evaluation.supernet import SupernetEvaluator
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
@@ -27,9 +25,9 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.estimating import estimated, with_what_is_given
 from paretonas.search.lanes import open_lanes
-from paretonas.search.mining import check_supernet, mined
+from paretonas.search.mining import begin, check_supernet, mined, strategy_after
 from paretonas.search.prior import compared, counted, priors
-from paretonas.search.rehearsal import built_space, check_data, rehearse
+from paretonas.search.rehearsal import built_space, check_data, rehearse, tell_unused
 from paretonas.search.sections import config_to_json, read_config, written_out
 from paretonas.search.targets import aimed_devices, targets
 from paretonas.search.tune import tune
@@ -55,6 +53,7 @@ class Search:
         listener: Is told what happens.
 
     Attributes:
+        listener: Is told what happens.
         config: After `prepare`, with all that was found out or left at its default written into it.
         evaluator: Gives architectures their metrics; there after `prepare`, as what follows.
         space: What can be built.
@@ -69,7 +68,7 @@ class Search:
     objective: Objective
 
     def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT):
-        self.config, self.store, self.home, self._listener = config, store, home, listener
+        self.config, self.store, self.home, self.listener = config, store, home, listener
         self._trained: TrainedEvaluator | None = None
         self._strategy: StrategyOptions = strategies.create(config.strategy)
         self._scheduler = schedulers.create(config.fidelity)
@@ -86,7 +85,6 @@ class Search:
             screens.create(config.screen)
         if config.supernet is not None:
             check_supernet(config.supernet)
-            strategies.create(config.supernet.fallback)
         self._check_objective()
 
     def _check_objective(self) -> None:
@@ -129,10 +127,10 @@ class Search:
             self.space = config.table.table.space()
         else:
             self.evaluator, config = self._built_evaluator(), self.config
-        self.evaluator.prepare(self._listener)
+        self.evaluator.prepare(self.listener)
         config = with_what_is_given(config, self.devices, self.evaluator)
         about = self.evaluator.about()
-        check_circumstances(config, about, self._listener.note)
+        check_circumstances(config, about, self.listener.note)
         self.objective = Objective(self._quality, self._reward, self._targets(), tuple(map(Limit.parse, config.limits)))
         goals = config.goals or default_goals(self._strategy, self._quality, self.evaluator.stages())
         validation = 0 if self._task is None else self._task.examples["val"]
@@ -155,12 +153,13 @@ class Search:
         wished = Objective(self._quality, self._reward, {}, limits).metrics
         stages = estimated(config, self._evaluator(task, 1.0), lambda: self.space, self.store).stages()
         check_wishes(self._strategy, config.goals, wished, stages, bool(config.prior))
-        task.prepare(cache, lambda done, total: self._listener.counting("decoding images", done, total))
+        task.prepare(cache, lambda done, total: self.listener.counting("decoding images", done, total))
         check_data(task)
         self.space = built_space(self._space_options())
         rehearse(config, task, self._recipe, self.space)
+        tell_unused(task, self._recipe, self.listener.note)
         job = SpeedJob(spec_to_json(task.typical.scaled(self.space.width)), task, self._recipe, config.torch_device)
-        self._recipe, executor = tune(job, config.executor, self.store, self._listener.note)
+        self._recipe, executor = tune(job, config.executor, self.store, self.listener.note)
         self.config = replace(config, executor=executor)
         return self._evaluator(task, self.space.width)
 
@@ -184,7 +183,7 @@ class Search:
     def _targets(self) -> dict[str, float]:
         if not self._reward.is_aimed:
             return {}
-        return targets(self.config.devices, self.evaluator, self._listener)
+        return targets(self.config.devices, self.evaluator, self.listener)
 
     # Running
 
@@ -242,24 +241,10 @@ class Search:
         """
         name = self.config.name
         with held(name, self.store, self.home):
-            self._begin()
+            begin(self.evaluator, name, self.store, self.listener)
+            self._strategy = strategy_after(self.evaluator, self.config, self._strategy, self.listener.note)
             with open_lanes(self.devices, self.config.executor) as lanes:
-                return Loop(self.plan(), self.store, lanes, self._listener).run()
-
-    def _begin(self) -> None:
-        """What comes before the first trial, counted among the seconds of the search."""
-        name, began = self.config.name, time.monotonic()
-        try:
-            self.evaluator.begin(self._listener)
-        finally:
-            spent = time.monotonic() - began
-            if spent >= 1:
-                with suppress(MachineError):  # of which whoever called is told already
-                    self.store.set_seconds(name, self.store.seconds(name) + spent)
-        supernet = self.config.supernet
-        if supernet is not None and isinstance(self.evaluator, SupernetEvaluator) and self.evaluator.is_left_aside:
-            self._strategy = strategies.create(supernet.fallback)
-            self._listener.note(f"They are chosen by {supernet.fallback.name}.")
+                return Loop(self.plan(), self.store, lanes, self.listener).run()
 
 
 def new_search(config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT) -> Search:

@@ -11,14 +11,17 @@ spaces = Registry(
     "space",
     {
         "amoebanet": "paretonas.space.nasnet:AmoebaNetSpace",
+        "detnas": "paretonas.space.shufflenet:ShuffleNetSpace",
         "elastic": "paretonas.space.elastic:ElasticSpace",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
+        "nas-fpn": "paretonas.space.fpn:FpnSpace",
         "nas-rl-chain": "paretonas.space.chain:ChainSpace",
         "nas-rl-recurrent": "paretonas.space.recurrent:NASRLRecurrentSpace",
         "nasbench-macro": "paretonas.space.nasbench:NASBenchMacroSpace",
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
         "nasnet": "paretonas.space.nasnet:NASNetSpace",
         "pnasnet": "paretonas.space.nasnet:PNASNetSpace",
+        "ssdlite": "paretonas.space.ssdlite:SSDLiteSpace",
     },
 )
 

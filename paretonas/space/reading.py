@@ -11,11 +11,25 @@ from paretonas.errors import ParetonasError, SpecError
 from paretonas.registry import short
 
 
+class Readable:
+    """What reads itself, where a field may be of several kinds."""
+
+    @classmethod
+    def from_json(cls, data: object) -> Any:
+        """What plain JSON data stand for.
+
+        Raises:
+            SpecError: Nothing.
+        """
+        raise NotImplementedError
+
+
 def read_json(to: Any, data: Any, where: str) -> Any:
     """Plain JSON data as the type `to`, strictly.
 
     Args:
-        to: A dataclass, a number, `str`, `bool`, `Literal`, optional type, mapping, or tuple of one of these.
+        to: A dataclass, a `Readable`, a number, `str`, `bool`, `Literal`, optional type, mapping, or tuple of one of
+            these.
         data: What was read.
         where: Path to it, for messages.
 
@@ -25,6 +39,8 @@ def read_json(to: Any, data: Any, where: str) -> Any:
     origin = get_origin(to)
     if is_dataclass(to) and isinstance(to, type):
         return _read_dataclass(to, data, where)
+    if isinstance(to, type) and issubclass(to, Readable):
+        return to.from_json(data)
     if origin is Literal:
         if not any(type(data) is type(value) and data == value for value in get_args(to)):
             raise SpecError(f"{where} is one of {', '.join(map(repr, get_args(to)))}, but got {short(data)}.")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from paretonas.errors import SpecError, UnknownNameError
 from paretonas.registry import Registry, short
 from paretonas.space.graph import Graph
 from paretonas.space.interface import LARGEST_SIDE, Interface
-from paretonas.space.reading import read_json
+from paretonas.space.reading import Readable, read_json
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -27,11 +27,13 @@ spec_kinds = Registry(
     {
         "cell": "paretonas.space.cell:CellSpec",
         "chain": "paretonas.space.chain:ChainSpec",
+        "detector": "paretonas.space.detector:DetectorSpec",
         "foreign": "paretonas.space.spec:ForeignSpec",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpec",
         "nasbench-macro": "paretonas.space.nasbench:MacroSpec",
         "nasbench201": "paretonas.space.nasbench:Cell201Spec",
         "recurrent": "paretonas.space.recurrent:RecurrentSpec",
+        "shufflenet": "paretonas.space.shufflenet:ShuffleNetSpec",
         "tabular": "paretonas.space.table:TabularSpec",
     },
 )
@@ -62,14 +64,20 @@ class Part:
     layers: int = 1
 
 
-class Spec:
+class Spec(Readable):
     """Base of all specs. A subclass is a frozen dataclass that checks itself in `__post_init__`.
 
-    Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, or such dataclasses. It may say
-    more of itself by giving `parts` and `scaled`, and `with_state` and `usual_interface` if it is fed no images.
+    Its fields are numbers, strings, booleans, `None`, literals, tuples of one type, other specs, or such dataclasses.
+    It may say more of itself by giving `parts` and `scaled`, and `with_state` and `usual_interface` if it is no image
+    classifier.
     """
 
     kind: ClassVar[str]
+
+    @classmethod
+    def from_json(cls, data: object) -> Spec:
+        """Of any kind."""
+        return spec_from_json(data)
 
     def parts(self) -> tuple[Part, ...]:
         """From the input to the output; none: the parts are the top modules of the network."""
@@ -194,7 +202,17 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
     """The spec as plain JSON data, with its kind."""
     if not is_dataclass(spec) or isinstance(spec, type) or getattr(spec, "kind", None) not in spec_kinds:
         raise SpecError(f"A spec is a dataclass of a known kind ({', '.join(spec_kinds)}), but got {short(spec)}.")
-    return {"kind": spec.kind, **json.loads(json.dumps(asdict(spec)))}
+    plain: dict[str, Any] = json.loads(json.dumps(_plain(spec)))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """A spec with its kind, and so are the specs within it."""
+    if not is_dataclass(value):
+        return [_plain(one) for one in value] if isinstance(value, tuple) else value
+    plain = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    kind = getattr(type(value), "kind", None)  # of a spec; a part of one has none
+    return plain if kind is None else {"kind": kind, **plain}
 
 
 def spec_from_json(data: object) -> Spec:

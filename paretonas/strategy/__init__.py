@@ -7,6 +7,7 @@ strategies = Registry(
     "strategy",
     {
         "enumeration": "paretonas.strategy.enumeration:Enumeration",
+        "generational": "paretonas.strategy.generational:Generational",
         "local-search": "paretonas.strategy.local_search:LocalSearch",
         "nsga2": "paretonas.strategy.nsga2:NSGA2",
         "ppo": "paretonas.strategy.ppo:PPO",

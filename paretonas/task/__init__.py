@@ -6,6 +6,7 @@ tasks = Registry(
     "task",
     {
         "classification": "paretonas.task.classification:Classification",
+        "detection": "paretonas.task.detection:Detection",
         "language": "paretonas.task.language:Language",
     },
 )
@@ -15,6 +16,8 @@ recipes = Registry(
     {
         "amoebanet": "paretonas.task.recipe:AMOEBANET",
         "cell-search": "paretonas.task.recipe:CELL_SEARCH",
+        "detection": "paretonas.task.recipe:DETECTION",
+        "detection-search": "paretonas.task.recipe:DETECTION_SEARCH",
         "language": "paretonas.task.recipe:LANGUAGE",
         "language-search": "paretonas.task.recipe:LANGUAGE_SEARCH",
         "mnasnet": "paretonas.task.recipe:MNASNET",

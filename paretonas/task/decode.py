@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.data.pixels import guarded, is_machine_fault, machine_fault, reason, to_pixels
+from paretonas.data.box_geometry import to_original
+from paretonas.data.box_writing import to_letterbox
+from paretonas.data.pixels import guarded, is_machine_fault, machine_fault, reason, to_pixels, to_upright
 from paretonas.data.text import read_text, words_of
 from paretonas.errors import DataError, TrainingError, UsageError
 from paretonas.space import Interface
 
-CLASSES, WORDS = "classes", "words"
+BOXES, CLASSES, WORDS = "boxes", "classes", "words"
+LEAST_SCORE = 0.3
+"""Of a box that a person is told of."""
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -37,7 +42,7 @@ def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
 def predict(
     run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
 ) -> dict[str, Any]:
-    """What a network says of one input file: the class of an image, or the word that comes after a text.
+    """What a network says of one input file: the class of an image, its boxes, or the word that comes after a text.
 
     Args:
         run: Runs the network on one example.
@@ -46,7 +51,8 @@ def predict(
         interface: Of the network.
 
     Returns:
-        `class` or `next`, and `probability`.
+        `class` or `next`, and `probability`; or `boxes`, each with `class`, `score` and `box`: left, top, right and
+        bottom in pixels of the upright image, the likeliest first.
 
     Raises:
         DataError: It cannot be read.
@@ -54,6 +60,8 @@ def predict(
         UsageError: Metadata of another kind, or a network that is not fed such a file.
         TrainingError: An output is not a finite number.
     """
+    if metadata.get("kind") == BOXES:
+        return {"boxes": _boxes(run, file, metadata, interface)}
     if metadata.get("kind") != WORDS:
         return decode(run(encode(file, metadata, interface)), metadata)[0]
     text, number = read_text(file), {word: i for i, word in enumerate(metadata["words"])}
@@ -92,15 +100,50 @@ def encode(file: Path, metadata: Mapping[str, Any], interface: Interface) -> tup
         raise UsageError(
             f"Images are fed to a network that takes one, square and grey or RGB, but this takes {interface.inputs}."
         )
+    with _reading(file, metadata):
+        pixels, _ = to_pixels(file, width, channels)
+    return (_normalized(pixels, metadata),)
+
+
+@contextmanager
+def _reading(file: Path, metadata: Mapping[str, Any]) -> Iterator[None]:
     try:
         with guarded(metadata.get("max_pixels")):
-            pixels, _ = to_pixels(file, width, channels)
+            yield
     except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over
         if is_machine_fault(error):
             raise machine_fault(str(file), error) from error
         raise DataError(f"An input is an image that can be read, but {file}: {reason(error)}.") from None
+
+
+def _normalized(pixels: NDArray[np.uint8], metadata: Mapping[str, Any]) -> NDArray[np.float32]:
+    """A batch of one."""
     scaled = (pixels[None].astype(np.float32) / 255 - metadata["mean"]) / metadata["std"]
-    return (scaled.astype(np.float32),)
+    return scaled.astype(np.float32)
+
+
+def _boxes(
+    run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
+) -> list[dict[str, Any]]:
+    from paretonas.task.detecting import Anchors  # loads torchvision
+
+    side = interface.inputs[0].shape[-1]
+    with _reading(file, metadata):
+        size = to_upright(file)[0].size
+        pixels = to_letterbox(file, size, side)
+    (found,) = Anchors(metadata["detector"], side, len(metadata["classes"])).found(
+        *run((_normalized(pixels, metadata),))
+    )
+    boxes = to_original(found.boxes, np.array(size), side)
+    return [
+        {
+            "class": metadata["classes"][label],
+            "score": round(float(score), 4),
+            "box": [round(x, 1) for x in box.tolist()],
+        }
+        for box, label, score in zip(boxes, found.labels, found.scores, strict=True)
+        if score >= LEAST_SCORE
+    ]
 
 
 def decode(outputs: tuple[NDArray[Any], ...], metadata: Mapping[str, Any]) -> list[dict[str, Any]]:

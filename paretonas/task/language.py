@@ -25,7 +25,7 @@ from paretonas.space import Interface, Spec
 from paretonas.space.interface import MOST_CLASSES
 from paretonas.task.metadata import Words
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Part, Run, Task
+from paretonas.task.task import At, Batch, Part, Run, Task, Usual
 from paretonas.zoo import zoo_spec
 
 LONGEST_WINDOW = 10_000
@@ -79,6 +79,14 @@ class Language(Task):
         files = find_texts(Path(self.data)).values()
         stamps = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
         return _read(self.data, self.vocabulary, stamps)
+
+    @property
+    def usual(self) -> Usual:
+        return Usual("nas-rl-recurrent", "language-search", "language")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        return ("min_area", "min_side", "branch_scale", "mixup", "cutmix", "drop_path", "auxiliary")
 
     @property
     def interface(self) -> Interface:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal
 
 from paretonas.errors import SpecError, UsageError
 from paretonas.space import Interface, read_json
+from paretonas.space.detector import HeadKind
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,61 @@ class Words:
         return {**asdict(self), "words": list(self.words)}
 
 
-KINDS: Mapping[str, type[ImageClasses | Words]] = {"classes": ImageClasses, "words": Words}
+@dataclass(frozen=True)
+class ImageBoxes:
+    """From an image to what a detector is fed, and from its outputs to boxes with names.
+
+    Args:
+        kind: Of what the outputs say.
+        classes: Names, in the order of the logits.
+        detector: Which anchors the outputs are of.
+        colours: In this order.
+        layout: Of the input: batch, channels, height, width.
+        resize: The longer side to the network's.
+        padding: Value of the pixels right of the image and below.
+        interpolation: A triangle as wide as the pixels that become one, as Pillow has it.
+        mean: In [0, 1]; of every channel.
+        std: Above 0; a network is fed `(pixel / 255 - mean) / std`.
+        max_pixels: Of an image; None: as many as Pillow takes for safe.
+
+    Raises:
+        SpecError: A number out of its range, or no classes.
+    """
+
+    kind: Literal["boxes"]
+    classes: tuple[str, ...]
+    detector: HeadKind
+    colours: Literal["RGB"]
+    layout: Literal["NCHW"]
+    resize: Literal["longer-side"]
+    padding: int
+    interpolation: Literal["bilinear-antialiased"]
+    mean: float
+    std: float
+    max_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.classes or not 0 <= self.mean <= 1 or not (isfinite(self.std) and self.std > 0):
+            raise SpecError(
+                f"`0 <= mean <= 1`, `std > 0` and one class or more must hold, but got (mean={self.mean}, "
+                f"std={self.std}) and {len(self.classes)} classes."
+            )
+        if not 0 <= self.padding <= 255 or (self.max_pixels is not None and self.max_pixels < 1):
+            raise SpecError(
+                f"`0 <= padding <= 255` and `max_pixels > 0` must hold, but got (padding={self.padding}, "
+                f"max_pixels={self.max_pixels})."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data, without what was not said."""
+        return {name: value for name, value in json.loads(json.dumps(asdict(self))).items() if value is not None}
+
+
+KINDS: Mapping[str, type[ImageClasses | ImageBoxes | Words]] = {
+    "boxes": ImageBoxes,
+    "classes": ImageClasses,
+    "words": Words,
+}
 
 
 def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
@@ -113,7 +168,24 @@ def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
         told = read_json(KINDS[kind], said, "metadata")
     except SpecError as error:
         raise UsageError(f"{error} An exported file says how it is used: `paretonas export` writes one.") from None
-    (_check_words if kind == "words" else _check_images)(told, interface)
+    checks: Mapping[str, Callable[[Any, Interface], None]] = {
+        "boxes": _check_boxes,
+        "classes": _check_images,
+        "words": _check_words,
+    }
+    checks[kind](told, interface)
+
+
+def _check_boxes(told: ImageBoxes, interface: Interface) -> None:
+    shape = interface.image_shape or (0, 0, 0)
+    outputs = [port.shape for port in interface.outputs]
+    logits = len(told.classes) + (told.detector == "ssdlite")  # the background's, the first
+    anchors = outputs[0][1] if len(outputs[0]) == 3 else 0
+    if shape[0] != 3 or shape[1] != shape[2] or outputs != [(1, anchors, logits), (1, anchors, 4)]:
+        raise UsageError(
+            f"A file's network is fed what the file says, but square RGB images and {len(told.classes)} classes of "
+            f"{told.detector} do not fit inputs of {interface.inputs[0].shape} and outputs of {outputs}."
+        )
 
 
 def _check_words(told: Words, interface: Interface) -> None:

@@ -79,6 +79,21 @@ class Examination:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Usual:
+    """Names of what suits a task where nobody names others.
+
+    Args:
+        space: What is searched.
+        search: Recipe of candidates.
+        final: Recipe of finalists.
+    """
+
+    space: str = "mnasnet"
+    search: str = "search"
+    final: str = "small-image"
+
+
 class Task(ABC):
     """What is learned.
 
@@ -139,6 +154,16 @@ class Task(ABC):
         Raises:
             TrainingError: An output is not a finite number.
         """
+
+    @property
+    def usual(self) -> Usual:
+        """What suits it where nobody names others: what suits small images, unless a task says more."""
+        return Usual()
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Fields of a recipe that have no place in it; who sets them is told."""
+        return ()
 
     @property
     def scores(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from paretonas.space import Interface, Spec
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task
+from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task, Usual
 
 
 class Wrapper(Task):
@@ -27,6 +27,14 @@ class Wrapper(Task):
     @property
     def quality(self) -> str:
         return self.task.quality
+
+    @property
+    def usual(self) -> Usual:
+        return self.task.usual
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        return self.task.unused
 
     @property
     def scores(self) -> tuple[str, ...]:

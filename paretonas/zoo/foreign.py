@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from paretonas.errors import SpecError
-from paretonas.space import ForeignSpec
-from paretonas.zoo.zoo import Published
+from paretonas.space import ForeignSpec, Spec
+from paretonas.zoo.zoo import Published, zoo_spec
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,17 @@ class EfficientNetB0(TimmFamily):
     """EfficientNet-B0, from timm."""
 
     sources: ClassVar[Mapping[float, str]] = {1.0: "efficientnet_b0"}
+
+
+def backbone_spec(text: str, width: float) -> Spec:
+    """What a detector stands on: `timm:NAME`, in its own width, or a network of the zoo.
+
+    Raises:
+        SpecError: It does not come in that width.
+        UnknownNameError: Not in the zoo.
+    """
+    if not text.startswith("timm:"):
+        return zoo_spec(text, width)
+    if width != 1:
+        raise SpecError(f"A model of timm's comes in its own width, but got {text} and {width=}.")
+    return ForeignSpec(text)

@@ -15,6 +15,7 @@ zoo = Registry(
         "amoebanet-b": "paretonas.zoo.amoebanet:AmoebaNetB",
         "amoebanet-c": "paretonas.zoo.amoebanet:AmoebaNetC",
         "amoebanet-d": "paretonas.zoo.amoebanet:AmoebaNetD",
+        "detnasnet": "paretonas.zoo.detnas:DetNASNet",
         "efficientnet-b0": "paretonas.zoo.foreign:EfficientNetB0",
         "lstm": "paretonas.zoo.nascell:LSTM",
         "mnasnet-a1": "paretonas.zoo.mnasnet:MnasNetA1",
@@ -29,11 +30,15 @@ zoo = Registry(
         "mobilenet-v2": "paretonas.zoo.mobilenet:MobileNetV2",
         "mobilenet-v3-large": "paretonas.zoo.foreign:MobileNetV3Large",
         "mobilenet-v3-small": "paretonas.zoo.foreign:MobileNetV3Small",
+        "nas-fpn": "paretonas.zoo.nasfpn:NasFpn",
         "nascell": "paretonas.zoo.nascell:NASCell",
         "nasnet-a": "paretonas.zoo.nasnet:NASNetA",
         "nasnet-a-large": "paretonas.zoo.nasnet:NASNetALarge",
         "pnasnet-5": "paretonas.zoo.pnasnet:PNASNet5",
         "pnasnet-5-large": "paretonas.zoo.pnasnet:PNASNet5Large",
+        "retinanet": "paretonas.zoo.nasfpn:RetinaNet",
+        "shufflenet-uniform": "paretonas.zoo.detnas:UniformShuffleNet",
+        "ssdlite": "paretonas.zoo.ssdlite:SSDLite",
     },
 )
 

@@ -5,6 +5,8 @@ from paretonas.task import recipes
 from paretonas.task.recipe import (
     AMOEBANET,
     CELL_SEARCH,
+    DETECTION,
+    DETECTION_SEARCH,
     LANGUAGE,
     LANGUAGE_SEARCH,
     MNASNET,
@@ -21,6 +23,8 @@ def test_registered_recipes_are_these():
     assert {name: recipes.create(name) for name in recipes} == {
         "amoebanet": AMOEBANET,
         "cell-search": CELL_SEARCH,
+        "detection": DETECTION,
+        "detection-search": DETECTION_SEARCH,
         "language": LANGUAGE,
         "language-search": LANGUAGE_SEARCH,
         "mnasnet": MNASNET,

@@ -14,17 +14,19 @@ from paretonas.zoo.mnasnet import read_block, read_network
 @pytest.mark.parametrize("name", list(zoo))
 def test_every_network_takes_and_gives_what_it_says(name):
     spec = zoo_spec(name, resolution=32)
-    interface = spec.usual_interface(channels=1, resolution=32, classes=7)
+    side = 128 if spec.kind == "detector" else 32  # a pyramid's coarsest level has this stride
+    interface = spec.usual_interface(channels=1, resolution=side, classes=7)
     model = build(spec, interface)
     outputs = outputs_of(model.eval(), example_inputs(interface))
     assert [output.shape for output in outputs] == [port.shape for port in interface.outputs]
-    assert interface.classes == 7
+    assert interface.outputs[0].shape[-1] == 7 + (name == "ssdlite")  # and the background
 
 
 @pytest.mark.parametrize("name", list(zoo))
 def test_every_network_presents_itself_and_is_what_was_published(name):
     assert len(zoo.summary(name)) > 10
     others = {"mnasnet-d1-320": 320, "nasnet-a-large": 331, "pnasnet-5-large": 331, "amoebanet-d": 299}
+    others |= {"retinanet": 640, "nas-fpn": 640, "ssdlite": 320}
     assert zoo_network(name).published_resolution == others.get(name, 224)
     spec = zoo_spec(name)
     assert spec == zoo_spec(f"{name}:width=1") == zoo_spec(name, 1.0, 224)

@@ -1,0 +1,117 @@
+"""Classifiers without their last layers: the features at the ends of their stages, which detectors look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from paretonas.errors import SpecError
+from paretonas.network.foreign import timm_features
+from paretonas.network.mnasnet import MnasNet
+from paretonas.network.shufflenet import ShuffleNet
+from paretonas.registry import Registry
+from paretonas.space import ForeignSpec, Interface, Spec
+from paretonas.space.mnasnet import MnasNetSpec
+from paretonas.space.shufflenet import ShuffleNetSpec
+from paretonas.space.trust import TIMM
+
+ANY_CLASSES = 2
+"""Of the classifier that is left out."""
+
+backbones = Registry(
+    "backbone",
+    {
+        "foreign": "paretonas.network.backbone:TimmBackbone",
+        "mnasnet": "paretonas.network.backbone:MnasNetBackbone",
+        "shufflenet": "paretonas.network.backbone:ShuffleNetBackbone",
+    },
+)
+"""Kind of spec -> a callable that takes the spec and the channels of the images, and gives a `Backbone`."""
+
+
+class Backbone(nn.Module):
+    """A network from images to the features at the ends of its stages.
+
+    Attributes:
+        strides: Of these features, rising.
+        filters: Of each.
+    """
+
+    strides: tuple[int, ...]
+    filters: tuple[int, ...]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, channels, H, W) to (N, filters, ceil(H / stride), ceil(W / stride)) each."""
+        raise NotImplementedError
+
+
+def make_backbone(spec: Spec, channels: int) -> Backbone:
+    """The backbone that a classifier makes.
+
+    Raises:
+        SpecError: It has no stages that are known.
+    """
+    if spec.kind not in backbones:
+        raise SpecError(f"A backbone is a network of kind {', '.join(backbones)}, but got {spec.kind!r}.")
+    backbone: Backbone = backbones.load(spec.kind)(spec, channels)
+    return backbone
+
+
+class Blocks(Backbone):
+    """Stem and blocks, one after the other; a stage ends before a block with a stride.
+
+    Args:
+        spec: Of a classifier whose parts are a stem and blocks.
+        network: Its modules `stem` and `blocks`.
+    """
+
+    def __init__(self, spec: Spec, network: nn.Module):
+        super().__init__()
+        self.stem, blocks_of_network = network.get_submodule("stem"), network.get_submodule("blocks")
+        assert isinstance(blocks_of_network, nn.Sequential)
+        self.blocks = blocks_of_network
+        stem, *blocks = [part for part in spec.parts() if part.modules[0].startswith(("stem", "blocks."))]
+        stride, filters = stem.stride, stem.filters
+        ends = []
+        self.is_strided = [block.stride > 1 for block in blocks]
+        for block in blocks:
+            if block.stride > 1:
+                ends.append((stride, filters))
+            stride, filters = stride * block.stride, block.filters
+        strides, widths = zip(*ends, (stride, filters), strict=True)
+        self.strides, self.filters = strides, widths
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        features, x = [], self.stem(x)
+        for block, is_strided in zip(self.blocks, self.is_strided, strict=True):
+            if is_strided:
+                features.append(x)
+            x = block(x)
+        return (*features, x)
+
+
+def MnasNetBackbone(spec: MnasNetSpec, channels: int) -> Backbone:  # noqa: N802
+    """Of a network of the MnasNet family, without its head."""
+    return Blocks(spec, MnasNet(spec, Interface.of_images(channels, 32, ANY_CLASSES)))
+
+
+def ShuffleNetBackbone(spec: ShuffleNetSpec, channels: int) -> Backbone:  # noqa: N802
+    """Of a network of DetNAS's space, without its head."""
+    return Blocks(spec, ShuffleNet(spec, Interface.of_images(channels, 32, ANY_CLASSES)))
+
+
+class TimmBackbone(Backbone):
+    """A model of timm's that gives its features."""
+
+    def __init__(self, spec: ForeignSpec, channels: int):
+        super().__init__()
+        module, _, name = spec.source.partition(":")
+        if module != TIMM or spec.strides_dropped:
+            raise SpecError(f"A foreign backbone is a model of timm's, with all its strides, but got {spec}.")
+        self.model = timm_features(name, channels)
+        info: Any = self.model.feature_info
+        self.strides, self.filters = tuple(info.reduction()), tuple(info.channels())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model(x))

@@ -1,0 +1,243 @@
+"""Detection of objects: where in an image there is something, and of which class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from paretonas.data.augment import MEAN, STD, Augmentation, to_input
+from paretonas.data.box_augment import box_batches
+from paretonas.data.box_images import PADDING, BoxData, BoxSource, BoxSplit, open_boxes, prepare_boxes
+from paretonas.errors import DataError, SpecError
+from paretonas.network import build
+from paretonas.space import Interface, Spec
+from paretonas.space.detector import HeadKind
+from paretonas.task.classification import CACHE
+from paretonas.task.detecting import Anchors, Found
+from paretonas.task.metadata import ImageBoxes
+from paretonas.task.precision import Precision, Truth, average_precision
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task, Usual
+from paretonas.zoo import zoo_spec
+
+SCORED_AT_ONCE = 16
+TYPICAL = {"retinanet": "retinanet:backbone=mobilenet-v2,filters=64,separable=true", "ssdlite": "ssdlite"}
+
+
+@dataclass(frozen=True)
+class Detection(Task):
+    """Where in an image there is something, and of which class; scored by COCO's average precision.
+
+    Args:
+        data: COCO's JSON, Pascal VOC's XML or YOLO's text files with their images.
+        resolution: Longer side of the images in pixels, a multiple of 32, of 128 for `retinanet`; the rest of the
+            square is grey.
+        detector: Which anchors and losses: `retinanet` or `ssdlite`; the space has such heads.
+        train_images: Size of the part to train on; None: all.
+        val_images: Size of the validation split; None: as for classification.
+        skip_corrupt: Leave out images and boxes that cannot be used instead of stopping.
+        split_seed: Of the validation split.
+        mirrored: Whether a mirrored image still shows the same classes.
+        max_pixels: Most pixels that an image may have; None: as many as Pillow takes for safe.
+
+    Raises:
+        DataError: A number out of its range.
+    """
+
+    data: str
+    resolution: int = 320
+    detector: HeadKind = "ssdlite"
+    train_images: int | None = None
+    val_images: int | None = None
+    skip_corrupt: bool = False
+    split_seed: int = 0
+    mirrored: bool = True
+    max_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        self._source  # noqa: B018 - numbers out of range are refused
+        if self.detector == "retinanet" and self.resolution % 128:
+            raise DataError(
+                f"RetinaNet has images of a multiple of 128 pixels, but got (resolution={self.resolution})."
+            )
+        object.__setattr__(self, "data", str(Path(self.data).expanduser().resolve()))
+
+    @property
+    def _source(self) -> BoxSource:
+        return BoxSource(
+            self.data,
+            resolution=self.resolution,
+            train_images=self.train_images,
+            val_images=self.val_images,
+            skip_corrupt=self.skip_corrupt,
+            seed=self.split_seed,
+            max_pixels=self.max_pixels,
+        )
+
+    # Pickled as its options and the place of the prepared images: a worker opens them, or prepares them anew.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        if "images" in vars(self):
+            state["_prepared"] = self.images.folder, self.images.digest
+        elif "_prepared" in vars(self):  # sent on before it was used
+            state["_prepared"] = vars(self)["_prepared"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    @cached_property
+    def images(self) -> BoxData:
+        """Prepared images with their boxes, split."""
+        folder, digest = vars(self).get("_prepared", (None, None))
+        if folder is not None and folder.exists():
+            return _open(folder)
+        images = prepare_boxes(self._source, Path(os.environ.get(CACHE, "paretonas-runs/cache")))
+        if digest not in (None, images.digest):
+            raise DataError(f"The images of {self.data} are to be the same everywhere, but here they are others.")
+        return images
+
+    def prepare(self, cache: Path, progress: Counting | None = None) -> None:
+        vars(self)["images"] = prepare_boxes(self._source, cache, progress)
+
+    @property
+    def quality(self) -> str:
+        return "ap"
+
+    @property
+    def usual(self) -> Usual:
+        space = "nas-fpn" if self.detector == "retinanet" else "ssdlite"
+        return Usual(space, "detection-search", "detection")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        return ("min_side", "branch_scale", "label_smoothing", "mixup", "cutmix", "dropout", "drop_path", "auxiliary")
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        return ("ap", "ap50", "ap75")
+
+    @property
+    def interface(self) -> Interface:
+        return self.typical.usual_interface(3, self.resolution, len(self.images.classes))
+
+    @property
+    def digest(self) -> str:
+        options = f"{self.images.digest} {self.detector} {self.mirrored}"
+        return hashlib.sha256(options.encode()).hexdigest()[:16]
+
+    @property
+    def typical(self) -> Spec:
+        return zoo_spec(TYPICAL[self.detector])
+
+    @property
+    def examples(self) -> Mapping[Part, int]:
+        parts: tuple[Part, ...] = ("train", "val", "test", "full_train")
+        return {part: len(self._split(part)) for part in parts}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        told = ImageBoxes(
+            "boxes",
+            self.images.classes,
+            self.detector,
+            "RGB",
+            "NCHW",
+            "longer-side",
+            PADDING,
+            "bilinear-antialiased",
+            MEAN,
+            STD,
+            self.max_pixels,
+        )
+        return told.to_json()
+
+    def about(self) -> tuple[str, ...]:
+        images = self.images
+        boxes = sum(map(len, images.full_train.boxes)) + sum(map(len, images.test.boxes))
+        counts = ", ".join(
+            f"{len(split):,} {name}"
+            for name, split in zip(_PARTS, (images.train, images.val, images.test), strict=True)
+        )
+        lines = [
+            f"data {self.data}: {counts} images, {images.resolution} pixels, {boxes:,} boxes, "
+            f"{len(images.classes)} classes"
+        ]
+        if images.skipped:
+            names = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+            lines.append(f"{len(images.skipped)} are left out: {names}")
+        return (*lines, *images.notes)
+
+    def network(self, spec: Spec, recipe: Recipe) -> nn.Module:
+        """Raises `SpecError` where it is no such detector."""
+        if spec.kind != "detector":
+            raise SpecError(
+                f"A task of detection has networks of kind 'detector', but got {spec.kind!r}. Choose a space of "
+                f"detectors, such as --space {self.usual.space}."
+            )
+        return build(spec, self.interface, recipe.dropout)
+
+    def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
+        split = self._split(part)
+        augmentation = Augmentation(recipe.crop, recipe.min_area, recipe.is_flipped and self.mirrored)
+        yield from box_batches(split, augmentation, recipe.batch_of(len(split)), seed, steps)
+
+    def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
+        """Of boxes and classes, summed."""
+        images, boxes, labels = batch
+        logits, offsets = model(to_input(images).to(memory_format=at.memory_format))
+        return self._anchors.loss(logits, offsets, boxes, labels)
+
+    def score(self, run: Run, part: Part) -> dict[str, float]:
+        return _metrics(self._precision(run, part))
+
+    def examine(self, run: Run, part: Part) -> Examination:
+        """With the average precision of each class."""
+        precision = self._precision(run, part)
+        by_class = dict(zip(self.images.classes, precision.by_class, strict=True))
+        step = 1 / len(self._split(part))  # an image of which all is seen otherwise
+        return Examination(_metrics(precision), step, {"ap_by_class": by_class})
+
+    def _precision(self, run: Run, part: Part) -> Precision:
+        split, found = self._split(part), []
+        for i in range(0, len(split), SCORED_AT_ONCE):
+            found += self.found(run, split.images[i : i + SCORED_AT_ONCE])
+        truths = [Truth(*one) for one in zip(split.boxes, split.labels, split.is_ignored, strict=True)]
+        return average_precision(truths, found, len(self.images.classes))
+
+    def found(self, run: Run, images: np.ndarray) -> list[Found]:
+        """What a network sees in prepared images, uint8 (N, 3, R, R)."""
+        import torch
+
+        x = to_input(torch.from_numpy(np.ascontiguousarray(images)))
+        logits, offsets = run((x.numpy(),))
+        return self._anchors.found(logits, offsets)
+
+    @property
+    def _anchors(self) -> Anchors:
+        return Anchors(self.detector, self.resolution, len(self.images.classes))
+
+    def _split(self, part: Part) -> BoxSplit:
+        split: BoxSplit = getattr(self.images, part)
+        return split
+
+
+_PARTS = ("training", "validation", "test")
+
+
+def _metrics(precision: Precision) -> dict[str, float]:
+    return {"ap": precision.ap, "ap50": precision.ap50, "ap75": precision.ap75}
+
+
+@lru_cache(maxsize=2)
+def _open(folder: Path) -> BoxData:
+    return open_boxes(folder)
