@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -214,6 +215,18 @@ def _plot(spec: Spec, plot: Path | None) -> None:
         console.err.print(f"Wrote {plot}.")
 
 
+def _as_backbone(cost: Any, rows: Sequence[Any]) -> dict[str, dict[str, int]]:
+    """What of a classifier a detector keeps, and the whole, as papers on detection count them; nothing of others."""
+    last = [row for row in rows if row.name in ("head", "classifier")]
+    if len(last) != 2:
+        return {}
+    params, macs = (sum(getattr(row, name) for row in last) for name in ("params", "macs"))
+    return {
+        "backbone": {"params": cost.params - params, "macs": cost.macs - macs},
+        "classifier": {"params": cost.params, "macs": cost.macs},
+    }
+
+
 def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[str, Any]) -> None:
     from paretonas.network.cost import spec_cost
     from paretonas.report.describe import describe as rows_of
@@ -221,12 +234,13 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
 
     cost = spec_cost(spec, interface)
     rows = rows_of(spec, cost, interface)
-    side, classes = image_side(interface), interface.classes
+    side, classes = image_side(interface), interface.outputs[0].shape[-1]
     if as_json:
         console.print_json(
             {
                 **extra,
                 **_totals(cost),
+                **_as_backbone(cost, rows),
                 "resolution": side,
                 "classes": classes,
                 "spec_hash": spec_hash(spec),

@@ -32,3 +32,15 @@ def test_sizes_that_a_network_does_not_come_in_are_refused(command, words, messa
     ran = command("zoo", *words)
     assert ran.code == 2
     assert message in " ".join(ran.err.split())
+
+
+def test_a_backbone_is_counted_as_papers_on_detection_count_it(command):
+    choices = "2,1,2,0,2,1,1,2,3,3,1,3,0,0,3,1,3,1,3,2"
+    found = json.loads(command("describe", "--space", "detnas", "--choices", choices, "--json").out)
+    assert found["backbone"] == {"params": 1_849_680, "macs": 288_082_368}
+    assert found["classifier"] == {"params": 3_533_112, "macs": 321_219_008}
+    found = json.loads(
+        command("zoo", "retinanet:backbone=mobilenet-v2", "--resolution", "128", "--classes", "5", "--json").out
+    )
+    assert "backbone" not in found
+    assert found["classes"] == 5

@@ -16,6 +16,7 @@ from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.task.metadata import ImageClasses
+from paretonas.zoo import zoo_spec
 
 SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 8, 2, 1, 3, 0.25, "none"),), stem_filters=8, head_filters=16)
 INTERFACE = Interface.of_images(channels=3, resolution=16, classes=3)
@@ -111,3 +112,45 @@ def test_a_model_that_never_ends_is_ended(folder, command, tmp_path):
     assert run.code == 1
     assert "cannot be timed on onnxruntime with --time-limit 20s" in run.err
     assert "Traceback" not in run.err
+
+
+@pytest.fixture(scope="module")
+def detector(folder):
+    """A detector with random weights that says much of what it knows nothing of."""
+    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
+    interface = spec.usual_interface(3, 64, 2)
+    torch.manual_seed(0)
+    model = build(spec, interface)
+    for module in model.heads.classes:
+        torch.nn.init.normal_(module[-1].bias, std=2.0)
+    said = {"detector": "ssdlite", "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
+    said |= {"interpolation": "bilinear-antialiased", "mean": 0.5, "std": 0.25}
+    for name in formats:
+        formats.create(name).write(
+            model, spec, interface, folder / f"d.{name}", {"kind": "boxes", "classes": ["cat", "eel"], **said}
+        )
+    return folder
+
+
+def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_path):
+    for suffix in RUNTIMES:
+        ran = command("predict", detector / f"d{suffix}", detector / "0.png", "--draw", tmp_path / "seen", "--json")
+        assert ran.code == 0, ran.err
+        (row,) = json.loads(ran.out)
+        assert row["boxes"]
+        for box in row["boxes"]:
+            left, top, right, bottom = box["box"]
+            assert 0 <= left <= right <= 30
+            assert 0 <= top <= bottom <= 20
+            assert (box["class"] in ("cat", "eel"), box["score"] >= 0.3) == (True, True)
+        with Image.open(row["drawn"]) as drawn:
+            assert drawn.size == (30, 20)
+    table = command("predict", detector / "d.onnx", detector / "0.png").out
+    assert table.count("0.png") == len(row["boxes"])
+
+
+def test_texts_are_not_drawn(command, monkeypatch, tmp_path):
+    monkeypatch.setattr("paretonas.cli.predicting.alone", lambda *_: [{"input": "a.txt", "next": "dog"}])
+    ran = command("predict", tmp_path / "w.onnx", tmp_path / "a.txt", "--draw", tmp_path)
+    assert ran.code == 2
+    assert "goes on with texts" in " ".join(ran.err.split())
