@@ -12,6 +12,8 @@ from paretonas.files import open_regular
 from paretonas.network.sharing import SharedWeights, cut_out
 from paretonas.network.weights import lasting_state, read_tensors
 
+BACKBONE = "backbone."
+"""Before the names of what a detector keeps of a classifier."""
 SUPERNET = "supernet"
 """What a supernet's file has words about."""
 
@@ -43,11 +45,11 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
     Args:
         network: Has fresh weights; what serves training alone keeps them.
         path: A .safetensors file, by the names of this network: a checkpoint of ours, say; or a supernet's, which
-            gives it the part that is its own.
+            gives it the part that is its own; or that of the classifier that a detector stands on.
         classes: That the network tells apart.
 
     Returns:
-        Names of the tensors that stayed fresh for their number of classes.
+        Names of the tensors that stayed fresh: for their number of classes, or as they are none of the backbone.
 
     Raises:
         UsageError: No such file, or not the weights of this network.
@@ -59,6 +61,12 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
     if SUPERNET in words:
         return _cut_out(network, tensors, path)
     own, wanted = network.state_dict(), lasting_state(network)
+    backbone = {name: name.removeprefix(BACKBONE) for name in wanted if name.startswith(BACKBONE)}
+    fresh: set[str] = set()
+    if backbone and set(backbone.values()) <= tensors.keys():
+        fresh = wanted.keys() - backbone.keys()
+        wanted = {name: wanted[name] for name in backbone}
+        tensors = {name: tensors[inner] for name, inner in backbone.items()}
     odd = sorted(wanted.keys() ^ tensors.keys())
     if odd:
         which = "lacks" if odd[0] in wanted else "has"
@@ -76,4 +84,4 @@ def load_weights(network: nn.Module, path: Path, classes: int) -> tuple[str, ...
                 f"has {tuple(given.shape)}."
             )
     network.load_state_dict(own)
-    return tuple(replaced)
+    return (*sorted(fresh), *replaced)

@@ -49,6 +49,23 @@ def test_a_classifier_of_other_classes_begins_anew(file, name):
         assert torch.equal(tensor, before[key] if key in replaced else theirs.state_dict()[key])
 
 
+@pytest.mark.parametrize("text", ["ssdlite:backbone=mnasnet-a1,width=0.25", "ssdlite:backbone=detnasnet,width=0.25"])
+def test_a_detector_stands_on_a_classifier_s_weights(file, text):
+    spec = zoo_spec(text)
+    theirs = build(spec.backbone, Interface.of_images(3, 32, 7))
+    ours = build(spec, spec.usual_interface(3, 64, 2))
+    before = {k: v.clone() for k, v in ours.state_dict().items()}
+    fresh = load_weights(ours, file(theirs), 2)
+    assert all(name.startswith(("neck.", "heads.")) for name in fresh)
+    for key, tensor in ours.state_dict().items():
+        inner = theirs.state_dict().get(key.removeprefix("backbone."))
+        assert torch.equal(tensor, before[key] if key in fresh else inner)
+    again = build(spec, spec.usual_interface(3, 64, 2))
+    assert load_weights(again, file(ours), 2) == ()
+    with pytest.raises(UsageError, match="lacks"):
+        load_weights(ours, file(network(7, "mnasnet-b1:width=0.25")), 2)
+
+
 def test_a_supernet_gives_a_network_its_part(tmp_path):
     wide, narrow, other = (zoo_spec(f"mnasnet-a1:width={width}") for width in (0.5, 0.25, 0.75))
 
