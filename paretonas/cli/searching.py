@@ -118,6 +118,10 @@ def search(
     trial_time: Annotated[str | None, typer.Option(help="Longest training of one candidate, such as 10m.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the strategy and the training.")] = None,
     torch_device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (only cpu was tried).")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Begin candidates, or their backbones, with the weights of a .safetensors file."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with these options; the command line wins.")] = None,
     trust: Trust = False,
     as_json: AsJson = False,
@@ -138,6 +142,7 @@ def search(
     plain = {
         "name": name, "executor": executor, "torch_device": torch_device, "seed": seed,
         "baselines": baselines or None, "models": model and list(trust_models(*model)),
+        "weights": weights and str(weights.expanduser().resolve()),
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
     set_data(settings, data, task, of_images, of_table)

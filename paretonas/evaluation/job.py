@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Schooling:
         torch_device: Where.
         shares: Of the full training after which candidates are scored, rising to 1.
         width: Multiplier of the filters of the task's typical network, by which costs and targets are estimated.
+        weights: File of the weights that candidates, or their backbones, begin with; None: fresh ones.
     """
 
     recipe: Recipe
@@ -40,6 +42,16 @@ class Schooling:
     torch_device: str = "auto"
     shares: tuple[float, ...] = (1.0,)
     width: float = 1.0
+    weights: Path | None = None
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Of the weights.
+
+        Raises:
+            UsageError: There is no such file.
+        """
+        return SCRATCH if self.weights is None else Origin("weights", weights_digest(self.weights))
 
 
 @dataclass(frozen=True)

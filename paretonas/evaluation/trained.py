@@ -87,7 +87,10 @@ class TrainedEvaluator(Evaluator):
         measured_on = "; ".join(
             ", ".join(f"{key} {value}" for key, value in {**_named(d), **d.identity}.items()) for d in self.devices
         )
-        return About((f"on {where}", *self.task.about(), epochs), self.task.digest, measured_on)
+        if self.schooling.weights is not None:
+            epochs += f", from the weights of {self.schooling.weights}"
+        digest = f"{self.task.digest} {self.schooling.origin.digest}".rstrip()
+        return About((f"on {where}", *self.task.about(), epochs), digest, measured_on)
 
     # Stages
 
@@ -163,6 +166,7 @@ class TrainedEvaluator(Evaluator):
                 self.schooling.torch_device,
                 state=self._state_file(spec),
                 until=share,
+                weights=self.schooling.weights,
             )
             return Call(run_training, (job,))
 
@@ -193,7 +197,7 @@ class TrainedEvaluator(Evaluator):
     def lesson(self) -> Lesson:
         """What decides a training beside the network."""
         schooling, task = self.schooling, self.task
-        return Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed)
+        return Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed, schooling.origin)
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
         """Of a latency of a spec."""

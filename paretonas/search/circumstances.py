@@ -28,8 +28,8 @@ def check_circumstances(config: SearchConfig, about: About, note: Callable[[str]
     before = config.recorded
     if before.digest not in ("", about.digest):
         raise DataError(
-            f"A search goes on with the data that it began with, but those of {config.name!r} have changed since "
-            f"(digest {about.digest}, not {before.digest}): its splits would differ. Begin a new search."
+            f"A search goes on with the data, and the weights, that it began with, but those of {config.name!r} have "
+            f"changed since (digest {about.digest}, not {before.digest}): its trials would differ. Begin a new search."
         )
     if before.measured_on not in ("", about.measured_on):
         note(

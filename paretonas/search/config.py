@@ -1,6 +1,6 @@
 """The configuration of a search: everything needed to run it, and to run it again, in the sections of its file.
 
-    name, seed, executor, torch_device, baselines, models
+    name, seed, executor, torch_device, weights, baselines, models
     [task]       what is learned: a kind of task and its options; or [table], a table of networks that others trained
     [space]      what can be built
     [strategy]   what to try next, its goals, and earlier searches that it learns from
@@ -139,6 +139,7 @@ class SearchConfig:
         screen: Cheap metric by which candidates are screened; None: not.
         executor: Where training runs.
         torch_device: `auto`, `cpu`, `cuda` or `mps`.
+        weights: File of the weights that candidates, or their backbones, begin with; empty: fresh ones.
         seed: Of the strategy and the training.
         baselines: Also run random search with the same budget, and the zoo; see `companions`.
         models: Models of the user's own among these baselines, each as `module:factory`.
@@ -165,6 +166,7 @@ class SearchConfig:
     screen: Selection | None = None
     executor: Selection = Selection("process")
     torch_device: str = "auto"
+    weights: str = ""
     seed: int = 0
     baselines: bool = False
     models: tuple[str, ...] = ()
@@ -183,6 +185,8 @@ class SearchConfig:
         if self.models and not self.baselines:
             raise UsageError(f"Models of your own are baselines: ask for `baselines` too, but got {self.models}.")
         self._check_devices()
+        if self.supernet is not None and self.weights:
+            raise UsageError(f"Weights that all candidates share begin fresh, but got (weights={self.weights}).")
         if self.supernet is not None and self.fidelity.name != "full":
             raise UsageError(
                 f"What a supernet scores is not trained, so none is stopped early, but got (fidelity={self.fidelity})."
@@ -210,7 +214,7 @@ class SearchConfig:
         usual, by_others = SearchConfig("x", task=Selection("x")), "What a table has was trained by others"
         settings = {
             name: (by_others, getattr(self, name), getattr(usual, name))
-            for name in ("recipe", "executor", "torch_device")
+            for name in ("recipe", "executor", "torch_device", "weights")
         }
         devices = (one.device for one in self.devices if one.device not in ("onnxruntime", "table"))
         estimated = (one.estimate for one in self.devices if one.estimate is not None)

@@ -233,6 +233,7 @@ def _resized(search: Search, finishing: Finishing) -> Task:
 
 def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> TrainingJob:
     assert finishing.recipe is not None
+    evaluator = search.trained_evaluator()
     seed = search.config.seed if finishing.seed is None else finishing.seed
     changes = [
         "" if finishing.is_final else "val",
@@ -253,7 +254,7 @@ def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> Trai
         checkpoint=place / f"{name}.safetensors",
         progress=place / f"{name}.progress",
         state=place / f"{name}.state",
-        weights=finishing.weights,
+        weights=finishing.weights or (evaluator.schooling.weights if finishing.is_as_found else None),
     )
 
 

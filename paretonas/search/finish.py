@@ -82,8 +82,12 @@ class Finishing:
 
     def is_kept_by(self, seed: int) -> bool:
         """Whether a search of that seed keeps the metrics in its trials: of what was found, trained to the end."""
-        is_as_searched = self.transform == Transform() and self.weights is None and self.data is None
-        return self.is_final and is_as_searched and self.seed in (None, seed)
+        return self.is_final and self.is_as_found and self.weights is None and self.seed in (None, seed)
+
+    @property
+    def is_as_found(self) -> bool:
+        """Whether the networks are those of the search, and learn what it is about."""
+        return self.transform == Transform() and self.data is None
 
 
 def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, float], finishing: Finishing) -> Finalist:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from paretonas.search.config import SearchConfig
 from paretonas.space import ForeignSpec, Interface, SearchSpace, Spec, spec_from_json, spec_to_json
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Task
+from paretonas.training.weights import load_weights
 
 TRIES = 3
 """Networks of a space, of which one has to work: single ones that cannot be built are failed trials."""
@@ -94,7 +96,10 @@ def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpac
         check_network(_maker(task, ForeignSpec(source), recipe), task.interface, f"The model {source!r}")
     if is_new:
         _check_screen(config, task)
-        _check_loss(task, recipe, _working_spec(space, task, recipe))
+        spec = _working_spec(space, task, recipe)
+        _check_loss(task, recipe, spec)
+        if config.weights:
+            load_weights(task.network(spec, recipe), Path(config.weights), task.interface.outputs[0].shape[-1])
 
 
 def _check_screen(config: SearchConfig, task: Task) -> None:

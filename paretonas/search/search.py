@@ -40,6 +40,7 @@ from paretonas.task.task import Task
 from paretonas.training.autotune import SpeedJob
 from paretonas.training.fit import torch_device
 from paretonas.training.optimization import check_recipe
+from paretonas.training.weights import weights_digest
 from paretonas.trial import Trial
 
 
@@ -81,6 +82,8 @@ class Search:
         executors.create(config.executor)
         torch_device(config.torch_device)
         check_recipe(self._recipe)
+        if config.weights:
+            weights_digest(Path(config.weights))
         if config.screen is not None:
             screens.create(config.screen)
         if config.supernet is not None:
@@ -170,7 +173,8 @@ class Search:
 
     def _evaluator(self, task: Task, width: float) -> TrainedEvaluator:
         config = self.config
-        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, width)
+        weights = Path(config.weights) if config.weights else None
+        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, width, weights)
         folders = Folders(self.home / "cache", self.home / config.name)
         is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
         return TrainedEvaluator(task, self.devices, schooling, self.store, folders, is_looking)

@@ -44,7 +44,7 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     """
     means_nothing = () if config.table is None else NOT_OF_TABLES
     plain: dict[str, Any] = {"name": config.name}
-    for name in ("seed", "torch_device", "baselines", "models"):
+    for name in ("seed", "torch_device", "weights", "baselines", "models"):
         plain[name] = _plain(getattr(config, name))
     if config.task is not None:
         plain["task"] = config.task.to_json()
@@ -61,7 +61,7 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     within = tuple(name for name in WITHIN["budget"] if name not in means_nothing)
     plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, within)}
     plain["recorded"] = _filled(config.recorded)
-    return {name: part for name, part in plain.items() if part not in ({}, []) and name not in means_nothing}
+    return {name: part for name, part in plain.items() if part not in ({}, [], "") and name not in means_nothing}
 
 
 def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: Any) -> SearchConfig:
@@ -195,7 +195,7 @@ def _field(key: str, value: Any) -> dict[str, Any]:
         return {"devices": tuple(_device(one, f"device[{i}]") for i, one in enumerate(written))}
     if key in ("limits", "models", "goals", "prior"):
         return {key: read_json(tuple[str, ...], [value] if isinstance(value, str) else value, key)}
-    kinds = {"name": str, "torch_device": str, "seed": int, "baselines": bool}
+    kinds = {"name": str, "torch_device": str, "weights": str, "seed": int, "baselines": bool}
     return {key: read_json(kinds[key], value, key)} if key in kinds else {key: value}
 
 

@@ -40,7 +40,7 @@ PLUGIN: Kind = ("an object with the name of a plugin and its options", _is_plugi
 DEVICE: Mapping[str, Kind] = {"device": TEXT, "name": TEXT, "target_ms": POSITIVE, "estimate": WHOLE}
 
 SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
-    "name": TEXT, "seed": WHOLE, "torch_device": TEXT, "baselines": TRUTH, "models": TEXTS,
+    "name": TEXT, "seed": WHOLE, "torch_device": TEXT, "weights": TEXT, "baselines": TRUTH, "models": TEXTS,
     "task": PLUGIN, "space": PLUGIN, "strategy": PLUGIN, "recipe": PLUGIN, "executor": PLUGIN,
     "table": {"file": TEXT, "metric": TEXT, "quality": TEXT, "latency": TEXTS, "decisions": TEXTS},
     "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE, "fallback": PLUGIN},
