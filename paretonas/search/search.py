@@ -82,8 +82,6 @@ class Search:
         executors.create(config.executor)
         torch_device(config.torch_device)
         check_recipe(self._recipe)
-        if config.weights:
-            weights_digest(Path(config.weights))
         if config.screen is not None:
             screens.create(config.screen)
         if config.supernet is not None:
@@ -152,6 +150,8 @@ class Search:
     def _trained_evaluator(self) -> TrainedEvaluator:
         config, task = self.config, self._task
         assert task is not None
+        if config.weights:
+            weights_digest(Path(config.weights))  # which says so if there is no such file
         cache, limits = self.home / "cache", tuple(map(Limit.parse, config.limits))
         wished = Objective(self._quality, self._reward, {}, limits).metrics
         stages = estimated(config, self._evaluator(task, 1.0), lambda: self.space, self.store).stages()
