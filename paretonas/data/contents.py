@@ -221,5 +221,11 @@ def unknown_layout(root: Path, found: str = "") -> DataError:
     return DataError(
         "The data must be 'digits', a Parquet file, a folder of Parquet files, or folders <class>/<image> or "
         "<split>/<class>/<image> with images of a format that Pillow reads, but "
-        f"{root} is none of these" + (f": it holds {found}." if found else ".")
+        f"{root} is none of these" + (f": it holds {found}." if found else ".") + _hint(found)
     )
+
+
+def _hint(found: str) -> str:
+    """What else it may be."""
+    has_boxes = any(suffix in found for suffix in (".json", ".xml", ".yaml"))
+    return " If it has boxes, say --task detection." if has_boxes else ""

@@ -53,7 +53,7 @@ class Detection(Task):
     """
 
     data: str
-    resolution: int = 320
+    resolution: int = 256
     detector: HeadKind = "ssdlite"
     train_images: int | None = None
     val_images: int | None = None
