@@ -1,11 +1,19 @@
+from random import Random
+
 import pytest
 
 from paretonas.space import Decision, Interface, SearchSpace, spaces
 from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.testing.space import SpaceContract
 
-FOR_SMALL_IMAGES = {"zoo": "zoo:width=0.25,resolution=32"}
+FOR_SMALL_IMAGES = {
+    "zoo": "zoo:width=0.25,resolution=32",
+    "nas-fpn": "nas-fpn:width=0.25,filters=8,stacks=2,head_layers=1",
+    "ssdlite": "ssdlite:width=0.25,last_filters=32",
+}
 """Options with which the networks of a space are small."""
+OF_DETECTORS = {"nas-fpn", "ssdlite"}
+"""Spaces whose networks give numbers for every anchor."""
 OF_WORDS = {"nas-rl-recurrent"}
 """Spaces whose networks are fed words."""
 REGISTERED = [
@@ -24,6 +32,8 @@ class TestSpaces(SpaceContract):
 
     @pytest.fixture
     def interface(self, space):
+        if space.name.partition(":")[0] in OF_DETECTORS:
+            return space.decode(space.sample(Random(0))).usual_interface(3, 128, 5)
         return Interface.of_words(100) if space.name in OF_WORDS else Interface.of_images(3, 32, 10)
 
     def test_name_builds_the_space_again(self, space):
