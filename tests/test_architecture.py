@@ -108,6 +108,8 @@ OF_SEVERAL_MODULES = {
     "damaged_store": "rows that do not check",
     "durability": "what a kill leaves",
     "table_search": "a search of a table from end to end",
+    "given_weights": "a search from weights, from end to end",
+    "detector_spec": "detectors and their necks as data, beside their networks",
     "two_devices": "a search with two devices from end to end",
     "wrapper": "a task around a task",
     "mnasnet_space": "the space, beside its spec",

@@ -8,6 +8,8 @@ from paretonas.objective.metric import DERIVED, Metric, metric, metrics, of_kind
 RISING = {
     "accuracy",
     "ap",
+    "ap50",
+    "ap75",
     "balanced_accuracy",
     "examples_per_second",
     "gradient_norm",
@@ -18,7 +20,7 @@ RISING = {
     "top5_accuracy",
 }
 TRAINING = {"accuracy", "ap", "examples_per_second", "perplexity", "reward", "train_loss", "train_seconds"}
-TRAINING |= {"balanced_accuracy", "macro_f1", "top5_accuracy"}
+TRAINING |= {"ap50", "ap75", "balanced_accuracy", "macro_f1", "top5_accuracy"}
 UNTRAINED = {"gradient_norm", "jacobian_covariance", "synflow"}
 DEVICE = {"estimated_ms", "estimated_spread", "latency_flags", "latency_ms", "latency_spread"}
 

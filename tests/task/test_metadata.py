@@ -24,7 +24,7 @@ def test_what_is_told_is_json_and_fits_its_network():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "boxes"}, "kind is one of 'classes', 'words', but got 'boxes'"),
+        ({"kind": "sounds"}, "kind is one of 'boxes', 'classes', 'words', but got 'sounds'"),
         ({"classes": "cat,dog"}, "classes is a list"),
         ({"classes": [1, 2]}, r"classes\[0\] is of type str"),
         ({"classes": []}, "one class or more"),
