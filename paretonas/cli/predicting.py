@@ -12,6 +12,7 @@ from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
 from paretonas.errors import UsageError
 
+LEAST_SCORE = 0.3
 RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 """Of a file by its suffix, where no device is named."""
 
@@ -21,6 +22,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
+    score: Annotated[float, typer.Option(help="Of boxes that are told of, at least.", min=0, max=1)] = LEAST_SCORE,
     draw: Annotated[
         Path | None, typer.Option(help="Folder for the images with what was seen in them: boxes, or the class.")
     ] = None,
@@ -31,7 +33,7 @@ def predict(
 
     Example: paretonas predict paretonas-runs/cats/trial-17.onnx photo.jpg
     """
-    rows = alone(predictions, model, inputs, device or RUNTIMES.get(model.suffix, "onnxruntime"))
+    rows = alone(predictions, model, inputs, device or RUNTIMES.get(model.suffix, "onnxruntime"), score)
     if draw is not None:
         drawn = [str(path) for path in draw_all(rows, inputs, draw)]
         rows = [{**row, "drawn": path} for row, path in zip(rows, drawn, strict=True)]
@@ -78,7 +80,7 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
     return files
 
 
-def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, Any]]:
+def predictions(model: Path, inputs: list[Path], device: str, least_score: float = LEAST_SCORE) -> list[dict[str, Any]]:
     """What a file sees in each input, by what the file itself says; runs in a process of its own."""
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import Subject
@@ -91,4 +93,4 @@ def predictions(model: Path, inputs: list[Path], device: str) -> list[dict[str, 
     metadata = formats.create(chosen.runtime.format).metadata(model)
     check_metadata(metadata, file.interface)
     run = chosen.open(file)
-    return [{"input": str(one), **look_at(run, one, metadata, file.interface)} for one in inputs]
+    return [{"input": str(one), **look_at(run, one, metadata, file.interface, least_score)} for one in inputs]

@@ -40,7 +40,11 @@ def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def predict(
-    run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
+    run: Callable[[Arrays], Arrays],
+    file: Path,
+    metadata: Mapping[str, Any],
+    interface: Interface,
+    least_score: float = LEAST_SCORE,
 ) -> dict[str, Any]:
     """What a network says of one input file: the class of an image, its boxes, or the word that comes after a text.
 
@@ -49,6 +53,7 @@ def predict(
         file: An image or a text.
         metadata: Beside the exported file; `kind` says which.
         interface: Of the network.
+        least_score: Of a box that is told of.
 
     Returns:
         `class` or `next`, and `probability`; or `boxes`, each with `class`, `score` and `box`: left, top, right and
@@ -61,7 +66,8 @@ def predict(
         TrainingError: An output is not a finite number.
     """
     if metadata.get("kind") == BOXES:
-        return {"boxes": _boxes(run, file, metadata, interface)}
+        boxes = _boxes(run, file, metadata, interface)
+        return {"boxes": [box for box in boxes if box["score"] >= least_score]}
     if metadata.get("kind") != WORDS:
         return decode(run(encode(file, metadata, interface)), metadata)[0]
     text, number = read_text(file), {word: i for i, word in enumerate(metadata["words"])}
@@ -142,7 +148,6 @@ def _boxes(
             "box": [round(x, 1) for x in box.tolist()],
         }
         for box, label, score in zip(boxes, found.labels, found.scores, strict=True)
-        if score >= LEAST_SCORE
     ]
 
 

@@ -147,6 +147,8 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_
             assert drawn.size == (30, 20)
     table = command("predict", detector / "d.onnx", detector / "0.png").out
     assert table.count("0.png") == len(row["boxes"])
+    sure = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--score", "0.99", "--json").out)
+    assert len(sure[0]["boxes"]) < len(row["boxes"])
 
 
 def test_texts_are_not_drawn(command, monkeypatch, tmp_path):
