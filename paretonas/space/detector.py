@@ -140,7 +140,14 @@ class DetectorSpec(Spec):
         return SSD_ANCHORS if self.neck is None else RETINANET_ANCHORS
 
     def usual_interface(self, channels: int, resolution: int, classes: int) -> Interface:
-        """Images in; logits of every anchor out, and the offsets of its box."""
+        """Images in; logits of every anchor out, and the offsets of its box.
+
+        Raises:
+            SpecError: The levels of a pyramid do not halve such images to the last.
+        """
+        coarsest = 1 if self.neck is None else 2 ** self.neck.levels[-1]
+        if resolution % coarsest:
+            raise SpecError(f"A pyramid has images of a multiple of {coarsest} pixels a side, but got {resolution}.")
         anchors = self.anchors * sum(side * side for side in self.sides(resolution))
         logits = classes + (self.neck is None)  # SSD's have one for the background, the first
         return Interface(

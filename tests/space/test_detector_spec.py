@@ -30,6 +30,8 @@ def test_anchors_are_counted_by_level():
     places = 20 * 20 + 10 * 10 + 5 * 5 + 3 * 3 + 2 * 2 + 1
     assert [port.shape for port in ssd.outputs] == [(1, 6 * places, 21), (1, 6 * places, 4)]
     retina = DetectorSpec(BACKBONE, "retinanet", NeckSpec()).usual_interface(3, 256, 20)
+    with pytest.raises(SpecError, match="multiple of 128"):
+        DetectorSpec(BACKBONE, "retinanet", NeckSpec()).usual_interface(3, 224, 20)
     places = 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4 + 2 * 2
     assert [port.shape for port in retina.outputs] == [(1, 9 * places, 20), (1, 9 * places, 4)]
 
