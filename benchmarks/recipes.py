@@ -1,4 +1,4 @@
-"""What lets networks learn more in few epochs? One thing of the search's recipe is changed at a time.
+"""What lets networks learn more in few epochs? One thing of the search's recipe, as it was, is changed at a time.
 
 MobileNetV2 and MnasNet-A1 at half width learn the same images for as many epochs by each recipe. Trainings are kept as
 they end, so the script goes on wherever it was stopped. Usage: recipes.py CIFAR10 OUTPUT.
@@ -60,17 +60,20 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Train, keep and show."""
-    options = arguments(__doc__, epochs=7, seeds=3).parse_args()
+    parser = arguments(__doc__, epochs=7, seeds=3)
+    parser.add_argument("--only", nargs="+", default=[*CHANGES], choices=[*CHANGES], help="changes that are tried")
+    options = parser.parse_args()
     print_conditions(conditions())
     task, base, size = prepared(options, RESOLUTION)
     wanted = [
         Training(
             {"change": change, "network": name, **size, "seed": seed},
             zoo_spec(name, WIDTH, RESOLUTION),
-            replace(base, **changed),
+            replace(base, **{"branch_scale": 1.0, **changed}),
         )
         for seed in range(options.seeds)
         for change, changed in CHANGES.items()
+        if change in options.only
         for name in NETWORKS
     ]
     rows = train_missing(wanted, task, options.output / "recipes.parquet", options.workers, options.minutes)

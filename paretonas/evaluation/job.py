@@ -175,5 +175,5 @@ def run_looking(job: LookingJob) -> dict[str, float]:
     """Metrics of one untrained network; see `zero_cost`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = job.task.network(spec_from_json(job.spec), replace(job.recipe, auxiliary=0.0))
+        model = job.task.network(spec_from_json(job.spec), replace(job.recipe, auxiliary=0.0, branch_scale=1.0))
     return zero_cost(model, job.task, job.seed)

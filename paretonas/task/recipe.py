@@ -140,13 +140,15 @@ class Recipe:
 
 
 SEARCH = Recipe(
-    about="Short proxy for the search: few epochs, cosine with warm-up, no regularization to speak of",
+    about="Short proxy for the search: few epochs, cosine with warm-up, blocks that begin as the identity",
     epochs=2.0,
     batch_size=64,
     lr=0.3,
     warmup=0.2,
     crop=0.0,
+    branch_scale=0.0,
 )
+"""That blocks begin as the identity is worth 7 points of accuracy after two epochs, as measured (docs/results)."""
 
 SMALL_IMAGE = Recipe(
     about="Final training of images of 32 to 96 pixels",
