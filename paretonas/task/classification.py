@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,6 @@ from paretonas.data.augment import MEAN, STD, Augmentation, scoring_batches, see
 from paretonas.data.images import ImageData, Split, open_data, prepare_data
 from paretonas.data.listing import DIGITS
 from paretonas.data.source import DataSource
-from paretonas.errors import DataError
 from paretonas.network import build
 from paretonas.network.auxiliary import WithAuxiliary
 from paretonas.network.drop_path import drop_paths
@@ -28,12 +26,11 @@ from paretonas.space import Interface, Spec
 from paretonas.task.confusion import TOP, Numbers, class_metrics, class_weights, confusions, largest_step, top_share
 from paretonas.task.decode import top_classes
 from paretonas.task.metadata import ImageClasses
+from paretonas.task.prepared import PreparedTask
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task
+from paretonas.task.task import At, Batch, Counting, Examination, Part, Run
 from paretonas.zoo import zoo_spec
 
-CACHE = "PARETONAS_CACHE"
-"""Environment variable: folder for prepared images where no other was said, such as on another machine."""
 TOP_METRIC = f"top{TOP}_accuracy"
 FULL_SIZE = 0.75
 """Share of a training after which images are shown in full size, where they are small at first."""
@@ -44,7 +41,7 @@ OF_DIGEST = ("quality", "class_weights")
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(PreparedTask[ImageData]):
     """Which class an image shows; scored by accuracy, or by what counts all classes alike.
 
     Batches are drawn as uint8, augmented all at once where the images fit in memory, and only then become floats.
@@ -100,32 +97,11 @@ class Classification(Task):
             max_pixels=self.max_pixels,
         )
 
-    # Pickled as its options and the place of the prepared images: a worker opens them, or prepares them anew.
+    def _prepare(self, cache: Path, progress: Counting | None) -> ImageData:
+        return prepare_data(self._source, cache, progress)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {f.name: getattr(self, f.name) for f in fields(self)}
-        if "images" in vars(self):
-            state["_prepared"] = self.images.folder, self.images.digest
-        elif "_prepared" in vars(self):  # sent on before it was used
-            state["_prepared"] = vars(self)["_prepared"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
-    @cached_property
-    def images(self) -> ImageData:
-        """Prepared images, split."""
-        folder, digest = vars(self).get("_prepared", (None, None))
-        if folder is not None and folder.exists():
-            return _open(folder)
-        images = prepare_data(self._source, Path(os.environ.get(CACHE, "paretonas-runs/cache")))
-        if digest not in (None, images.digest):
-            raise DataError(f"The images of {self.data} are to be the same everywhere, but here they are others.")
-        return images
-
-    def prepare(self, cache: Path, progress: Counting | None = None) -> None:
-        vars(self)["images"] = prepare_data(self._source, cache, progress)
+    def _open(self, folder: Path) -> ImageData:
+        return _opened(folder)
 
     @property
     def interface(self) -> Interface:
@@ -142,11 +118,6 @@ class Classification(Task):
     @property
     def typical(self) -> Spec:
         return zoo_spec("mobilenet-v2", resolution=self.images.resolution)
-
-    @property
-    def examples(self) -> Mapping[Part, int]:
-        parts: tuple[Part, ...] = ("train", "val", "test", "full_train")
-        return {part: len(self._split(part)) for part in parts}
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -279,5 +250,5 @@ def _cross_entropy(logits: Tensor, y: Tensor, smoothing: float, weights: Tensor 
 
 
 @lru_cache(maxsize=2)
-def _open(folder: Path) -> ImageData:
+def _opened(folder: Path) -> ImageData:
     return open_data(folder)

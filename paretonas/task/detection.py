@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from paretonas.data.augment import MEAN, STD, Augmentation, to_input
@@ -20,12 +20,12 @@ from paretonas.errors import DataError, SpecError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.detector import HeadKind
-from paretonas.task.classification import CACHE
 from paretonas.task.detecting import Anchors, Found
 from paretonas.task.metadata import ImageBoxes
 from paretonas.task.precision import Precision, Truth, average_precision
+from paretonas.task.prepared import PreparedTask
 from paretonas.task.recipe import Recipe
-from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Task, Usual
+from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Usual
 from paretonas.zoo import zoo_spec
 
 SCORED_AT_ONCE = 16
@@ -33,7 +33,7 @@ TYPICAL = {"retinanet": "retinanet:backbone=mobilenet-v2,filters=64,separable=tr
 
 
 @dataclass(frozen=True)
-class Detection(Task):
+class Detection(PreparedTask[BoxData]):
     """Where in an image there is something, and of which class; scored by COCO's average precision.
 
     Args:
@@ -82,32 +82,11 @@ class Detection(Task):
             max_pixels=self.max_pixels,
         )
 
-    # Pickled as its options and the place of the prepared images: a worker opens them, or prepares them anew.
+    def _prepare(self, cache: Path, progress: Counting | None) -> BoxData:
+        return prepare_boxes(self._source, cache, progress)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = {f.name: getattr(self, f.name) for f in fields(self)}
-        if "images" in vars(self):
-            state["_prepared"] = self.images.folder, self.images.digest
-        elif "_prepared" in vars(self):  # sent on before it was used
-            state["_prepared"] = vars(self)["_prepared"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
-    @cached_property
-    def images(self) -> BoxData:
-        """Prepared images with their boxes, split."""
-        folder, digest = vars(self).get("_prepared", (None, None))
-        if folder is not None and folder.exists():
-            return _open(folder)
-        images = prepare_boxes(self._source, Path(os.environ.get(CACHE, "paretonas-runs/cache")))
-        if digest not in (None, images.digest):
-            raise DataError(f"The images of {self.data} are to be the same everywhere, but here they are others.")
-        return images
-
-    def prepare(self, cache: Path, progress: Counting | None = None) -> None:
-        vars(self)["images"] = prepare_boxes(self._source, cache, progress)
+    def _open(self, folder: Path) -> BoxData:
+        return _opened(folder)
 
     @property
     def quality(self) -> str:
@@ -138,11 +117,6 @@ class Detection(Task):
     @property
     def typical(self) -> Spec:
         return zoo_spec(TYPICAL[self.detector])
-
-    @property
-    def examples(self) -> Mapping[Part, int]:
-        parts: tuple[Part, ...] = ("train", "val", "test", "full_train")
-        return {part: len(self._split(part)) for part in parts}
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -216,8 +190,6 @@ class Detection(Task):
 
     def found(self, run: Run, images: np.ndarray) -> list[Found]:
         """What a network sees in prepared images, uint8 (N, 3, R, R)."""
-        import torch
-
         x = to_input(torch.from_numpy(np.ascontiguousarray(images)))
         logits, offsets = run((x.numpy(),))
         return self._anchors.found(logits, offsets)
@@ -239,5 +211,5 @@ def _metrics(precision: Precision) -> dict[str, float]:
 
 
 @lru_cache(maxsize=2)
-def _open(folder: Path) -> BoxData:
+def _opened(folder: Path) -> BoxData:
     return open_boxes(folder)

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 
 from paretonas.task.detecting import Found
 
-STEPS = 101
-"""Recalls at which precision is read."""
-
 
 @dataclass(frozen=True)
 class Truth:

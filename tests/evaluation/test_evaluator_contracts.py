@@ -19,7 +19,8 @@ from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.space.table import TabularSpec
 from paretonas.store import Store
 from paretonas.task import recipes
-from paretonas.task.classification import CACHE, Classification
+from paretonas.task.classification import Classification
+from paretonas.task.prepared import CACHE
 from paretonas.testing.evaluator import EvaluatorContract
 from paretonas.testing.task import TaskContract
 

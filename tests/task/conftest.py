@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paretonas.task.classification import CACHE
+from paretonas.task.prepared import CACHE
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ def test_prepare_says_how_far_it_is_and_where_it_keeps_the_images(tree, tmp_path
 
 def test_unprepared_task_keeps_the_images_where_the_environment_says(tree, cache, monkeypatch, tmp_path):
     assert Classification(str(tree)).images.folder.parent == cache
-    monkeypatch.delenv(module.CACHE)
+    monkeypatch.delenv("PARETONAS_CACHE")
     monkeypatch.chdir(tmp_path)
     assert Classification(str(tree)).images.folder.parent.name == "cache"
     assert (tmp_path / "paretonas-runs" / "cache").is_dir()
