@@ -38,11 +38,17 @@ def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0
     return model
 
 
-def _timm_model(name: str, interface: Interface, dropout: float) -> nn.Module:
+def _check_timm(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
         raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
+
+
+def _timm_model(name: str, interface: Interface, dropout: float) -> nn.Module:
+    import timm
+
+    _check_timm(name)
     return timm.create_model(name, num_classes=interface.classes, in_chans=interface.channels, drop_rate=dropout)
 
 
@@ -54,8 +60,7 @@ def timm_features(name: str, channels: int) -> nn.Module:
     """
     import timm
 
-    if not timm.is_model(name):
-        raise SpecError(f"A model of timm's is one of timm.list_models(), but got {name!r}.")
+    _check_timm(name)
     with blamed(f"timm's {name!r} does not give the features of its stages", SpecError):
         model: nn.Module = timm.create_model(name, features_only=True, in_chans=channels)
     return model

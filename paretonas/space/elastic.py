@@ -7,10 +7,10 @@ of MobileNetV2. Every network of it is an ordinary `MnasNetSpec`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from paretonas.space.mnasnet import REFERENCES, BlockSpec, MnasNetSpec, Op, round_filters, strides_for
-from paretonas.space.space import Choice, Decision, SearchSpace
+from paretonas.space.space import Choice, Decision, SearchSpace, name_with_options
 
 WIDTHS: tuple[Choice, ...] = (0.5, 0.75, 1.0, 1.25)
 EXPANSIONS: tuple[Choice, ...] = (2, 3, 4, 6)
@@ -76,7 +76,7 @@ class ElasticSpace:
                 head_filters=self._filters(HEAD, values["head.filters"]),
             ).canonical()
 
-        return SearchSpace(self._name(), tuple(decisions), decode, width=self.width)
+        return SearchSpace(name_with_options("elastic", self), tuple(decisions), decode, width=self.width)
 
     def _decisions(self, i: int, deepest: int) -> list[Decision]:
         ops: tuple[Choice, ...] = ("mbconv", "fused", "conv") if self.fused else ()
@@ -106,10 +106,3 @@ class ElasticSpace:
 
     def _filters(self, filters: int, ratio: Choice) -> int:
         return round_filters(filters, self.width * float(ratio))
-
-    def _name(self) -> str:
-        usual = ElasticSpace()
-        given = [
-            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != getattr(usual, f.name)
-        ]
-        return "elastic" + (":" + ",".join(given) if given else "")

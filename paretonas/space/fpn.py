@@ -17,7 +17,7 @@ from typing import get_args
 from paretonas.errors import SpecError
 from paretonas.space.detector import LEVELS, DetectorSpec, MergingCell, MergingOp, NeckSpec
 from paretonas.space.mnasnet import REFERENCES, STRIDES, BlockSpec, MnasNetSpec, round_filters
-from paretonas.space.space import Choice, Decision, SearchSpace
+from paretonas.space.space import Choice, Decision, SearchSpace, name_with_options
 from paretonas.space.spec import Spec, strides_to_drop
 
 BETWEEN = 2
@@ -56,9 +56,7 @@ class FpnSpace:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return self.detector(merging_cells(values))
 
-        given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(FpnSpace, k)]
-        name = "nas-fpn" + (":" + ",".join(given) if given else "")
-        return SearchSpace(name, merging_decisions(), decode, width=self.width)
+        return SearchSpace(name_with_options("nas-fpn", self), merging_decisions(), decode, width=self.width)
 
     def detector(self, cells: tuple[MergingCell, ...]) -> DetectorSpec:
         """RetinaNet with these cells in its neck; without any, FPN."""

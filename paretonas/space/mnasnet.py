@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
-from paretonas.space.space import Choice, Decision, SearchSpace
+from paretonas.space.space import Choice, Decision, SearchSpace, name_with_options
 from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
 Op = Literal["conv", "mbconv", "fused"]
@@ -280,11 +280,7 @@ class MnasNetSpace:
             spec = MnasNetSpec(blocks, stem_stride=stem_stride, head_filters=self.head_filters)
             return spec.scaled(self.width).canonical()
 
-        return SearchSpace(self._name(), tuple(decisions), decode, width=self.width)
-
-    def _name(self) -> str:
-        given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(MnasNetSpace(), k)]
-        return "mnasnet" + (":" + ",".join(given) if given else "")
+        return SearchSpace(name_with_options("mnasnet", self), tuple(decisions), decode, width=self.width)
 
 
 @dataclass(frozen=True)

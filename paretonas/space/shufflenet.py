@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, get_args
 
 from paretonas.errors import SpecError
 from paretonas.space.mnasnet import round_filters
-from paretonas.space.space import Choice, Decision, SearchSpace
+from paretonas.space.space import Choice, Decision, SearchSpace, name_with_options
 from paretonas.space.spec import Part, Spec, check_multipliers, strides_to_drop
 
 ShuffleBlock = Literal["shuffle3", "shuffle5", "shuffle7", "xception3"]
@@ -149,10 +149,8 @@ class ShuffleNetSpace:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return self.spec(tuple(BLOCKS.index(_block(values[name])) for name in names))
 
-        given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(ShuffleNetSpace, k)]
-        name = "detnas" + (":" + ",".join(given) if given else "")
         decisions = tuple(Decision(name, BLOCKS, "block") for name in names)
-        return SearchSpace(name, decisions, decode, width=self.width)
+        return SearchSpace(name_with_options("detnas", self), decisions, decode, width=self.width)
 
 
 def _block(choice: Choice) -> ShuffleBlock:

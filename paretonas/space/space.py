@@ -48,6 +48,18 @@ class Decision:
         return tuple((self.choices, i) for i in range(len(self.choices)))
 
 
+def name_with_options(name: str, options: object) -> str:
+    """The name of a space with those of its options that are not at their defaults, as users write it.
+
+    Args:
+        name: Under which it is registered.
+        options: A dataclass, all of whose fields have defaults.
+    """
+    usual = type(options)()
+    given = [f"{key}={value}" for key, value in vars(options).items() if value != getattr(usual, key)]
+    return f"{name}:{','.join(given)}" if given else name
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One point of a space, as data: one index a decision, from the first on."""
@@ -170,6 +182,14 @@ class SearchSpace:
             if spec != before:
                 break
         return last
+
+    def redrawn(self, architecture: Architecture, chance: float, rng: Random) -> Architecture:
+        """A copy of an architecture of full length, each decision drawn anew with this chance; it may be as it was."""
+        choices = [
+            rng.randrange(len(decision.choices)) if rng.random() < chance else choice
+            for decision, choice in zip(self.decisions, architecture.choices, strict=True)
+        ]
+        return self.architecture(choices)
 
     def crossover(self, a: Architecture, b: Architecture, rng: Random) -> Architecture:
         """Every decision from `a` or from `b` with equal chance; `a` where 100 such children are not accepted.

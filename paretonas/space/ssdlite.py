@@ -14,7 +14,7 @@ from paretonas.errors import SpecError
 from paretonas.space.detector import DetectorSpec
 from paretonas.space.elastic import ElasticSpace
 from paretonas.space.mnasnet import MnasNetSpace
-from paretonas.space.space import Choice, SearchSpace
+from paretonas.space.space import Choice, SearchSpace, name_with_options
 from paretonas.space.spec import ForeignSpec, Spec, strides_to_drop
 
 PUBLISHED = 224
@@ -51,9 +51,7 @@ class SSDLiteSpace:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return DetectorSpec(inner.decoder(values), "ssdlite", last_filters=self.last_filters)
 
-        given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(SSDLiteSpace, k)]
-        name = "ssdlite" + (":" + ",".join(given) if given else "")
-        return replace(inner, name=name, decoder=decode)
+        return replace(inner, name=name_with_options("ssdlite", self), decoder=decode)
 
     def _backbones(self) -> ElasticSpace | MnasNetSpace:
         space = ElasticSpace if self.backbone == "elastic" else MnasNetSpace

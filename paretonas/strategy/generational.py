@@ -110,7 +110,7 @@ class _Generational(Strategy):
     def _drawing(self, kind: str, rng: Random) -> Callable[[], Architecture]:
         parents = [architecture for _, architecture in self._best]
         if kind == MUTATION:
-            return lambda: self._mutated(rng.choice(parents), rng)
+            return lambda: self._space.redrawn(rng.choice(parents), self._options.mutation, rng)
         if kind == CROSSOVER:
             return lambda: self._space.crossover(rng.choice(parents), rng.choice(parents), rng)
         return lambda: self._space.sample(rng)
@@ -123,13 +123,6 @@ class _Generational(Strategy):
                 return architecture
             architecture = draw()
         return architecture if self._space.contains(architecture) else self._space.sample(rng)
-
-    def _mutated(self, parent: Architecture, rng: Random) -> Architecture:
-        choices = [
-            rng.randrange(len(decision.choices)) if rng.random() < self._options.mutation else choice
-            for decision, choice in zip(self._space.decisions, parent.choices, strict=True)
-        ]
-        return self._space.architecture(choices)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         for trial in trials:

@@ -124,11 +124,7 @@ class _NSGA2(Strategy):
 
     def _mutate(self, architecture: Architecture, rng: Random) -> Architecture:
         chance = self._options.mutation / len(self._space.decisions)
-        choices = [
-            rng.randrange(len(decision.choices)) if rng.random() < chance else choice
-            for decision, choice in zip(self._space.decisions, architecture.choices, strict=True)
-        ]
-        return self._space.architecture(choices)
+        return self._space.redrawn(architecture, chance, rng)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)

@@ -24,6 +24,16 @@ LEAST_SCORE = 0.3
 Arrays = tuple[NDArray[Any], ...]
 
 
+def check_finite(*outputs: NDArray[np.float32]) -> None:
+    """Refuse what a network gives that has diverged.
+
+    Raises:
+        TrainingError: An output is not a finite number.
+    """
+    if not all(np.isfinite(one).all() for one in outputs):
+        raise TrainingError("A trained network gives finite outputs, but some are NaN or infinite: training diverged.")
+
+
 def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     """The most likely class of each example.
 
@@ -33,8 +43,7 @@ def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:
     Raises:
         TrainingError: An output is not a finite number.
     """
-    if not np.isfinite(logits).all():
-        raise TrainingError("A trained network gives finite outputs, but some are NaN or infinite: training diverged.")
+    check_finite(logits)
     found: NDArray[np.int64] = logits.argmax(1)
     return found
 

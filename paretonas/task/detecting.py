@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from paretonas.errors import TrainingError
-from paretonas.space.detector import LEVELS, SSD_STRIDES, HeadKind
+from paretonas.space.detector import LEVELS, RETINANET_ANCHORS, SSD_STRIDES, HeadKind
+from paretonas.task.decode import check_finite
 
 MOST_DETECTIONS = 100
 """Of an image, as COCO counts."""
@@ -88,16 +88,13 @@ class Anchors:
         Raises:
             TrainingError: An output is not a finite number.
         """
-        if not (np.isfinite(offsets).all() and np.isfinite(logits).all()):
-            raise TrainingError(
-                "A trained network gives finite outputs, but some are NaN or infinite: training diverged."
-            )
+        check_finite(logits, offsets)
         model, anchors = _model(self)
         outputs = {"bbox_regression": torch.from_numpy(offsets), "cls_logits": torch.from_numpy(logits)}
         n, shapes = len(offsets), [(self.resolution, self.resolution)] * len(offsets)
         with torch.inference_mode():
             if self.head == "retinanet":
-                sizes = [side * side * 9 for side in self.sides]
+                sizes = [RETINANET_ANCHORS * side * side for side in self.sides]
                 split = {name: list(tensor.split(sizes, dim=1)) for name, tensor in outputs.items()}
                 made = model.postprocess_detections(split, [list(anchors.split(sizes))] * n, shapes)
             else:

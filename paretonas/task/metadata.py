@@ -13,6 +13,14 @@ from paretonas.space import Interface, read_json
 from paretonas.space.detector import HeadKind
 
 
+def _check_normalization(classes: tuple[str, ...], mean: float, std: float) -> None:
+    if not classes or not 0 <= mean <= 1 or not (isfinite(std) and std > 0):
+        raise SpecError(
+            f"`0 <= mean <= 1`, `std > 0` and one class or more must hold, but got (mean={mean}, std={std}) and "
+            f"{len(classes)} classes."
+        )
+
+
 @dataclass(frozen=True)
 class ImageClasses:
     """From an image to what a network is fed, and from its outputs to names.
@@ -45,11 +53,7 @@ class ImageClasses:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.classes or not 0 <= self.mean <= 1 or not (isfinite(self.std) and self.std > 0):
-            raise SpecError(
-                f"`0 <= mean <= 1`, `std > 0` and one class or more must hold, but got (mean={self.mean}, "
-                f"std={self.std}) and {len(self.classes)} classes."
-            )
+        _check_normalization(self.classes, self.mean, self.std)
         if self.max_pixels is not None and self.max_pixels < 1:
             raise SpecError(f"`max_pixels > 0` must hold, but got (max_pixels={self.max_pixels}).")
 
@@ -127,11 +131,7 @@ class ImageBoxes:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.classes or not 0 <= self.mean <= 1 or not (isfinite(self.std) and self.std > 0):
-            raise SpecError(
-                f"`0 <= mean <= 1`, `std > 0` and one class or more must hold, but got (mean={self.mean}, "
-                f"std={self.std}) and {len(self.classes)} classes."
-            )
+        _check_normalization(self.classes, self.mean, self.std)
         if not 0 <= self.padding <= 255 or (self.max_pixels is not None and self.max_pixels < 1):
             raise SpecError(
                 f"`0 <= padding <= 255` and `max_pixels > 0` must hold, but got (padding={self.padding}, "

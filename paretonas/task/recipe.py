@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paretonas.errors import UsageError
 
@@ -276,15 +276,11 @@ DETECTION_SEARCH = Recipe(
 )
 """A rate of .002 at 8 images a step. Gradient descent at the usual .01 finds next to nothing from scratch so soon."""
 
-DETECTION = Recipe(
+DETECTION = replace(
+    DETECTION_SEARCH,
     about="Final training of detectors: 150 epochs, AdamW, smaller parts of the images, moving average",
     epochs=150.0,
-    batch_size=8,
-    optimizer="adamw",
-    lr=0.064,
-    weight_decay=0.05,
     warmup=0.05,
-    crop=0.0,
     min_area=0.3,
     ema=0.999,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from paretonas.errors import SpecError
 from paretonas.space import ForeignSpec, SearchSpace, Spec
-from paretonas.space.space import Choice, Decision
+from paretonas.space.space import Choice, Decision, name_with_options
 from paretonas.zoo.zoo import zoo_spec
 
 SCALED = {"mobilenet-v2": (0.5, 0.7, 1.0, 1.4), "mnasnet-a1": (0.7, 1.0, 1.4), "mnasnet-b1": (1.0,)}
@@ -56,7 +56,9 @@ class ZooSpace:
         def decode(values: Mapping[str, Choice]) -> Spec:
             return specs[str(values["network"])]
 
-        return SearchSpace(self._name(), (Decision("network", tuple(specs)),), decode, width=self.width)
+        return SearchSpace(
+            name_with_options("zoo", self), (Decision("network", tuple(specs)),), decode, width=self.width
+        )
 
     def _specs(self) -> dict[str, Spec]:
         specs = {f"{name} x{width:g}": zoo_spec(name, width, self.resolution) for name, width in self._chosen()}
@@ -68,10 +70,6 @@ class ZooSpace:
             return [(name, _width(text) if star else self.width) for name, star, text in written]
         scaled = [(name, round(f * self.width, 3)) for name, factors in SCALED.items() for f in factors]
         return scaled + [(name, width) for name, widths in FIXED.items() for width in widths]
-
-    def _name(self) -> str:
-        given = [f"{k}={v}" for k, v in vars(self).items() if v != getattr(ZooSpace, k)]
-        return "zoo" + (":" + ",".join(given) if given else "")
 
 
 def _width(text: str) -> float:
