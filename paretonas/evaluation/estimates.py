@@ -10,15 +10,15 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from random import Random
 from typing import Any
 
 from paretonas.device import Device
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
 from paretonas.errors import ExportError, MeasureError, SpecError, StoreError
 from paretonas.evaluation import keys
+from paretonas.evaluation.around import Around
 from paretonas.evaluation.device_job import CountingJob, run_listing
-from paretonas.evaluation.evaluator import About, Call, Evaluator, Evidence, Listens, Phase, Stage
+from paretonas.evaluation.evaluator import Call, Evaluator, Evidence, Listens, Stage
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
 from paretonas.latency import Estimate, estimate_from_json
@@ -98,7 +98,7 @@ class Fitted:
     id: str
 
 
-class EstimatingEvaluator(Evaluator):
+class EstimatingEvaluator(Around):
     """Another evaluator, with estimates in the place of measured latencies.
 
     Args:
@@ -110,8 +110,8 @@ class EstimatingEvaluator(Evaluator):
     """
 
     def __init__(self, inner: Evaluator, task: Task, devices: Sequence[Device], estimating: Estimating, cache: Cache):
-        self.quality, self.is_buildable = inner.quality, inner.is_buildable
-        self._inner, self._task, self._estimating, self._cache = inner, task, estimating, cache
+        super().__init__(inner)
+        self._task, self._estimating, self._cache = task, estimating, cache
         self._devices = {device.name: device for device in devices if device.name in estimating.networks}
         self._fitted: dict[str, Fitted] = {}
 
@@ -125,12 +125,6 @@ class EstimatingEvaluator(Evaluator):
                 listener.note(f"{error} So each candidate is measured{_on(device)}.")
                 del self._devices[name]
 
-    def phases(self) -> tuple[Phase, ...]:
-        return self._inner.phases()
-
-    def begin(self, listener: Listens) -> None:
-        self._inner.begin(listener)
-
     def stages(self) -> tuple[Stage, ...]:
         """The inner one's, with a stage of estimates in the place of each latency that is estimated."""
         estimated = {on_device(LATENCY.name, name): device for name, device in self._devices.items()}
@@ -139,18 +133,9 @@ class EstimatingEvaluator(Evaluator):
             for stage in self._inner.stages()
         )
 
-    def about(self) -> About:
-        return self._inner.about()
-
     def usual_ms(self, name: str, listener: Listens) -> float:
         """What the inner one measures on the device, for an estimate too."""
         return self._inner.usual_ms(on_device(LATENCY.name, name.partition(".")[2]), listener)
-
-    def seconds_a_trial(self) -> float | None:
-        return self._inner.seconds_a_trial()
-
-    def forget(self, spec: Spec) -> None:
-        self._inner.forget(spec)
 
     def estimate(self, spec: Spec, device: Device) -> Estimate:
         """What the predictor of a device says of a network, here and now; nothing is stored.
@@ -199,7 +184,7 @@ class EstimatingEvaluator(Evaluator):
             MeasureError: Too few networks could be measured, or the predictor errs too much.
         """
         networks = self._estimating.networks[device.name]
-        drawn = draw(self._estimating.space(), DRAWN * networks)
+        drawn = self._estimating.space().some(DRAWN * networks)
         digest = hashlib.sha256(" ".join(map(spec_hash, drawn)).encode()).hexdigest()[:16]
         key = keys.predictor(digest, networks, self._task.interface, device.identity, QUICK.pairs)
         stored = key.get(self._cache)
@@ -250,17 +235,6 @@ class EstimatingEvaluator(Evaluator):
 
 def _on(device: Device) -> str:
     return f" on {device.name}" if device.name else ""
-
-
-def draw(space: SearchSpace, count: int) -> list[Spec]:
-    """Different networks of a space, always the same ones; fewer where it has not as many."""
-    rng, drawn = Random(0), dict[str, Spec]()
-    for _ in range(4 * count):
-        spec = space.decode(space.sample(rng))
-        drawn.setdefault(spec_hash(spec), spec)
-        if len(drawn) == count:
-            break
-    return list(drawn.values())
 
 
 def fitting_from_json(data: object) -> Fitting:

@@ -9,11 +9,13 @@ from random import Random
 
 from paretonas.errors import SpecError
 from paretonas.registry import blamed
-from paretonas.space.spec import Spec
+from paretonas.space.spec import Spec, spec_hash
 
 Choice = str | int | float
 
 MUTATION_TRIES = 100
+SOME_TRIES = 4
+"""Draws for each of several different networks."""
 RESTRICTED_TRIES = 10_000
 """So often an architecture is drawn that a restricted space accepts, before that is called hopeless."""
 
@@ -149,6 +151,16 @@ class SearchSpace:
             return Architecture(self.name, tuple(rng.randrange(len(d.choices)) for d in self.decisions[:length]))
 
         return self._accepted(draw)
+
+    def some(self, count: int) -> list[Spec]:
+        """Different networks, always the same ones; fewer where there are not as many."""
+        rng, drawn = Random(0), dict[str, Spec]()
+        for _ in range(SOME_TRIES * count):
+            spec = self.decode(self.sample(rng))
+            drawn.setdefault(spec_hash(spec), spec)
+            if len(drawn) == count:
+                break
+        return list(drawn.values())
 
     def _accepted(self, draw: Callable[[], Architecture]) -> Architecture:
         for _ in range(RESTRICTED_TRIES):

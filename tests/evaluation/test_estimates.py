@@ -14,7 +14,6 @@ from paretonas.evaluation.estimates import (
     EstimatingEvaluator,
     Fitting,
     Sample,
-    draw,
     fitting_from_json,
 )
 from paretonas.evaluation.evaluator import INLINE, About, Call, Evaluator, Evidence, Stage
@@ -159,7 +158,7 @@ def stage(evaluator, name="estimated_ms.phone"):
 
 def unseen(evaluator, count=10):
     seen = {spec for _, spec in evaluator._inner.measured}
-    return [spec for spec in draw(SPACE, 60)[::-1] if spec_hash(spec) not in seen][:count]
+    return [spec for spec in SPACE.some(60)[::-1] if spec_hash(spec) not in seen][:count]
 
 
 class TestEstimating(EvaluatorContract):
@@ -171,7 +170,7 @@ class TestEstimating(EvaluatorContract):
 
     @pytest.fixture
     def spec(self):
-        return draw(SPACE, 1)[0]
+        return SPACE.some(1)[0]
 
 
 # The stage
@@ -299,7 +298,7 @@ def test_it_says_that_the_machine_was_busy(make, inner):
 
 
 def test_what_cannot_be_measured_is_left_out(make, inner, store):
-    for spec in draw(SPACE, DRAWN * NETWORKS)[::2]:
+    for spec in SPACE.some(DRAWN * NETWORKS)[::2]:
         inner.refusing[spec_hash(spec)] = ExportError("no")
     many = make({"phone": 60})
     many.prepare(SILENT)
@@ -309,7 +308,7 @@ def test_what_cannot_be_measured_is_left_out(make, inner, store):
 
 
 def test_where_too_few_can_be_measured_each_candidate_is(make, inner, store):
-    for spec in draw(SPACE, DRAWN * NETWORKS):
+    for spec in SPACE.some(DRAWN * NETWORKS):
         inner.refusing[spec_hash(spec)] = MeasureError("no")
     evaluator = make()
     said = notes_of(evaluator)
@@ -320,7 +319,7 @@ def test_where_too_few_can_be_measured_each_candidate_is(make, inner, store):
 
 
 def test_fault_of_the_machine_ends_the_preparation(make, inner):
-    for spec in draw(SPACE, DRAWN * NETWORKS):
+    for spec in SPACE.some(DRAWN * NETWORKS):
         inner.refusing[spec_hash(spec)] = MachineError("full")
     with pytest.raises(MachineError, match="full"):
         make().prepare(SILENT)
@@ -363,18 +362,10 @@ def test_all_else_is_of_the_evaluator_within(evaluator, inner):
     evaluator.forget(unseen(evaluator, 1)[0])
 
 
-# What is drawn and stored
+# What is stored
 
 
-def test_same_networks_are_drawn_every_time_and_all_differ():
-    drawn = draw(SPACE, 50)
-    assert drawn == draw(SPACE, 50)
-    assert len({spec_hash(spec) for spec in drawn}) == 50
-    small = spaces.create("zoo:networks=mobilenet-v2+mnasnet-a1").build()
-    assert len(draw(small, 50)) == 2
-
-
-FITTING = Fitting((Sample(spec_to_json(draw(SPACE, 1)[0]), 1.5, "abc", 0.0),), 0.05, 0.7, 0.9)
+FITTING = Fitting((Sample(spec_to_json(SPACE.some(1)[0]), 1.5, "abc", 0.0),), 0.05, 0.7, 0.9)
 
 
 def test_fitting_is_read_as_it_was_written():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paretonas.errors import SpecError
-from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace, spaces
+from paretonas.space import Architecture, Decision, ForeignSpec, SearchSpace, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpace
 from paretonas.space.space import MUTATION_TRIES, RESTRICTED_TRIES
 
@@ -237,3 +237,14 @@ def test_canonical_is_the_architecture_itself_where_nothing_is_known():
 def test_architectures_of_another_space_are_not_contained():
     with pytest.raises(SpecError, match="belongs to its space"):
         SPACE.restricted(lambda spec: True).contains(Architecture("other", (0,) * 6))
+
+
+def test_some_networks_are_the_same_every_time_and_all_differ():
+    space = spaces.create("mnasnet").build()
+    some = space.some(50)
+    assert some == space.some(50)
+    assert len({spec_hash(spec) for spec in some}) == 50
+
+
+def test_some_networks_are_fewer_where_there_are_not_as_many():
+    assert len(spaces.create("zoo:networks=mobilenet-v2+mnasnet-a1").build().some(50)) == 2
