@@ -52,7 +52,7 @@ from paretonas.objective import Goals, Objective
 from paretonas.space import Interface, SearchSpace, Spec, spaces, spec_hash
 from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.strategy import Prior, Strategy, StrategyOptions, strategies
-from paretonas.task.recipe import SEARCH
+from paretonas.task.recipe_book import SEARCH
 from paretonas.trial import Metrics
 
 STRATEGIES = ("random", "regularized-evolution", "nsga2", "ppo", "surrogate")

@@ -9,7 +9,8 @@ from paretonas.evaluation import keys
 from paretonas.evaluation.keys import SCRATCH, Key, Lesson, Origin
 from paretonas.space import ForeignSpec, Interface, Port
 from paretonas.store import Store
-from paretonas.task.recipe import SEARCH, SMALL_IMAGE, Recipe
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import SEARCH, SMALL_IMAGE
 
 SPEC, OTHER = ForeignSpec("timm:resnet18"), ForeignSpec("timm:resnet34")
 IMAGES = Interface.of_images(3, 32, 10)

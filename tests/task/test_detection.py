@@ -13,7 +13,8 @@ from paretonas.space import Interface
 from paretonas.task.decode import predict
 from paretonas.task.detection import Detection
 from paretonas.task.metadata import check_metadata
-from paretonas.task.recipe import DETECTION_SEARCH, Recipe
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import DETECTION_SEARCH
 from paretonas.testing.task import TaskContract
 from paretonas.training.fit import as_run, fit
 from paretonas.zoo import zoo_spec

@@ -2,7 +2,8 @@ import pytest
 
 from paretonas.errors import UsageError
 from paretonas.task import recipes
-from paretonas.task.recipe import (
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import (
     AMOEBANET,
     CELL_SEARCH,
     DETECTION,
@@ -15,7 +16,6 @@ from paretonas.task.recipe import (
     SEARCH,
     SMALL_IMAGE,
     SUPERNET,
-    Recipe,
 )
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from paretonas.data.augment import to_input
 from paretonas.errors import TrainingError, UsageError
-from paretonas.task.recipe import SMALL_IMAGE, Recipe
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import SMALL_IMAGE
 from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.zoo import zoo_spec
 

@@ -7,7 +7,8 @@ from torch import nn
 from paretonas.errors import UsageError
 from paretonas.network import build
 from paretonas.space import Interface
-from paretonas.task.recipe import MNASNET, Recipe
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import MNASNET
 from paretonas.training.optimization import MovingAverage, check_recipe, make_optimizer, make_schedule
 from paretonas.zoo import zoo_spec
 

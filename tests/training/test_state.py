@@ -9,7 +9,8 @@ from image_tasks import noisy
 
 from paretonas.data.augment import scoring_batches
 from paretonas.errors import MachineError
-from paretonas.task.recipe import MNASNET, SEARCH, SMALL_IMAGE, Recipe
+from paretonas.task.recipe import Recipe
+from paretonas.task.recipe_book import MNASNET, SEARCH, SMALL_IMAGE
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import Begun, StateFile
 from paretonas.zoo import zoo_spec
