@@ -28,7 +28,7 @@ from trainings import Training, arguments, prepared, read_rows, train_missing
 from paretonas import Store
 from paretonas.network.cost import spec_cost
 from paretonas.report.aims import Aims
-from paretonas.search.finalists import choose
+from paretonas.search.choice import choose
 from paretonas.search.sections import config_from_json
 from paretonas.space import Spec, spaces
 from paretonas.space.elastic import earlier

@@ -84,7 +84,8 @@ def train(
     Without --final they are trained on the search's training images and scored on its validation images.
     """
     from paretonas.report.aims import Aims
-    from paretonas.search.finalists import choose, numbered, train_trials
+    from paretonas.search.choice import choose, numbered
+    from paretonas.search.finalists import train_trials
     from paretonas.search.finish import Finishing
     from paretonas.search.search import open_search
     from paretonas.search.sections import read_config

@@ -66,7 +66,7 @@ def scale(
     Train those that you choose with `train --scale 1 --scale-by ALPHA,BETA,GAMMA`; by the best of them, scale further.
     """
     from paretonas.network.cost import spec_cost
-    from paretonas.search.finalists import numbered
+    from paretonas.search.choice import numbered
     from paretonas.search.search import open_search
 
     store = context.obj.store()

@@ -8,102 +8,33 @@ it, must agree with the model that it came from, and is timed there.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from paretonas.errors import ParetonasError, UsageError, WorkError
-from paretonas.evaluation.job import TrainingJob, run_training
+from paretonas.evaluation.job import TrainingJob, known_metrics, run_training
 from paretonas.executor import executors
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.files import refusals, write_text
-from paretonas.objective import front_trials, recommend
-from paretonas.objective.recommendation import Targets
 from paretonas.search.circumstances import check_home, held
 from paretonas.search.finish import Finalist, Finishing, finish
 from paretonas.search.metadata import finalist_metadata
 from paretonas.search.rehearsal import tell_unused
 from paretonas.search.search import Search
-from paretonas.space import spec_to_json
+from paretonas.space import spec_from_json, spec_to_json
 from paretonas.store import Store
 from paretonas.task import recipes
 from paretonas.task.task import Task
+from paretonas.training.autotune import like
 from paretonas.training.optimization import check_recipe
 from paretonas.training.progress import read_share
 from paretonas.training.weights import weights_digest
-from paretonas.trial import State, Trial
+from paretonas.trial import Trial
 
 Shares = dict[int, float]
-
-
-def numbered(trials: Sequence[Trial], numbers: Sequence[int]) -> list[Trial]:
-    """The trials of these numbers.
-
-    Raises:
-        UsageError: One does not exist or is not complete.
-    """
-    complete = {trial.number: trial for trial in _complete(trials)}
-    missing = [number for number in numbers if number not in complete]
-    if missing:
-        raise UsageError(f"A finalist is a complete trial of the search, but {missing[0]} is not one.")
-    return [complete[number] for number in numbers]
-
-
-def choose(trials: Sequence[Trial], quality: str, targets: Targets, top: int = 1) -> list[Trial]:
-    """The trials to train: those that are recommended, then others of the front, spread over the latencies.
-
-    First stands what is recommended for all devices, then what is for each; then, one after the other, the network of
-    the front that is furthest from those chosen, by the ratio of its latencies to the nearest one's. Where a front has
-    no more, that of the rest follows. All is by the numbers of the search, so that the same command chooses the same.
-
-    Args:
-        trials: Of a search.
-        quality: Name of its metric.
-        targets: Of all its latencies.
-        top: How many; fewer where there are not as many networks that differ.
-
-    Raises:
-        UsageError: No trial is complete.
-    """
-    different: dict[str, Trial] = {}
-    for trial in _complete(trials):
-        different.setdefault(trial.spec_hash, trial)
-    rest = {trial.number: trial for trial in different.values()}
-    wanted = recommend(tuple(rest.values()), quality, targets, ignore_finalists=True)
-    chosen = [rest[number] for number in dict.fromkeys(one.trial for one in wanted)][:top]
-    while len(chosen) < top and (front := front_trials(tuple(rest.values()), quality, targets)):
-        numbers = {trial.number for trial in chosen}
-        others = [trial for trial in front if trial.number not in numbers]
-        chosen += _spread(others, chosen, tuple(targets), top - len(chosen))
-        for trial in front:
-            del rest[trial.number]
-    return chosen
-
-
-def _complete(trials: Sequence[Trial]) -> list[Trial]:
-    complete = [trial for trial in trials if trial.state is State.COMPLETE]
-    if not complete:
-        raise UsageError("A finalist is a complete trial, but this search has none yet.")
-    return complete
-
-
-def _spread(front: Sequence[Trial], chosen: Sequence[Trial], names: Sequence[str], most: int) -> list[Trial]:
-    """Up to `most` of a front, each the furthest from all before it; of equally far ones the slower, so better, one."""
-    rest, found = list(reversed(front)), list[Trial]()
-    while rest and len(found) < most:
-        before = (*chosen, *found)
-        furthest = max(rest, key=lambda trial: min((_distance(trial, one, names) for one in before), default=0.0))
-        rest.remove(furthest)
-        found.append(furthest)
-    return found
-
-
-def _distance(trial: Trial, other: Trial, names: Sequence[str]) -> float:
-    """Of the logarithms of the latencies."""
-    return math.hypot(*(math.log(trial.metrics[name] / other.metrics[name]) for name in names))
 
 
 def train_trials(
@@ -126,13 +57,9 @@ def train_trials(
         WorkError: A training failed, or an exported file disagrees with its model. The others are finished first.
     """
     finishing, evaluator = finishing or Finishing(), search.trained_evaluator()
-    searched, recipe = evaluator.schooling.recipe, finishing.recipe or recipes.create(evaluator.task.usual.final)
+    recipe = finishing.recipe or recipes.create(evaluator.task.usual.final)
     check_recipe(recipe)
-    recipe = replace(
-        recipe,
-        layout=searched.layout if recipe.layout == "auto" else recipe.layout,
-        precision=searched.precision if recipe.precision == "auto" else recipe.precision,
-    )
+    recipe = like(recipe, evaluator.schooling.recipe)
     finishing, folder = replace(finishing, recipe=recipe), search.home / search.config.name
     with held(search.config.name, search.store, search.home):
         with refusals(f"{folder} cannot be made"):
@@ -141,6 +68,7 @@ def train_trials(
         tell_unused(task, recipe, search.listener.note)
         jobs = {trial.number: _job(search, task, trial, finishing) for trial in trials}
         _check_teacher(finishing, jobs.values())
+        _pretrain(search, jobs, on_progress)
         scores, failed = _train(search, jobs, on_progress)
         finalists = []
         for trial in (trial for trial in trials if trial.number in scores):
@@ -233,8 +161,8 @@ def _resized(search: Search, finishing: Finishing) -> Task:
 
 def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> TrainingJob:
     assert finishing.recipe is not None
-    evaluator = search.trained_evaluator()
     seed = search.config.seed if finishing.seed is None else finishing.seed
+    spec = finishing.transform.apply(search.space.decode(trial.architecture))
     changes = [
         "" if finishing.is_final else "val",
         str(finishing.transform),
@@ -245,7 +173,7 @@ def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> Trai
     name = "-".join((f"trial-{trial.number}", *filter(None, changes)))
     place = search.home / search.config.name
     return TrainingJob(
-        spec_to_json(finishing.transform.apply(search.space.decode(trial.architecture))),
+        spec_to_json(spec),
         task,
         finishing.recipe,
         seed,
@@ -254,8 +182,26 @@ def _job(search: Search, task: Task, trial: Trial, finishing: Finishing) -> Trai
         checkpoint=place / f"{name}.safetensors",
         progress=place / f"{name}.progress",
         state=place / f"{name}.state",
-        weights=finishing.weights or (evaluator.schooling.weights if finishing.is_as_found else None),
+        weights=finishing.weights or (search.beginning.of(spec) if finishing.is_as_found else None),
     )
+
+
+def _pretrain(search: Search, jobs: dict[int, TrainingJob], on_progress: Callable[[Shares], None]) -> None:
+    """Train the classifiers that finalists stand on, where a search has them learn first.
+
+    Raises:
+        WorkError: One could not be trained.
+    """
+    if search.beginning.pretraining is None:
+        return
+    wanted = {number: search.beginning.pretraining.alone(spec_from_json(job.spec)) for number, job in jobs.items()}
+    different = {job.checkpoint: number for number, job in wanted.items() if jobs[number].weights == job.checkpoint}
+    missing = {number: wanted[number] for number in different.values() if known_metrics(wanted[number]) is None}
+    if missing:
+        search.listener.note(f"First the backbones of {len(missing)} finalists learn to classify.")
+        _, failed = _train(search, missing, on_progress)
+        for number, error in failed.items():
+            raise WorkError(f"The backbone of trial {number} could not be trained: {error}") from error
 
 
 def _train(
@@ -266,7 +212,7 @@ def _train(
     failed: dict[int, ParetonasError] = {}
     with executors.create(search.config.executor).start() as executor:
         for number, job in jobs.items():
-            known = _scores_of(job)
+            known = known_metrics(job)
             if known is not None:
                 scores[number] = known
             else:
@@ -282,14 +228,6 @@ def _train(
         if job.progress is not None:
             job.progress.unlink(missing_ok=True)
     return scores, failed
-
-
-def _scores_of(job: TrainingJob) -> dict[str, float] | None:
-    """What this very training gave, if its weights are still there."""
-    if job.checkpoint is None or not job.checkpoint.exists():
-        return None
-    info = load_checkpoint(job.checkpoint).info
-    return dict(info["metrics"]) if info.get("job") == job.identity() else None
 
 
 def _share(job: TrainingJob) -> float:

@@ -24,8 +24,9 @@ from paretonas.files import written_aside
 from paretonas.loop.plan import Budget
 from paretonas.objective import metric
 from paretonas.registry import Selection
+from paretonas.search.choice import choose, numbered
 from paretonas.search.config import DeviceConfig
-from paretonas.search.finalists import choose, export_trial, numbered, train_trials
+from paretonas.search.finalists import export_trial, train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.rescore import rescore
 from paretonas.search.search import new_search
