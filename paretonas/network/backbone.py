@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import operator
+import re
+from itertools import accumulate
 from typing import Any
 
 from torch import Tensor, nn
 
 from paretonas.errors import SpecError
+from paretonas.network.cell import CellNetwork, states
 from paretonas.network.foreign import timm_features
 from paretonas.network.mnasnet import MnasNet
 from paretonas.network.shufflenet import ShuffleNet
 from paretonas.registry import Registry
 from paretonas.space import ForeignSpec, Interface, Spec
+from paretonas.space.cell import CellSpec
 from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.space.shufflenet import ShuffleNetSpec
 from paretonas.space.trust import TIMM
@@ -22,6 +27,7 @@ ANY_CLASSES = 2
 backbones = Registry(
     "backbone",
     {
+        "cell": "paretonas.network.backbone:CellBackbone",
         "foreign": "paretonas.network.backbone:TimmBackbone",
         "mnasnet": "paretonas.network.backbone:MnasNetBackbone",
         "shufflenet": "paretonas.network.backbone:ShuffleNetBackbone",
@@ -40,6 +46,10 @@ class Backbone(nn.Module):
 
     strides: tuple[int, ...]
     filters: tuple[int, ...]
+
+    def in_classifier(self, name: str) -> str:
+        """The name that a tensor of it has in the classifier."""
+        return name
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, channels, H, W) to (N, filters, ceil(H / stride), ceil(W / stride)) each."""
@@ -71,29 +81,45 @@ class Blocks(Backbone):
         self.stem, blocks_of_network = network.get_submodule("stem"), network.get_submodule("blocks")
         assert isinstance(blocks_of_network, nn.Sequential)
         self.blocks = blocks_of_network
-        stem, *blocks = [part for part in spec.parts() if part.modules[0].startswith(("stem", "blocks."))]
-        stride, filters = stem.stride, stem.filters
-        ends = []
-        self.is_strided = [block.stride > 1 for block in blocks]
-        for block in blocks:
-            if block.stride > 1:
-                ends.append((stride, filters))
-            stride, filters = stride * block.stride, block.filters
-        strides, widths = zip(*ends, (stride, filters), strict=True)
-        self.strides, self.filters = strides, widths
+        self.ends, self.strides, self.filters = stage_ends(spec, "blocks.")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        features, x = [], self.stem(x)
-        for block, is_strided in zip(self.blocks, self.is_strided, strict=True):
-            if is_strided:
-                features.append(x)
-            x = block(x)
-        return (*features, x)
+        given = [self.stem(x)]
+        for block in self.blocks:
+            given.append(block(given[-1]))
+        return tuple(given[end] for end in self.ends)
+
+
+def stage_ends(spec: Spec, prefix: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The parts after which the stages of a classifier end, their strides and their filters.
+
+    Args:
+        spec: Of a network whose parts are a stem, what follows it, and a head.
+        prefix: Of the modules that follow the stem, which is part 0.
+    """
+    parts = [part for part in spec.parts() if part.modules[0].startswith(("stem", prefix))]
+    strides = list(accumulate((part.stride for part in parts), operator.mul))
+    ends = [i for i, part in enumerate(parts[1:]) if part.stride > 1] + [len(parts) - 1]
+    return tuple(ends), tuple(strides[end] for end in ends), tuple(parts[end].filters or 0 for end in ends)
 
 
 def MnasNetBackbone(spec: MnasNetSpec, channels: int) -> Backbone:  # noqa: N802
     """Of a network of the MnasNet family, without its head."""
     return Blocks(spec, MnasNet(spec, Interface.of_images(channels, 32, ANY_CLASSES)))
+
+
+class CellBackbone(Backbone):
+    """Of a network of cells: NASNet, PNASNet, AmoebaNet."""
+
+    def __init__(self, spec: CellSpec, channels: int):
+        super().__init__()
+        network = CellNetwork(spec, Interface.of_images(channels, 224, ANY_CLASSES))
+        self.stem, self.cells, self.is_skipping = network.stem, network.cells, network.is_skipping
+        self.ends, self.strides, self.filters = stage_ends(spec, "cells.")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        given = states(self.stem, self.cells, self.is_skipping, x)
+        return tuple(given[end] for end in self.ends)
 
 
 def ShuffleNetBackbone(spec: ShuffleNetSpec, channels: int) -> Backbone:  # noqa: N802
@@ -112,6 +138,10 @@ class TimmBackbone(Backbone):
         self.model = timm_features(name, channels)
         info: Any = self.model.feature_info
         self.strides, self.filters = tuple(info.reduction()), tuple(info.channels())
+
+    def in_classifier(self, name: str) -> str:
+        """Rows of stages are taken apart by timm: `stages_0.x` is `stages.0.x` there."""
+        return re.sub(r"^(features|\w+(?=_\d+\.))_", r"\1.", name.removeprefix("model."))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.model(x))

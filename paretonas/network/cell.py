@@ -6,7 +6,7 @@ Source: tensorflow/models, slim/nets/nasnet (nasnet.py, pnasnet.py, nasnet_utils
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -75,15 +75,28 @@ class CellNetwork(WithAuxiliary):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(N, channels, H, W) to (N, classes)."""
-        given = [self.stem(x)]
-        for cell, is_skipping in zip(self.cells, self.is_skipping, strict=True):
-            previous = _before(given, is_skipping)
-            given.append(cell(given[-1], given[-1] if previous is None else previous))
+        given = states(self.stem, self.cells, self.is_skipping, x)
         x = self.activation(given[-1])  # (N, C, h, w)
         logits = self.classifier(self.dropout(self.flatten(self.pool(x))))
         if self.training and self.auxiliary is not None:
             return logits, self.auxiliary(given[self._middle + 1])
         return logits
+
+
+def states(stem: nn.Module, cells: Iterable[nn.Module], is_skipping: Sequence[bool], x: Tensor) -> list[Tensor]:
+    """What the stem and each cell give.
+
+    Args:
+        stem: Of a network.
+        cells: Of the same.
+        is_skipping: Whether the previous input of each is an earlier one; see `Place`.
+        x: Images (N, channels, H, W).
+    """
+    given = [stem(x)]
+    for cell, skips in zip(cells, is_skipping, strict=True):
+        previous = _before(given, skips)
+        given.append(cell(given[-1], given[-1] if previous is None else previous))
+    return given
 
 
 def _set_norms(network: nn.Module, settings: Mapping[str, float]) -> None:
