@@ -31,12 +31,14 @@ class Training:
         spec: Of the network.
         recipe: How it learns.
         more: Further columns of its row.
+        weights: File of those that it begins with; None: fresh ones.
     """
 
     key: Mapping[str, Any]
     spec: Spec
     recipe: Recipe
     more: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
 
     @property
     def name(self) -> str:
@@ -99,7 +101,7 @@ def train_missing(
         while (todo and time.monotonic() < end) or running:
             while todo and len(running) < workers and time.monotonic() < end:
                 one = todo.pop(0)
-                job = TrainingJob(spec_to_json(one.spec), task, one.recipe, one.key["seed"], "cpu")
+                job = TrainingJob(spec_to_json(one.spec), task, one.recipe, one.key["seed"], "cpu", weights=one.weights)
                 executor.submit(one.name, run_training, job)
                 running[one.name] = one
             for done in executor.wait():

@@ -41,6 +41,7 @@ ablations, controllers, load, overhead = map(benchmark, ("ablations", "controlle
 proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "strategies", "tables"))
 throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
 choices, recipe_study, speedup = map(benchmark, ("choices", "recipes", "speedup"))
+detectors = benchmark("detectors")
 
 
 # Ablations
@@ -544,3 +545,18 @@ def test_a_choice_pays_what_networks_with_it_have_beyond_others_of_their_latency
     assert points == pytest.approx(-2.5, abs=0.3)
     assert float(shown["op conv"][3].split()[0]) > 1 > abs(float(shown["kernel 5"][3].split()[0]))
     assert abs(pays) < 1.5
+
+
+# Detectors
+
+
+def test_a_found_detector_stands_beside_others_with_one_thing_changed():
+    found = zoo_spec("nas-fpn:backbone=detnasnet,width=0.25,filters=16,stacks=2")
+    necks = detectors.necks(found, 2)
+    assert list(necks) == ["FPN", "random neck 1", "random neck 2"]
+    assert (necks["FPN"].neck.cells, necks["FPN"].neck.stacks) == ((), 1)
+    assert len({spec.neck for spec in necks.values()} - {found.neck}) == 3
+    assert {spec.backbone for spec in necks.values()} == {found.backbone}
+    paths = detectors.paths(found, 1)
+    assert [set(spec.backbone.blocks) for spec in paths.values()][:4] == [{block} for block in detectors.BLOCKS]
+    assert {spec.neck for spec in paths.values()} == {found.neck}

@@ -20,7 +20,7 @@ from paretonas.cli.reading import (
     with_devices,
 )
 from paretonas.cli.results import print_front, recommended
-from paretonas.cli.settings import set_data, set_plugins, set_supernet
+from paretonas.cli.settings import set_data, set_plugins, set_pretrain, set_supernet
 from paretonas.cli.stopping import say_when_stopped
 from paretonas.errors import UsageError
 from paretonas.space.trust import remember
@@ -122,6 +122,17 @@ def search(
         Path | None,
         typer.Option(help="Begin candidates, or their backbones, with the weights of a .safetensors file."),
     ] = None,
+    pretrain_data: Annotated[
+        str | None,
+        typer.Option(help="Images by class that backbones of detectors learn first, before the search: any --data."),
+    ] = None,
+    pretrain_recipe: Annotated[str | None, typer.Option(help="How they learn these: `pretrain:epochs=60`.")] = None,
+    frozen: Annotated[
+        bool,
+        typer.Option(
+            "--frozen", help="Keep the backbone's weights and compute its features once: necks and heads learn."
+        ),
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with these options; the command line wins.")] = None,
     trust: Trust = False,
     as_json: AsJson = False,
@@ -141,11 +152,12 @@ def search(
     }  # fmt: skip
     plain = {
         "name": name, "executor": executor, "torch_device": torch_device, "seed": seed,
-        "baselines": baselines or None, "models": model and list(trust_models(*model)),
+        "frozen": frozen or None, "baselines": baselines or None, "models": model and list(trust_models(*model)),
         "weights": weights and str(weights.expanduser().resolve()),
     }  # fmt: skip
     settings |= {key: value for key, value in plain.items() if value is not None}
     set_data(settings, data, task, of_images, of_table)
+    set_pretrain(settings, pretrain_data, pretrain_recipe)
     set_supernet(settings, {"sampling": supernet, "recipe": supernet_recipe, "checked": checked}, strategy)
     set_plugins(
         settings, {"space": space, "strategy": strategy, "recipe": recipe, "fidelity": fidelity, "screen": screen},

@@ -60,6 +60,20 @@ def set_supernet(settings: dict[str, Any], given: dict[str, Any], strategy: str 
         settings["supernet"].setdefault("fallback", of_plugin)
 
 
+def set_pretrain(settings: dict[str, Any], data: str | None, recipe: str | None) -> None:
+    """The section of what backbones learn first; without data its options are errors."""
+    section = dict(settings.get("pretrain", {}))
+    if data is not None:
+        task = section.get("task", {})
+        section["task"] = {**(task if isinstance(task, dict) else {"name": task}), "data": data}
+    if recipe is not None:
+        section["recipe"] = recipe
+    if section and "task" not in section:
+        raise UsageError("--pretrain-recipe is of images that backbones learn to classify: give --pretrain-data DATA.")
+    if section:
+        settings["pretrain"] = section
+
+
 SCORING = "nsga2"
 """The strategy that proposes what a supernet scores, unless another is asked for."""
 _OF_STRATEGY = ("goals", "prior")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from paretonas.errors import TrainingError
+from paretonas.errors import TrainingError, UsageError
 from paretonas.evaluation.keys import SCRATCH, Lesson, Origin
-from paretonas.export.checkpoint import save_checkpoint
+from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.registry import blamed, short
-from paretonas.space import spec_from_json
+from paretonas.space import Spec, spec_from_json
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
+from paretonas.training.features import OnFeatures
 from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
-from paretonas.training.weights import load_weights, weights_digest
+from paretonas.training.weights import Weights, load_weights
 from paretonas.training.zerocost import zero_cost
 
 
@@ -34,7 +34,8 @@ class Schooling:
         torch_device: Where.
         shares: Of the full training after which candidates are scored, rising to 1.
         width: Multiplier of the filters of the task's typical network, by which costs and targets are estimated.
-        weights: File of the weights that candidates, or their backbones, begin with; None: fresh ones.
+        weights: That candidates, or their backbones, begin with; None: fresh ones.
+        frozen: The backbone of all candidates, which keeps these weights; None: backbones learn too.
     """
 
     recipe: Recipe
@@ -42,16 +43,34 @@ class Schooling:
     torch_device: str = "auto"
     shares: tuple[float, ...] = (1.0,)
     width: float = 1.0
-    weights: Path | None = None
+    weights: Weights | None = None
+    frozen: Spec | None = None
 
-    @cached_property
+    @property
     def origin(self) -> Origin:
-        """Of the weights.
+        """Of the weights."""
+        return origin(self.weights)
+
+    def learned(self, task: Task, cache: Path) -> Task:
+        """The task as candidates learn it: from the features of a frozen backbone, if there is one.
+
+        Args:
+            task: Of the search.
+            cache: Folder for features.
 
         Raises:
-            UsageError: There is no such file.
+            UsageError: It has no weights.
         """
-        return SCRATCH if self.weights is None else Origin("weights", weights_digest(self.weights))
+        if self.frozen is None:
+            return task
+        if self.weights is None:
+            raise UsageError("A backbone that stays as it is has weights: give --weights FILE or --pretrain-data DATA.")
+        return OnFeatures(task, self.frozen, self.weights, cache)
+
+
+def origin(weights: Weights | None) -> Origin:
+    """Of what begins with such weights."""
+    return SCRATCH if weights is None else Origin("weights", weights.digest)
 
 
 @dataclass(frozen=True)
@@ -99,8 +118,8 @@ class TrainingJob:
 
     def identity(self) -> dict[str, Any]:
         """What decides the outcome; JSON data."""
-        origin = SCRATCH if self.weights is None else Origin("weights", weights_digest(self.weights))
-        lesson = Lesson(type(self.task).__name__, self.task.digest, self.recipe, self.seed, origin)
+        begun = origin(None if self.weights is None else Weights.of(self.weights))
+        lesson = Lesson(type(self.task).__name__, self.task.digest, self.recipe, self.seed, begun)
         return {"spec": dict(self.spec), **lesson.to_json(), "is_final": self.is_final}
 
 
@@ -138,6 +157,14 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     if state is not None and job.until == 1:
         state.delete()
     return metrics
+
+
+def known_metrics(job: TrainingJob) -> dict[str, float] | None:
+    """What this very training gave, if its weights are still there."""
+    if job.checkpoint is None or not job.checkpoint.exists():
+        return None
+    info = load_checkpoint(job.checkpoint).info
+    return dict(info["metrics"]) if info.get("job") == job.identity() else None
 
 
 def checked_scores(task: Task, scores: Mapping[str, float], prefix: str = "") -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 
 from paretonas.errors import StoreError, UsageError
 from paretonas.evaluation import keys
-from paretonas.evaluation.estimates import draw
+from paretonas.evaluation.around import Around
 from paretonas.evaluation.evaluator import WORKERS, About, Call, Evaluator, Evidence, Listens, Phase, Stage
 from paretonas.evaluation.keys import Cache, Key, Lesson, Origin
+from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.evaluation.trust import Trust, trust
@@ -31,11 +32,6 @@ from paretonas.training.progress import read_share
 from paretonas.training.supernet import Supernet
 
 FEWEST_CHECKED = 5
-
-Ended = list[tuple[int, Any]]
-"""Places of the calls that have ended, and what they gave."""
-Runs = Callable[[Sequence[Call]], Iterator[Ended]]
-"""Runs calls in workers, and says every second or so which have ended since, until all have."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def check_numbers(examples: int, checked: int) -> None:
         )
 
 
-class SupernetEvaluator(Evaluator):
+class SupernetEvaluator(Around):
     """Another evaluator, with scores by a supernet in the place of trainings.
 
     Args:
@@ -91,14 +87,12 @@ class SupernetEvaluator(Evaluator):
     """
 
     def __init__(self, inner: Evaluator, alone: TrainedEvaluator, mining: Mining, run: Runs, cache: Cache, file: Path):
-        self.quality, self.is_buildable = inner.quality, inner.is_buildable
-        self._inner, self._alone, self._mining, self._run, self._cache = inner, alone, mining, run, cache
+        super().__init__(inner)
+        self._alone, self._mining, self._run, self._cache = alone, mining, run, cache
         schooling = alone.schooling
-        self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, schooling.torch_device, file)
+        where = schooling.torch_device, file, schooling.weights
+        self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, *where)
         self.trust: Trust | None = None
-
-    def prepare(self, listener: Listens) -> None:
-        self._inner.prepare(listener)
 
     def phases(self) -> tuple[Phase, ...]:
         """The inner one's, training the supernet and checking it, as far as they are not done."""
@@ -144,15 +138,9 @@ class SupernetEvaluator(Evaluator):
         scored = f"or scored by a supernet of {mining.recipe.epochs:g} epochs, {mining.supernet.sampling.words}"
         return replace(about, lines=(*about.lines, scored))
 
-    def usual_ms(self, name: str, listener: Listens) -> float:
-        return self._inner.usual_ms(name, listener)
-
     def seconds_a_trial(self) -> float | None:
         """What scoring takes is known once the first networks are scored; it is seconds."""
         return self._inner.seconds_a_trial() if self.is_left_aside else 1.0
-
-    def forget(self, spec: Spec) -> None:
-        self._inner.forget(spec)
 
     # Scores
 
@@ -197,7 +185,7 @@ class SupernetEvaluator(Evaluator):
     def _trials_to_train(self) -> float:
         """As long as so many trials is what is left of it, by the multiply-adds of drawn networks, so many a step."""
         recipe, alone = self._mining.recipe, self._alone
-        drawn = draw(self._mining.supernet.space.build(), FEWEST_CHECKED)
+        drawn = self._mining.supernet.space.build().some(FEWEST_CHECKED)
         size = statistics.fmean(alone.cost(spec).macs for spec in drawn) / alone.cost(alone.typical()).macs
         networks, epochs = self._mining.supernet.sampling.networks, recipe.epochs / alone.schooling.recipe.epochs
         return size * networks * epochs * (1 - read_share(self._job.progress))
@@ -209,7 +197,7 @@ class SupernetEvaluator(Evaluator):
 
     @cached_property
     def _drawn(self) -> list[Spec]:
-        return draw(self._mining.supernet.space.build(), self._mining.checked)
+        return self._mining.supernet.space.build().some(self._mining.checked)
 
     def _checked(self, listener: Listens) -> Trust:
         specs, (last, _) = self._drawn, self._to_check()

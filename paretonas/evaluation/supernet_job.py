@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from paretonas.errors import TrainingError
-from paretonas.evaluation.job import checked_scores
+from paretonas.evaluation.job import checked_scores, origin
 from paretonas.evaluation.keys import Lesson
 from paretonas.files import written_aside
 from paretonas.network.sharing import SharedWeights
@@ -24,7 +24,7 @@ from paretonas.training.fit import Session, as_run, fit, torch_device
 from paretonas.training.progress import ProgressFile
 from paretonas.training.state import StateFile
 from paretonas.training.supernet import Supernet
-from paretonas.training.weights import SUPERNET
+from paretonas.training.weights import SUPERNET, Weights, load_shared
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class SupernetJob:
         seed: Of weights, paths and batches.
         torch_device: Where.
         file: Where the weights go.
+        weights: That it begins with; None: fresh ones.
     """
 
     supernet: Supernet
@@ -44,10 +45,11 @@ class SupernetJob:
     seed: int
     torch_device: str
     file: Path
+    weights: Weights | None = None
 
     def identity(self) -> dict[str, Any]:
         """What decides the weights; JSON data."""
-        return Lesson("Supernet", self.supernet.digest, self.recipe, self.seed).to_json()
+        return Lesson("Supernet", self.supernet.digest, self.recipe, self.seed, origin(self.weights)).to_json()
 
     @property
     def progress(self) -> Path:
@@ -77,6 +79,9 @@ def run_supernet(job: SupernetJob) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         shared = supernet.network(supernet.typical, job.recipe)
+        if job.weights is not None:
+            largest = supernet.task.network(supernet.family.largest, job.recipe)
+            load_shared(shared, job.weights.file, largest, supernet.interface.outputs[0].shape[-1])
     session = Session("train", torch_device(job.torch_device), state, on_step=ProgressFile(job.progress).step)
     trained = fit(shared, supernet, job.recipe, job.seed, session)
     assert isinstance(trained.model, SharedWeights)

@@ -11,11 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from paretonas.device import Device
 from paretonas.device.timing import Protocol
-from paretonas.errors import StoreError, TrainingError
+from paretonas.errors import StoreError
 from paretonas.evaluation import keys
 from paretonas.evaluation.device_job import CountingJob, MeasuringJob, device_text, run_counting, run_measuring
 from paretonas.evaluation.evaluator import (
@@ -36,7 +34,7 @@ from paretonas.network.cost import Cost, spec_cost
 from paretonas.objective.metric import metric, on_device
 from paretonas.space import Interface, Spec, spec_hash, spec_to_json
 from paretonas.task.task import Task
-from paretonas.training.autotune import SpeedJob, first_steps
+from paretonas.training.autotune import SpeedJob, seconds_of_training
 
 COSTS = ("params", "macs", "weight_bytes", "peak_memory_bytes")
 UNTRAINED = ("synflow", "jacobian_covariance", "gradient_norm")
@@ -64,6 +62,7 @@ class TrainedEvaluator(Evaluator):
         is_looking_at_untrained: bool = False,
     ):
         self.task, self.devices, self.schooling = task, devices, schooling
+        self._learned = schooling.learned(task, folders.cache)
         self.quality = task.quality
         self._cache, self._folders, self._is_looking = cache, folders, is_looking_at_untrained
 
@@ -88,7 +87,9 @@ class TrainedEvaluator(Evaluator):
             ", ".join(f"{key} {value}" for key, value in {**_named(d), **d.identity}.items()) for d in self.devices
         )
         if self.schooling.weights is not None:
-            epochs += f", from the weights of {self.schooling.weights}"
+            epochs += f", from the weights of {self.schooling.weights.file}"
+        if self.schooling.frozen is not None:
+            epochs += ", whose backbone stays as it is"
         digest = f"{self.task.digest} {self.schooling.origin.digest}".rstrip()
         return About((f"on {where}", *self.task.about(), epochs), digest, measured_on)
 
@@ -160,13 +161,13 @@ class TrainedEvaluator(Evaluator):
         def call(spec: Spec) -> Call:
             job = TrainingJob(
                 spec_to_json(spec),
-                self.task,
+                self._learned,
                 self.schooling.recipe,
                 self.schooling.seed,
                 self.schooling.torch_device,
                 state=self._state_file(spec),
                 until=share,
-                weights=self.schooling.weights,
+                weights=None if self.schooling.weights is None else self.schooling.weights.file,
             )
             return Call(run_training, (job,))
 
@@ -196,7 +197,7 @@ class TrainedEvaluator(Evaluator):
     @property
     def lesson(self) -> Lesson:
         """What decides a training beside the network."""
-        schooling, task = self.schooling, self.task
+        schooling, task = self.schooling, self._learned
         return Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed, schooling.origin)
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
@@ -267,19 +268,10 @@ class TrainedEvaluator(Evaluator):
         return self.task.typical.scaled(self.schooling.width)
 
     def seconds_a_trial(self) -> float | None:
-        """From three steps of a typical network's training on one thread, once it is warm."""
-        schooling, examples = self.schooling, self.task.examples
+        """Of a typical network."""
+        schooling = self.schooling
         job = SpeedJob(spec_to_json(self.typical()), self.task, schooling.recipe, schooling.torch_device)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            trained = min((first_steps(job, 3) for _ in range(2)), key=lambda t: t.seconds)
-        except TrainingError:
-            return None
-        finally:
-            torch.set_num_threads(threads)
-        passes = schooling.recipe.epochs * examples["train"] + examples["val"] / 3  # scoring is the forward third
-        return trained.seconds / trained.examples * passes
+        return seconds_of_training(job)
 
 
 def _named(device: Device) -> dict[str, Any]:

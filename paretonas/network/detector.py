@@ -54,7 +54,11 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, channels, H, W) to logits (N, anchors, classes) and offsets (N, anchors, 4)."""
-        return self.heads(self.neck(self.backbone(images)))
+        return self.from_features(self.backbone(images))
+
+    def from_features(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The features of the backbone's stages to logits and offsets."""
+        return self.heads(self.neck(features))
 
 
 def _logits(spec: DetectorSpec, interface: Interface) -> int:

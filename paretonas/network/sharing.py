@@ -56,8 +56,12 @@ class SharedWeights(nn.Module):
         """The weights by role."""
         return {f"{owner}/{name}": p for owner, held in self.owners.items() for name, p in held.named_parameters()}
 
-    def places(self, network: nn.Module) -> dict[str, Place]:
+    def places(self, network: nn.Module, classes: int | None = None) -> dict[str, Place]:
         """Where the parameters of a network lie, by their names.
+
+        Args:
+            network: Any.
+            classes: What has so many outputs may be no part of them; None: all of it is.
 
         Raises:
             SpecError: It has a weight that is no part of them.
@@ -66,6 +70,8 @@ class SharedWeights(nn.Module):
         for name, role, shape in _needed(network):
             whole = tensors.get(role, tensors.get(_of_shape(role, shape)))
             if whole is None or not fits(shape, tuple(whole.shape)):
+                if classes in shape[:1]:
+                    continue
                 has = "none" if whole is None else f"one of {tuple(whole.shape)}"
                 raise SpecError(
                     f"Networks that share weights have parts of them, but {name!r} of shape {shape} has {has} to be a "
@@ -113,23 +119,77 @@ def fresh_weights(specs: Sequence[Spec], make: Make, is_sliced: bool) -> SharedW
     for spec in specs:
         largest |= {role: joined(shape, largest.get(role)) for role, shape in shapes(spec, make, is_sliced).items()}
     shared = SharedWeights({role: torch.zeros(shape) for role, shape in largest.items()})
-    with torch.no_grad():
-        for spec in specs:
-            network = make(spec)
-            for name, (whole, window) in shared.places(network).items():
-                whole[window] = network.get_parameter(name)
+    for spec in specs:
+        write_into(shared, make(spec))
     return shared
 
 
-def cut_out(shared: SharedWeights, network: nn.Module) -> None:
+def cut_out(shared: SharedWeights, network: nn.Module, classes: int | None = None) -> tuple[str, ...]:
     """Give a network its part of the shared weights, to keep.
+
+    Args:
+        shared: By role.
+        network: Is given them.
+        classes: See `SharedWeights.places`.
+
+    Returns:
+        Names of the parameters that are no part of them.
+
+    Raises:
+        SpecError: See `SharedWeights.places`.
+    """
+    places = shared.places(network, classes)
+    with torch.no_grad():
+        for name, (whole, window) in places.items():
+            network.get_parameter(name).copy_(whole[window])
+    return tuple(name for name, _ in network.named_parameters() if name not in places)
+
+
+def write_into(shared: SharedWeights, network: nn.Module) -> None:
+    """Give shared weights those of a network, where its own lie.
 
     Raises:
         SpecError: See `SharedWeights.places`.
     """
     with torch.no_grad():
         for name, (whole, window) in shared.places(network).items():
-            network.get_parameter(name).copy_(whole[window])
+            whole[window] = network.get_parameter(name)
+
+
+def take_over(shared: SharedWeights, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Give shared weights those of the same roles and shapes; detectors' backbones those of classifiers.
+
+    Args:
+        shared: Is given them.
+        tensors: By role.
+
+    Returns:
+        Roles that there was nothing for.
+    """
+    missing = []
+    with torch.no_grad():
+        for role, own in shared.tensors().items():
+            other = tensors.get(role, tensors.get(within_backbone(role)))
+            if other is not None and other.shape == own.shape:
+                own.copy_(other)
+            else:
+                missing.append(role)
+    return tuple(missing)
+
+
+ROOT = "network"
+BACKBONE = f"{ROOT}/backbone:"
+"""How the roles of what a detector stands on begin."""
+
+
+def within_backbone(role: str) -> str:
+    """What a role in a detector's backbone is in the classifier.
+
+    >>> within_backbone("network/backbone:Blocks/stem:Sequential[Conv2d]/Conv2d0/weight")
+    'network/stem:Sequential[Conv2d]/Conv2d0/weight'
+    """
+    _, _, rest = role.partition(BACKBONE)
+    return f"{ROOT}/{rest.partition('/')[2]}"
 
 
 def shapes(spec: Spec, make: Make, is_sliced: bool = True) -> dict[str, Shape]:
@@ -145,7 +205,7 @@ def joined(shape: Shape, other: Shape | None) -> Shape:
 
 def roles(network: nn.Module) -> dict[str, str]:
     """Name of each parameter -> its role."""
-    return dict(_roles(network, "", type(network).__name__))
+    return dict(_roles(network, "", ROOT))
 
 
 def _needed(network: nn.Module, is_sliced: bool = True) -> Iterator[tuple[str, str, Shape]]:

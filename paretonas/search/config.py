@@ -1,12 +1,13 @@
 """The configuration of a search: everything needed to run it, and to run it again, in the sections of its file.
 
-    name, seed, executor, torch_device, weights, baselines, models
+    name, seed, executor, torch_device, weights, frozen, baselines, models
     [task]       what is learned: a kind of task and its options; or [table], a table of networks that others trained
     [space]      what can be built
     [strategy]   what to try next, its goals, and earlier searches that it learns from
     [objective]  reward and limits
     [[device]]   where latency is measured, and the latency to aim at there
     [recipe]     how a candidate is trained
+    [pretrain]   what backbones learn before: [pretrain.task], and how
     [supernet]   how weights are trained that all candidates share, and by which they are scored instead
     [budget]     how much may be spent: trials, time, fidelity, screen
     [recorded]   what the search has found out about its circumstances
@@ -97,6 +98,22 @@ class SupernetConfig:
 
 
 @dataclass(frozen=True)
+class PretrainConfig:
+    """What the classifiers that candidates are, or stand on, learn before the search.
+
+    Args:
+        task: Of classification.
+        recipe: How.
+        sampling: Which networks learn in a step, where candidates differ in their classifiers; None: the supernet's,
+            or `balanced`.
+    """
+
+    task: Selection
+    recipe: Selection = Selection("pretrain")
+    sampling: Selection | None = None
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What a search has found out about its circumstances when it began.
 
@@ -140,6 +157,8 @@ class SearchConfig:
         executor: Where training runs.
         torch_device: `auto`, `cpu`, `cuda` or `mps`.
         weights: File of the weights that candidates, or their backbones, begin with; empty: fresh ones.
+        pretrain: What they learn first instead; None: nothing.
+        frozen: Whether the backbone that all candidates have keeps these weights.
         seed: Of the strategy and the training.
         baselines: Also run random search with the same budget, and the zoo; see `companions`.
         models: Models of the user's own among these baselines, each as `module:factory`.
@@ -167,6 +186,8 @@ class SearchConfig:
     executor: Selection = Selection("process")
     torch_device: str = "auto"
     weights: str = ""
+    pretrain: PretrainConfig | None = None
+    frozen: bool = False
     seed: int = 0
     baselines: bool = False
     models: tuple[str, ...] = ()
@@ -185,12 +206,7 @@ class SearchConfig:
         if self.models and not self.baselines:
             raise UsageError(f"Models of your own are baselines: ask for `baselines` too, but got {self.models}.")
         self._check_devices()
-        if self.supernet is not None and self.weights:
-            raise UsageError(f"Weights that all candidates share begin fresh, but got (weights={self.weights}).")
-        if self.supernet is not None and self.fidelity.name != "full":
-            raise UsageError(
-                f"What a supernet scores is not trained, so none is stopped early, but got (fidelity={self.fidelity})."
-            )
+        self._check_weights()
         for text in self.limits:
             Limit.parse(text)
         if self.table is not None:
@@ -204,6 +220,22 @@ class SearchConfig:
                 f"{', '.join(name or 'none' for name in names) or 'no device'}."
             )
 
+    def _check_weights(self) -> None:
+        if self.supernet is not None and self.fidelity.name != "full":
+            raise UsageError(
+                f"What a supernet scores is not trained, so none is stopped early, but got (fidelity={self.fidelity})."
+            )
+        if self.weights and self.pretrain is not None:
+            raise UsageError(
+                f"Candidates begin with weights of a file or of a training before the search, but got "
+                f"(weights={self.weights}) and (pretrain={self.pretrain.task})."
+            )
+        if self.frozen and (self.supernet is not None or not (self.weights or self.pretrain)):
+            raise UsageError(
+                "A backbone that stays as it is has weights (--weights FILE or --pretrain-data DATA) and is no "
+                "supernet's, but got (frozen=True)."
+            )
+
     def _check_table(self) -> None:
         """What a table has was built, trained and timed by others: settings of that would have no effect."""
         assert self.table is not None
@@ -214,7 +246,7 @@ class SearchConfig:
         usual, by_others = SearchConfig("x", task=Selection("x")), "What a table has was trained by others"
         settings = {
             name: (by_others, getattr(self, name), getattr(usual, name))
-            for name in ("recipe", "executor", "torch_device", "weights")
+            for name in ("recipe", "executor", "torch_device", "weights", "pretrain", "frozen")
         }
         devices = (one.device for one in self.devices if one.device not in ("onnxruntime", "table"))
         estimated = (one.estimate for one in self.devices if one.estimate is not None)

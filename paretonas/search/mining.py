@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from paretonas.errors import MachineError, UsageError
 from paretonas.evaluation.evaluator import Call, Evaluator
-from paretonas.evaluation.supernet import Ended, Mining, Runs, SupernetEvaluator, check_numbers
+from paretonas.evaluation.pretraining import Ended, Runs
+from paretonas.evaluation.supernet import Mining, SupernetEvaluator, check_numbers
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
 from paretonas.loop.listener import Listener
@@ -22,6 +22,7 @@ from paretonas.strategy import StrategyOptions, strategies
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
 from paretonas.training import samplings
+from paretonas.training.autotune import like
 from paretonas.training.optimization import check_recipe
 from paretonas.training.supernet import Supernet
 
@@ -44,12 +45,7 @@ def mined(
     if config.supernet is None:
         return inner
     supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))
-    recipe, searched = check_supernet(config.supernet), alone.schooling.recipe
-    recipe = replace(
-        recipe,
-        layout=searched.layout if recipe.layout == "auto" else recipe.layout,
-        precision=searched.precision if recipe.precision == "auto" else recipe.precision,
-    )
+    recipe = like(check_supernet(config.supernet), alone.schooling.recipe)
     mining = Mining(supernet, recipe, config.supernet.examples, config.supernet.checked)
     file = home / config.name / "supernet.safetensors"
     return SupernetEvaluator(inner, alone, mining, runner(config.executor), store, file)

@@ -102,6 +102,29 @@ def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpac
             load_weights(task.network(spec, recipe), Path(config.weights), task.interface.outputs[0].shape[-1])
 
 
+def rehearse_classifiers(task: Task, recipe: Recipe, space: SearchSpace, searched: Task) -> None:
+    """Try a classifier of the space with a batch of the task that it learns first.
+
+    Args:
+        task: What is learned first; its data are prepared.
+        recipe: How.
+        space: Of the networks that stand on classifiers.
+        searched: What these learn.
+
+    Raises:
+        UsageError: What breaks its contract, in one sentence.
+    """
+    first, then = (one.interface.image_shape for one in (task, searched))
+    is_classifying = [len(port.shape) for port in task.interface.outputs] == [2]
+    if first is None or then is None or first[0] != then[0] or not is_classifying:
+        raise UsageError(
+            f"Backbones learn first to classify images of as many channels as they see then, but got a task "
+            f"{type(task).__name__} with inputs of {first}, and then {then}."
+        )
+    check_data(task)
+    _check_loss(task, recipe, space.some(1)[0].classifier)
+
+
 def _check_screen(config: SearchConfig, task: Task) -> None:
     """Whether metrics of untrained networks can be had: their gradients to numbers that go in are looked at."""
     port = task.interface.inputs[0]

@@ -11,6 +11,7 @@ from paretonas.device import Device, parse_device
 from paretonas.errors import UsageError
 from paretonas.evaluation.evaluator import Evaluator
 from paretonas.evaluation.job import Folders, Schooling
+from paretonas.evaluation.pretraining import PretrainingEvaluator
 from paretonas.evaluation.table import TableEvaluator
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.executor import executors
@@ -25,7 +26,8 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.estimating import estimated, with_what_is_given
 from paretonas.search.lanes import open_lanes
-from paretonas.search.mining import begin, check_supernet, mined, strategy_after
+from paretonas.search.mining import begin, check_supernet, mined, runner, strategy_after
+from paretonas.search.pretraining import Beginning, Where, beginning, check_pretraining
 from paretonas.search.prior import compared, counted, priors
 from paretonas.search.rehearsal import built_space, check_data, rehearse, tell_unused
 from paretonas.search.sections import config_to_json, read_config, written_out
@@ -40,7 +42,6 @@ from paretonas.task.task import Task
 from paretonas.training.autotune import SpeedJob
 from paretonas.training.fit import torch_device
 from paretonas.training.optimization import check_recipe
-from paretonas.training.weights import weights_digest
 from paretonas.trial import Trial
 
 
@@ -59,6 +60,7 @@ class Search:
         evaluator: Gives architectures their metrics; there after `prepare`, as what follows.
         space: What can be built.
         objective: Scores trials.
+        beginning: What candidates begin with; known after `prepare`, too.
 
     Raises:
         UsageError: Whatever of the configuration cannot be.
@@ -71,6 +73,7 @@ class Search:
     def __init__(self, config: SearchConfig, store: Store, home: Path, listener: Listener = SILENT):
         self.config, self.store, self.home, self.listener = config, store, home, listener
         self._trained: TrainedEvaluator | None = None
+        self.beginning = Beginning()
         self._strategy: StrategyOptions = strategies.create(config.strategy)
         self._scheduler = schedulers.create(config.fidelity)
         self._recipe: Recipe = recipes.create(config.recipe)
@@ -86,6 +89,7 @@ class Search:
             screens.create(config.screen)
         if config.supernet is not None:
             check_supernet(config.supernet)
+        check_pretraining(config)
         self._check_objective()
 
     def _check_objective(self) -> None:
@@ -150,8 +154,6 @@ class Search:
     def _trained_evaluator(self) -> TrainedEvaluator:
         config, task = self.config, self._task
         assert task is not None
-        if config.weights:
-            weights_digest(Path(config.weights))  # which says so if there is no such file
         cache, limits = self.home / "cache", tuple(map(Limit.parse, config.limits))
         wished = Objective(self._quality, self._reward, {}, limits).metrics
         stages = estimated(config, self._evaluator(task, 1.0), lambda: self.space, self.store).stages()
@@ -164,17 +166,20 @@ class Search:
         job = SpeedJob(spec_to_json(task.typical.scaled(self.space.width)), task, self._recipe, config.torch_device)
         self._recipe, executor = tune(job, config.executor, self.store, self.listener.note)
         self.config = replace(config, executor=executor)
+        where = Where(cache, self.home / "pretrained", self.listener)
+        self.beginning = beginning(config, self.space, self._space_options(), (task, self._recipe), where)
         return self._evaluator(task, self.space.width)
 
     def _built_evaluator(self) -> Evaluator:
         alone = self._trained = self._trained_evaluator()
         inner = estimated(self.config, alone, lambda: self.space, self.store)
+        if self.beginning.pretraining is not None:
+            inner = PretrainingEvaluator(inner, self.beginning.pretraining, runner(self.config.executor))
         return mined(self.config, inner, alone, self._space_options(), self.store, self.home)
 
     def _evaluator(self, task: Task, width: float) -> TrainedEvaluator:
-        config = self.config
-        weights = Path(config.weights) if config.weights else None
-        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, width, weights)
+        config, begun = self.config, (self.beginning.weights, self.beginning.frozen)
+        schooling = Schooling(self._recipe, config.seed, config.torch_device, self._scheduler.shares, width, *begun)
         folders = Folders(self.home / "cache", self.home / config.name)
         is_looking = config.screen is not None and metric(config.screen.name).known == "untrained"
         return TrainedEvaluator(task, self.devices, schooling, self.store, folders, is_looking)

@@ -13,7 +13,7 @@ from paretonas.loop.gates import schedulers, screens
 from paretonas.loop.plan import Budget
 from paretonas.objective import rewards
 from paretonas.registry import Registry, Selection, short
-from paretonas.search.config import DeviceConfig, Recorded, SearchConfig, SupernetConfig
+from paretonas.search.config import DeviceConfig, PretrainConfig, Recorded, SearchConfig, SupernetConfig
 from paretonas.space import read_json, spaces
 from paretonas.store import Store
 from paretonas.strategy import strategies
@@ -44,7 +44,7 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     """
     means_nothing = () if config.table is None else NOT_OF_TABLES
     plain: dict[str, Any] = {"name": config.name}
-    for name in ("seed", "torch_device", "weights", "baselines", "models"):
+    for name in ("seed", "torch_device", "weights", "frozen", "baselines", "models"):
         plain[name] = _plain(getattr(config, name))
     if config.task is not None:
         plain["task"] = config.task.to_json()
@@ -55,8 +55,9 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     plain["objective"] = _some(config, WITHIN["objective"])
     plain["device"] = _plain(config.devices)
     plain["recipe"] = config.recipe.to_json()
-    if config.supernet is not None:
-        plain["supernet"] = _plain(vars_of(config.supernet))
+    for name, section in (("pretrain", config.pretrain), ("supernet", config.supernet)):
+        if section is not None:
+            plain[name] = _plain(vars_of(section))
     plain["executor"] = config.executor.to_json()
     within = tuple(name for name in WITHIN["budget"] if name not in means_nothing)
     plain["budget"] = {**_plain(vars_of(config.budget)), **_some(config, within)}
@@ -80,6 +81,7 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
     return replace(
         plain,
         supernet=None if config.supernet is None else _supernet_written_out(config.supernet),
+        pretrain=None if config.pretrain is None else _pretrain_written_out(config.pretrain),
         task=tasks.record(config.task, task),
         space=spaces.record(config.space, space),
         recipe=_without_about(recorded),
@@ -87,12 +89,20 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
 
 
 def _supernet_written_out(supernet: SupernetConfig) -> SupernetConfig:
-    recipe = recipes.record(supernet.recipe, recipes.create(supernet.recipe))
     return replace(
         supernet,
         sampling=samplings.record(supernet.sampling),
-        recipe=_without_about(recipe),
+        recipe=_without_about(recipes.record(supernet.recipe)),
         fallback=strategies.record(supernet.fallback),
+    )
+
+
+def _pretrain_written_out(pretrain: PretrainConfig) -> PretrainConfig:
+    return replace(
+        pretrain,
+        task=tasks.record(pretrain.task),
+        recipe=_without_about(recipes.record(pretrain.recipe)),
+        sampling=None if pretrain.sampling is None else samplings.record(pretrain.sampling),
     )
 
 
@@ -183,20 +193,32 @@ def _field(key: str, value: Any) -> dict[str, Any]:
     if key in SECTIONS:
         return {key: SECTIONS[key].read(value)}
     if key == "task":
-        named = {"name": "classification", **value} if isinstance(value, Mapping) else value
-        return {key: tasks.read(named)}
+        return {key: _task(value)}
     if key in ("table", "budget", "recorded"):
         kind = {"table": TableSource, "budget": Budget, "recorded": Recorded}[key]
         return {key: read_json(kind, value, key)}
     if key == "supernet":
         return {key: _supernet(value)}
+    if key == "pretrain":
+        return {key: _pretrain(value)}
     if key == "device":
         written = value if isinstance(value, list | tuple) else [value]
         return {"devices": tuple(_device(one, f"device[{i}]") for i, one in enumerate(written))}
     if key in ("limits", "models", "goals", "prior"):
         return {key: read_json(tuple[str, ...], [value] if isinstance(value, str) else value, key)}
-    kinds = {"name": str, "torch_device": str, "weights": str, "seed": int, "baselines": bool}
+    kinds = {"name": str, "torch_device": str, "weights": str, "seed": int, "baselines": bool, "frozen": bool}
     return {key: read_json(kinds[key], value, key)} if key in kinds else {key: value}
+
+
+def _task(value: Any) -> Selection:
+    return tasks.read({"name": "classification", **value} if isinstance(value, Mapping) else value)
+
+
+def _pretrain(value: Any) -> PretrainConfig:
+    plugins = {"task": _task, "recipe": recipes.read, "sampling": samplings.read}
+    if not isinstance(value, Mapping) or "task" not in value or set(value) - set(plugins):
+        raise SpecError(f"[pretrain] has a task, and maybe recipe and sampling, but got {short(value)}.")
+    return PretrainConfig(**{name: plugins[name](part) for name, part in value.items()})
 
 
 def _supernet(value: Any) -> SupernetConfig:

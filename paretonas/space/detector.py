@@ -129,6 +129,11 @@ class DetectorSpec(Spec):
                 f"(head_layers={self.head_layers}, last_filters={self.last_filters})."
             )
 
+    @property
+    def classifier(self) -> Spec:
+        """The backbone."""
+        return self.backbone
+
     def sides(self, resolution: int) -> tuple[int, ...]:
         """Of the levels that heads look at, in pixels, for images of `resolution` pixels a side."""
         strides = SSD_STRIDES if self.neck is None else tuple(2**level for level in self.neck.levels)

@@ -79,6 +79,11 @@ class Spec(Readable):
         """Of any kind."""
         return spec_from_json(data)
 
+    @property
+    def classifier(self) -> Spec:
+        """What of it can learn from classes alone: all of it, or the classifier whose stages it looks at."""
+        return self
+
     def parts(self) -> tuple[Part, ...]:
         """From the input to the output; none: the parts are the top modules of the network."""
         return ()

@@ -84,6 +84,32 @@ def first_steps(job: SpeedJob, steps: int, on_step: OnStep | None = None) -> Tra
         return fit(model, job.task, recipe, 0, session)
 
 
+def seconds_of_training(job: SpeedJob) -> float | None:
+    """An estimate for the job's whole training and a score, on one thread; None if training diverges at once.
+
+    From three steps, once it is warm.
+    """
+    threads, examples = torch.get_num_threads(), job.task.examples
+    torch.set_num_threads(1)
+    try:
+        trained = min((first_steps(job, 3) for _ in range(2)), key=lambda t: t.seconds)
+    except TrainingError:
+        return None
+    finally:
+        torch.set_num_threads(threads)
+    passes = job.recipe.epochs * examples["train"] + examples["val"] / 3  # scoring is the forward third
+    return trained.seconds / trained.examples * passes
+
+
+def like(recipe: Recipe, tuned: Recipe) -> Recipe:
+    """A recipe with another one's layout and precision where its own are `auto`."""
+    return replace(
+        recipe,
+        layout=tuned.layout if recipe.layout == "auto" else recipe.layout,
+        precision=tuned.precision if recipe.precision == "auto" else recipe.precision,
+    )
+
+
 def _now() -> float:
     return time.perf_counter()
 

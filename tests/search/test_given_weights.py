@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from paretonas.errors import DataError, UsageError
 from paretonas.network import build
 from paretonas.registry import Selection
-from paretonas.search.config import SupernetConfig
 from paretonas.search.finalists import train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.search import new_search, open_search
@@ -71,5 +70,3 @@ def test_finalists_begin_with_them_too_unless_they_are_others(config, store, tmp
         for seed, transform in ((None, Transform()), (5, Transform()), (None, Transform(width=0.5)))
     ]
     assert len(set(losses)) == 3
-    with pytest.raises(UsageError, match="begin fresh"):
-        replace(config, supernet=SupernetConfig())

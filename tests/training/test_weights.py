@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -7,7 +9,7 @@ from paretonas.errors import UsageError
 from paretonas.network import build
 from paretonas.network.sharing import cut_out, fresh_weights
 from paretonas.space import Interface, spaces
-from paretonas.training.weights import load_weights, weights_digest
+from paretonas.training.weights import Weights, load_shared, load_weights, weights_digest
 from paretonas.zoo import zoo_spec
 
 
@@ -124,3 +126,65 @@ def test_digest_is_of_the_contents(tmp_path):
         (tmp_path / name).write_text(text)
     a, b, c = (weights_digest(tmp_path / name) for name in "abc")
     assert a == b != c
+
+
+def make(spec):
+    return build(spec, spec.usual_interface(3, 64, 7))
+
+
+@pytest.fixture
+def supernets(tmp_path):
+    """Shared weights of two classifiers and their file, and of the detectors that stand on them."""
+    specs = [zoo_spec(f"shufflenet-uniform:block={block},width=0.25") for block in (0, 3)]
+    classifiers = fresh_weights(specs, make, False)
+    path = tmp_path / "supernet.safetensors"
+    save_file({role: tensor.detach() for role, tensor in classifiers.tensors().items()}, path, {"supernet": "{}"})
+    detectors = [replace(zoo_spec("ssdlite:backbone=mobilenet-v2"), backbone=spec) for spec in specs]
+    return classifiers, path, specs, detectors
+
+
+def test_detectors_have_their_parts_of_a_supernet_of_classifiers(supernets):
+    classifiers, path, specs, detectors = supernets
+    network, part = make(detectors[1]), make(specs[1])
+    fresh = load_weights(network, path, 7)
+    assert all(name.startswith(("neck.", "heads.")) for name in fresh)
+    cut_out(classifiers, part)
+    kept = {f"backbone.{name}": tensor for name, tensor in part.named_parameters()}
+    for name, parameter in network.named_parameters():
+        assert name in fresh or torch.equal(parameter, kept[name])
+
+
+def test_a_supernet_of_detectors_begins_with_one_of_classifiers(supernets):
+    classifiers, path, _, detectors = supernets
+    shared = fresh_weights(detectors, make, False)
+    load_shared(shared, path, make(detectors[1]), 7)
+    theirs, given = classifiers.tensors(), 0
+    for role, tensor in shared.tensors().items():
+        if "/backbone:" in role:
+            inner = "network/" + role.split("/", 2)[2]
+            assert torch.equal(tensor, theirs[inner])
+            given += 1
+    assert given > 200
+
+
+def test_a_supernet_begins_with_its_largest_network(file):
+    wide, narrow = (zoo_spec(f"mnasnet-a1:width={width}") for width in (0.5, 0.25))
+    theirs, shared = make(wide), fresh_weights([narrow, wide], make, True)
+    load_shared(shared, file(theirs), make(wide), 7)
+    whole = make(wide)
+    cut_out(shared, whole)
+    assert all(torch.equal(whole.get_parameter(name), p) for name, p in theirs.named_parameters())
+    with pytest.raises(UsageError, match="Weights"):
+        load_shared(shared, file(make(narrow)), make(wide), 7)
+
+
+def test_a_supernet_of_other_layers_is_refused(supernets, tmp_path):
+    _, path, _, _ = supernets
+    shared = fresh_weights([zoo_spec("mnasnet-a1:width=0.25")], make, False)
+    with pytest.raises(UsageError, match="lacks"):
+        load_shared(shared, path, network(7), 7)
+
+
+def test_weights_are_known_by_their_contents(file):
+    path = file(network(7))
+    assert Weights.of(path) == Weights(path, weights_digest(path))
