@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from paretonas.evaluation.around import Around
-from paretonas.evaluation.evaluator import Call, Evaluator, Listens, Phase
+from paretonas.evaluation.evaluator import About, Call, Evaluator, Listens, Phase
 from paretonas.evaluation.job import TrainingJob, known_metrics, run_training
 from paretonas.evaluation.supernet_job import SupernetJob, run_supernet
 from paretonas.space import Spec, spec_to_json
@@ -147,6 +147,11 @@ class PretrainingEvaluator(Around):
                 listener.counting(self._what, round(100 * share), 100)
             listener.note(f"Done: {self._what}.")
         self._inner.begin(listener)
+
+    def about(self) -> About:
+        about, first = self._inner.about(), self._pretraining
+        data = "; ".join(first.task.about())
+        return replace(about, lines=(*about.lines, f"before it, {first.recipe.epochs:g} epochs of {data}"))
 
     @property
     def _what(self) -> str:

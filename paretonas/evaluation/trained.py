@@ -87,7 +87,7 @@ class TrainedEvaluator(Evaluator):
             ", ".join(f"{key} {value}" for key, value in {**_named(d), **d.identity}.items()) for d in self.devices
         )
         if self.schooling.weights is not None:
-            epochs += f", from the weights of {self.schooling.weights.file}"
+            epochs += f", from the weights of {self.schooling.weights.file.name}"
         if self.schooling.frozen is not None:
             epochs += ", whose backbone stays as it is"
         digest = f"{self.task.digest} {self.schooling.origin.digest}".rstrip()
