@@ -18,6 +18,7 @@ from paretonas.data.augment import seed_of
 from paretonas.errors import TrainingError, UsageError
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Arrays, At, Part, Run, Task, memory_format
+from paretonas.training.memory import kept_memory
 from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule
 from paretonas.training.state import Begun, StateFile
 
@@ -106,7 +107,7 @@ def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Sessio
     begun = (state.load(parts, optimizer) if state else None) or Begun((), 0.0)
     losses, kept = list(begun.losses), dict(_on(device, begun.kept))
     todo = range(len(losses), max(len(losses), 1, round(session.until * steps)))
-    with torch.random.fork_rng(devices=[]):
+    with kept_memory(), torch.random.fork_rng(devices=[]):
         for step, batch in zip(todo, task.batches(session.part, recipe, seed, todo), strict=True):
             torch.manual_seed(seed_of(seed, "step", step))
             schedule.step_update(step)
