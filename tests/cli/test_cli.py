@@ -187,8 +187,10 @@ def test_measure_takes_files_of_specs_and_other_runtimes(paretonas, tmp_path):
 
 
 def test_zoo_lists_and_describes(paretonas):
-    names = {row["name"] for row in json.loads(paretonas("zoo", "--json")[1])}
-    assert {"mnasnet-a1", "mobilenet-v2", "efficientnet-b0"} <= names
+    rows = {row["name"]: row for row in json.loads(paretonas("zoo", "--json")[1])}
+    assert {"mnasnet-a1", "mobilenet-v2", "efficientnet-b0"} <= set(rows)
+    of_ssdlite = [rows["ssdlite"][key] for key in ("resolution", "classes", "params", "macs", "weight_bytes")]
+    assert of_ssdlite == [320, 90, 4_772_466, 782_715_232, 4 * 4_772_466]
     found = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--resolution", "160", "--json")[1])
     assert found["params"] == 2_082_006
     half = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--json")[1])
