@@ -257,8 +257,8 @@ def test_a_name_that_is_taken_is_refused_before_data_are_read(store, tmp_path):
 
 
 def test_a_configuration_is_checked_without_touching_data(store, tmp_path):
-    Search(replace(CONFIG, task=with_data(data="nowhere")), store, tmp_path)
-    assert not (tmp_path / "cache").exists()
+    Search(replace(CONFIG, task=with_data(data="nowhere")), store, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
     with pytest.raises(ParetonasError):
         Search(replace(CONFIG, strategy=Selection("nsga2", {"population": 0})), store, tmp_path)
 

@@ -106,9 +106,9 @@ RECIPE = Recipe(epochs=1, batch_size=25, crop=0.0)
 
 
 @pytest.fixture
-def digits(tmp_path):
+def digits(tmp_path_factory):
     task = Classification("digits", train_images=100, val_images=50)
-    task.prepare(tmp_path / "mine")
+    task.prepare(tmp_path_factory.getbasetemp() / "digits")
     return task
 
 

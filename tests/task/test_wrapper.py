@@ -66,9 +66,9 @@ class WithNoise(Wrapped):
 
 
 @pytest.fixture
-def digits(tmp_path):
+def digits(tmp_path_factory):
     task = Classification("digits", train_images=100, val_images=50)
-    task.prepare(tmp_path / "mine")
+    task.prepare(tmp_path_factory.getbasetemp() / "digits")
     return task
 
 
