@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import os
 import re
 import shlex
@@ -170,16 +171,43 @@ def test_readme_leads_to_every_page_of_the_guide():
 # What is documented, is so
 
 
+RUN_ALL = """
+import json, os, runpy, sys, traceback
+from pathlib import Path
+
+if __name__ == "__main__":
+    failed = {}
+    for folder in map(Path, sys.argv[1:]):
+        os.chdir(folder)
+        try:
+            runpy.run_path(str(folder / "page.py"), run_name="__main__")
+        except BaseException:
+            failed[folder.name] = traceback.format_exc()
+    Path("../failed.json").write_text(json.dumps(failed), encoding="utf-8")
+"""
+"""Runs the page of each folder, in the folder."""
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    """What became of pages that do not run, by their names: all run in one process, as most of one is its imports."""
+    home, folders = tmp_path_factory.mktemp("pages"), []
+    for page in GUIDE:
+        code = [block["code"] for block in blocks(page, "python") if not block["mark"]]
+        if code:
+            folders.append(home / page.stem)
+            folders[-1].mkdir()
+            (folders[-1] / "page.py").write_text("\n".join(code), encoding="utf-8")
+    run_python(RUN_ALL, home, *map(str, folders))
+    return json.loads((home / "failed.json").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("page", GUIDE, ids=short)
-def test_python_runs(page, tmp_path):
-    """The blocks of a page run one after the other in a process of their own; a marked one is only compiled."""
-    code = []
+def test_python_runs(page, failed):
+    """The blocks of a page run one after the other; a marked one is only compiled."""
     for block in blocks(page, "python"):
         compile(block["code"], short(page), "exec")
-        if not block["mark"]:
-            code.append(block["code"])
-    if code:
-        run_python("\n".join(code), tmp_path)
+    assert page.stem not in failed, failed[page.stem]
 
 
 @pytest.mark.slow
@@ -190,11 +218,11 @@ def test_search_of_the_readme_runs(tmp_path):
     assert (tmp_path / "paretonas-runs/store.db").exists()
 
 
-def run_python(code, folder):
-    script = folder / "page.py"
+def run_python(code, folder, *words):
+    script = folder / "script.py"
     script.write_text(code, encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, script, *words], cwd=folder, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

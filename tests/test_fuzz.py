@@ -49,14 +49,14 @@ REGISTRIES = (
 
 
 def fuzz(examples, **given_values):
-    """Run a test with so many examples, and marked as slow with fifty times as many."""
+    """Run a test with so many examples, and marked as slow with a hundred times as many."""
 
     def decorate(function):
         def run(times):
             setting = settings(max_examples=times, deadline=None, suppress_health_check=list(HealthCheck))
             return setting(given(**given_values)(function))
 
-        globals()[f"{function.__name__}_long"] = pytest.mark.slow(pytest.mark.timeout(3600)(run(50 * examples)))
+        globals()[f"{function.__name__}_long"] = pytest.mark.slow(pytest.mark.timeout(3600)(run(100 * examples)))
         return run(examples)
 
     return decorate
@@ -160,7 +160,7 @@ def prepare(path, place, stream):
     return found
 
 
-@fuzz(40, found=st.lists(st.tuples(PLACES, FILES, IMAGES), max_size=6), stream=st.booleans())
+@fuzz(20, found=st.lists(st.tuples(PLACES, FILES, IMAGES), max_size=6), stream=st.booleans())
 def test_data_folder(found, stream):
     with folder() as place:
         write_tree(place / "tree", found)
@@ -206,7 +206,7 @@ COLUMN_NAMES = st.lists(st.sampled_from(["image", "label", "x", ""]), min_size=2
 
 
 @fuzz(
-    60,
+    30,
     names=st.just(["image", "label"]) | COLUMN_NAMES,
     data=st.data(),
     damage=st.none() | st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4) | st.none()),
@@ -240,7 +240,7 @@ def test_deeply_nested_classes(tmp_path, depth):
         list_images(DataSource(str(tmp_path / "set.parquet")))
 
 
-@fuzz(100, text=st.text(max_size=30))
+@fuzz(50, text=st.text(max_size=30))
 def test_name_of_data(text):
     assume(text != "digits")
     with suppress(DataError), folder() as place:
@@ -261,7 +261,7 @@ def read_spec(data):
     assert spec_hash(again) == spec_hash(spec)
 
 
-@fuzz(200, data=JSON | st.dictionaries(st.sampled_from(["kind", "source", "blocks", "stem"]), JSON))
+@fuzz(100, data=JSON | st.dictionaries(st.sampled_from(["kind", "source", "blocks", "stem"]), JSON))
 def test_spec_of_any_json(data):
     read_spec(data)
 
@@ -276,7 +276,7 @@ def paths_in(value, path=()):
 SPECS = [spec_to_json(zoo_spec(name)) for name in list(zoo)[:4]]
 
 
-@fuzz(300, data=st.data(), spec=st.sampled_from(SPECS), value=JSON, how=st.sampled_from(["put", "remove", "add"]))
+@fuzz(150, data=st.data(), spec=st.sampled_from(SPECS), value=JSON, how=st.sampled_from(["put", "remove", "add"]))
 def test_changed_spec(data, spec, value, how):
     spec = json.loads(json.dumps(spec))
     *path, last = data.draw(st.sampled_from([path for path in paths_in(spec) if path]))
@@ -304,7 +304,7 @@ def test_unprintable_spec(value):
             spec_from_json(data)
 
 
-@fuzz(100, content=st.binary(max_size=60) | st.text(max_size=30).map(str.encode)
+@fuzz(50, content=st.binary(max_size=60) | st.text(max_size=30).map(str.encode)
       | st.integers(1, 5000).map(lambda n: b"[" * n + b"]" * n)
       | st.integers(1, 5000).map(lambda n: b'{"kind":' * n + b"1" + b"}" * n))  # fmt: skip
 def test_spec_file(content):
@@ -340,7 +340,7 @@ def section_values(draw):
 
 @example(changed=[("task", {"resolution": 16**3600})], other={})
 @example(changed=[("seed", 16**3600)], other={})
-@fuzz(400, changed=st.lists(section_values(), max_size=3), other=st.dictionaries(st.text(max_size=5), JSON, max_size=1))
+@fuzz(200, changed=st.lists(section_values(), max_size=3), other=st.dictionaries(st.text(max_size=5), JSON, max_size=1))
 def test_configuration(changed, other):
     try:
         config = config_from_json({**BASE, **dict(changed), **other})
@@ -362,7 +362,7 @@ def _json(value):
     return hex(value) if isinstance(value, int) and abs(value) > 2**200 else json.dumps(value)
 
 
-@fuzz(200, content=TOML)
+@fuzz(100, content=TOML)
 def test_toml_file(content):
     with folder() as place:
         (place / "search.toml").write_bytes(content)
@@ -378,7 +378,7 @@ def test_deeply_nested_toml(tmp_path, depth):
         config_from_json(BASE | read_toml(tmp_path / "search.toml"))
 
 
-@fuzz(300, text=st.text(max_size=12) | st.from_regex(r"[0-9.hms ]{1,12}") | st.from_regex(r"\d+(\.\d+)?[hms]"))
+@fuzz(150, text=st.text(max_size=12) | st.from_regex(r"[0-9.hms ]{1,12}") | st.from_regex(r"\d+(\.\d+)?[hms]"))
 def test_duration(text):
     try:
         seconds = read_seconds(text)
@@ -388,7 +388,7 @@ def test_duration(text):
     assert seconds > 0
 
 
-@fuzz(300, text=st.text(max_size=20) | st.tuples(st.text(max_size=5) | st.sampled_from(["params", "macs"]), VALUES).map(
+@fuzz(150, text=st.text(max_size=20) | st.tuples(st.text(max_size=5) | st.sampled_from(["params", "macs"]), VALUES).map(
     lambda pair: f"{pair[0]}<={_text(pair[1])}"))  # fmt: skip
 def test_limit(text):
     with suppress(UsageError):
@@ -410,7 +410,7 @@ def plugin_texts(draw, registry):
     return f"{name}:{written}" if written else name
 
 
-@fuzz(600, data=st.data(), registry=st.sampled_from(REGISTRIES))
+@fuzz(300, data=st.data(), registry=st.sampled_from(REGISTRIES))
 def test_plugin(data, registry):
     text = data.draw(plugin_texts(registry))
     try:
@@ -425,7 +425,7 @@ DEVICES = st.tuples(
 )
 
 
-@fuzz(300, text=st.text(max_size=20) | DEVICES.map("".join))
+@fuzz(150, text=st.text(max_size=20) | DEVICES.map("".join))
 def test_device(text):
     with suppress(ParetonasError):
         device = parse_device(text)
@@ -517,7 +517,7 @@ def check_types(trial):
     assert all(isinstance(id, str | None) for id in trial.evidence.values())
 
 
-@fuzz(120, cell=st.sampled_from(CELLS), value=STORED, as_text=st.booleans())
+@fuzz(60, cell=st.sampled_from(CELLS), value=STORED, as_text=st.booleans())
 def test_cell_of_a_store(sound_store, cell, value, as_text):
     (table, column) = cell
     with folder() as place:
@@ -535,7 +535,7 @@ def test_cell_of_a_store(sound_store, cell, value, as_text):
         assert dump(path) == before
 
 
-@fuzz(60, at=st.floats(0, 1), new=st.binary(min_size=1, max_size=50), cut=st.booleans())
+@fuzz(30, at=st.floats(0, 1), new=st.binary(min_size=1, max_size=50), cut=st.booleans())
 def test_damaged_store_file(sound_store, at, new, cut):
     content = sound_store.read_bytes()
     begin = int(at * (len(content) - 1))

@@ -37,7 +37,7 @@ def measure(
     width: Width = 1.0,
     resolution: Resolution = None,
     small_image: SmallImage = False,
-    classes: Classes = 1000,
+    classes: Classes = None,
     channels: Channels = 3,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Say which parts of a spec take how much of the time.")
@@ -109,7 +109,7 @@ def zoo(
     width: Width = 1.0,
     resolution: Resolution = None,
     small_image: SmallImage = False,
-    classes: Classes = 1000,
+    classes: Classes = None,
     skeleton: Annotated[str | None, typer.Option(help="Of a network of cells: cifar or imagenet.")] = None,
     cells: Annotated[int | None, typer.Option(help="Of a network of cells, as its authors count.")] = None,
     filters: Annotated[int | None, typer.Option(help="Of a network of cells: of an op in the first stack.")] = None,
@@ -121,9 +121,6 @@ def zoo(
     as_json: AsJson = False,
 ) -> None:
     """List the published networks, or describe one at any width, resolution and number of classes."""
-    from paretonas.network.cost import spec_cost
-    from paretonas.report.describe import image_side
-    from paretonas.zoo import zoo as networks
     from paretonas.zoo import zoo_network, zoo_spec
 
     sizes = {"skeleton": skeleton, "cells": cells, "filters": filters, "stem": stem}
@@ -134,20 +131,15 @@ def zoo(
         spec = zoo_spec(name, width, side) if small_image else published.spec()
         about = {"name": name, "width": getattr(published, "width", width)}
         _plot(spec, plot)
-        interface = spec.usual_interface(3, side, classes)
+        told = classes or spec.usual_classes
+        interface = spec.usual_interface(3, side, told)
         if auxiliary:
             about["params_in_training"] = _params_in_training(spec, interface)
-        _print_network(spec, interface, as_json, about)
+        _print_network(spec, interface, as_json, {**about, "classes": told})
         return
     if plot is not None or auxiliary or any(value is not None for value in sizes.values()):
         raise UsageError("A picture and sizes are of one network: `paretonas zoo NAME --plot FILE`.")
-    rows: list[dict[str, Any]] = []
-    for key in networks:
-        network = zoo_network(key)
-        side = network.published_resolution
-        interface = network.spec().usual_interface(3, side, 1000)
-        cost, shown_side = spec_cost(network.spec(), interface), image_side(interface)
-        rows.append({"name": key, "about": networks.summary(key), "resolution": shown_side, **_totals(cost)})
+    rows = _list_networks()
     if as_json:
         console.print_json(rows)
         return
@@ -156,6 +148,30 @@ def zoo(
         for r in rows
     ]
     console.table(["network", "params", "MACs", "pixels", "about"], shown)
+
+
+def _list_networks() -> list[dict[str, Any]]:
+    """What is known of each; what nobody has counted before is counted now."""
+    from paretonas.report.describe import image_side
+    from paretonas.zoo import zoo as networks
+    from paretonas.zoo import zoo_network
+    from paretonas.zoo.counts import COUNTS
+
+    rows = []
+    for name in networks:
+        network = zoo_network(name)
+        spec = network.spec()
+        interface = spec.usual_interface(3, network.published_resolution, spec.usual_classes)
+        totals = COUNTS[name].metrics() if name in COUNTS else _count(spec, interface)
+        side, classes = image_side(interface), spec.usual_classes
+        rows.append({"name": name, "about": networks.summary(name), "resolution": side, "classes": classes, **totals})
+    return rows
+
+
+def _count(spec: Spec, interface: Interface) -> dict[str, int]:
+    from paretonas.network.cost import spec_cost
+
+    return _totals(spec_cost(spec, interface))
 
 
 def _with_options(name: str, options: dict[str, Any]) -> str:
@@ -186,7 +202,7 @@ def describe(
     choices: Annotated[str | None, typer.Option(help="One index for every decision of the space: 0,2,1,…")] = None,
     width: Width = 1.0,
     resolution: Resolution = None,
-    classes: Classes = 1000,
+    classes: Classes = None,
     channels: Channels = 3,
     plot: Plot = None,
     _trust: Trust = False,
@@ -203,7 +219,8 @@ def describe(
         assert spec is not None
         found = load_spec(spec).scaled(width)
     _plot(found, plot)
-    _print_network(found, found.usual_interface(channels, side, classes), as_json, {})
+    told = classes or found.usual_classes
+    _print_network(found, found.usual_interface(channels, side, told), as_json, {"classes": told})
 
 
 def _plot(spec: Spec, plot: Path | None) -> None:
@@ -234,7 +251,7 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
 
     cost = spec_cost(spec, interface)
     rows = rows_of(spec, cost, interface)
-    side, classes = image_side(interface), interface.outputs[0].shape[-1]
+    side = image_side(interface)
     if as_json:
         console.print_json(
             {
@@ -242,7 +259,6 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
                 **_totals(cost),
                 **_as_backbone(cost, rows),
                 "resolution": side,
-                "classes": classes,
                 "spec_hash": spec_hash(spec),
                 "spec": spec_to_json(spec),
                 "blocks": [asdict(row) for row in rows],
@@ -267,7 +283,7 @@ def _print_network(spec: Spec, interface: Interface, as_json: bool, extra: dict[
     console.out.print(
         f"{cost.params:,} params, {cost.macs:,} MACs, {cost.weight_bytes / 1e6:.2f} MB of weights, "
         f"{cost.peak_memory_bytes / 1e6:.2f} MB of activations at most, "
-        + (f"at {side} px with {classes} classes" if side else f"for one of {classes} words")
+        + (f"at {side} px with {extra['classes']} classes" if side else f"for one of {extra['classes']} words")
     )
     if "params_in_training" in extra:
         console.out.print(f"{extra['params_in_training']:,} params in training, with the auxiliary classifier")

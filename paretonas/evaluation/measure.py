@@ -33,7 +33,7 @@ class Subject:
         model: Path of an exported file or of a spec (`.json`), or a name of the zoo.
         width: Multiplier of the filters of a spec or zoo network.
         resolution: Side of the images; a file knows its own, a zoo network has a default.
-        classes: Outputs of a spec or zoo network.
+        classes: That a spec or zoo network tells apart. None: as many as were published.
         channels: Of the images; a file knows its own.
         is_small_image: Give a zoo network the strides that searches use for small images.
     """
@@ -41,7 +41,7 @@ class Subject:
     model: str
     width: float = 1.0
     resolution: int | None = None
-    classes: int = 1000
+    classes: int | None = None
     channels: int = 3
     is_small_image: bool = False
 
@@ -59,7 +59,7 @@ class Subject:
         else:
             side = self.resolution or zoo_network(self.model).published_resolution
             spec = zoo_spec(self.model, self.width, side if self.is_small_image else None)
-        return spec, spec.usual_interface(self.channels, side, self.classes)
+        return spec, spec.usual_interface(self.channels, side, self.classes or spec.usual_classes)
 
     def file(self, device: Device) -> ModelFile:
         """The exported file, with what it takes and gives."""

@@ -7,15 +7,14 @@ nothing. Any module that PyTorch can run can be counted; nothing is computed, sh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 
@@ -116,19 +115,18 @@ class _Recorder(Recorder):
         result = result_of(func, args, kwargs or {})
         if count := flop_registry.get(func.overloadpacket):
             self.flops.update(dict.fromkeys(self.modules.parents, count(*args, **(kwargs or {}), out_val=result)))
-        read = [_key(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        made = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-        self._kept += made
-        new = [_key(t) for t in made if _key(t) not in self._sizes and _key(t) not in self._weights]
-        self._sizes |= {_key(t): t.untyped_storage().nbytes() for t in made if _key(t) in new}
-        is_elementwise = torch.Tag.pointwise in func.tags or "batch_norm" in str(func)
-        self._operations.append(([k for k in read if k in self._sizes], new, is_elementwise))
+        read = [_key(tensor) for tensor in _tensors([*args, *(kwargs or {}).values()])]
+        made = {_key(tensor): tensor for tensor in _tensors([result])}
+        self._kept += made.values()
+        new = [key for key in made if key not in self._sizes and key not in self._weights]
+        self._sizes |= {key: made[key].untyped_storage().nbytes() for key in new}
+        self._operations.append(([k for k in read if k in self._sizes], new, _is_elementwise(func)))
         return result
 
     def peak_memory(self, outputs: Any) -> int:
         """Largest sum of tensors alive at once: each from when it is made until it is last read, outputs to the end."""
         last_read = {key: i for i, (read, made, _) in enumerate(self._operations) for key in (*made, *read)}
-        last_read |= {_key(t): len(self._operations) for t in tree_leaves(outputs) if isinstance(t, Tensor)}
+        last_read |= {_key(tensor): len(self._operations) for tensor in _tensors([outputs])}
         alive: set[int] = set()
         peak = 0
         for i, (read, made, is_elementwise) in enumerate(self._operations):
@@ -139,6 +137,20 @@ class _Recorder(Recorder):
             peak = max(peak, sum(self._sizes[key] for key in alive) - reused)
             alive -= dying
         return peak
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Those among values, and in lists and tuples of these."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+@cache
+def _is_elementwise(func: Any) -> bool:
+    return torch.Tag.pointwise in func.tags or "batch_norm" in str(func)
 
 
 def _key(tensor: Tensor) -> int:

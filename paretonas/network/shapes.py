@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -23,6 +24,8 @@ FILLING = (
 BATCH_NORM = torch.ops.aten.native_batch_norm.default
 CONVOLUTION = torch.ops.aten.convolution.default
 MEAN, LINEAR = torch.ops.aten.mean.dim, torch.ops.aten.addmm.default
+CAT, AVERAGE = torch.ops.aten.cat.default, torch.ops.aten.avg_pool2d.default
+MAXIMUM = torch.ops.aten.max_pool2d_with_indices.default
 ELEMENTWISE = (
     *("add", "mul"),
     *("elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "relu", "sigmoid", "silu", "tanh"),
@@ -65,6 +68,13 @@ class Recorder(TorchDispatchMode):
         return False
 
 
+class Shapes(Recorder):
+    """Calls on tensors without numbers give what `result_of` says."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return result_of(func, args, kwargs or {})
+
+
 def result_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What a call on tensors without numbers gives; by our own arithmetic where PyTorch's takes many times as long."""
     if func is BATCH_NORM:
@@ -75,6 +85,11 @@ def result_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _like(args[0], _reduced(*args))
     if func is LINEAR and not kwargs:
         return _like(args[1], [args[1].shape[0], args[2].shape[1]])
+    if func is CAT and not kwargs and _are_joined(*args):
+        return _like(args[0][0], _joined(*args))
+    if func in (AVERAGE, MAXIMUM) and not kwargs and not any(args[4:5]) and min(sides := _pooled(*args[:4])) > 0:
+        values = _like(args[0], sides)  # those that round up, and dilated ones, are left to PyTorch
+        return values if func is AVERAGE else (values, torch.empty(sides, dtype=torch.int64, device="meta"))
     name = func.overloadpacket.__name__
     if name.removesuffix("_") in ELEMENTWISE and not kwargs and _are_alike(args):
         return args[0] if name.endswith("_") else _like(args[0], _broadcast(args))
@@ -95,6 +110,31 @@ def _reduced(x: Tensor, sides: Sequence[int], is_kept: bool = False) -> list[int
     return [1 if i in gone else n for i, n in enumerate(x.shape) if is_kept or i not in gone]
 
 
+def _are_joined(tensors: Sequence[Tensor], side: int = 0) -> bool:
+    """Whether tensors of one type differ in this side alone."""
+    first = tensors[0]
+    rest = [n for i, n in enumerate(first.shape) if i != side % max(1, first.dim())]
+    return all(
+        x.dtype == first.dtype
+        and x.dim() == first.dim() > 0
+        and [n for i, n in enumerate(x.shape) if i != side % x.dim()] == rest
+        for x in tensors
+    )
+
+
+def _joined(tensors: Sequence[Tensor], side: int = 0) -> list[int]:
+    """Shape of tensors one after the other along a side."""
+    shape = list(tensors[0].shape)
+    shape[side] = sum(x.shape[side] for x in tensors)
+    return shape
+
+
+def _pooled(x: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0, 0)) -> list[int]:
+    """Shape of what pooling of images gives, where it rounds down."""
+    sides = zip(x.shape[-2:], kernel, stride or kernel, padding, strict=True)
+    return [*x.shape[:-2], *((n + 2 * p - k) // s + 1 for n, k, s, p in sides)]
+
+
 def _are_alike(args: Sequence[Any]) -> bool:
     """Whether tensors of one type, numbers with a point, go in, and beside them real numbers alone."""
     first = args[0]
@@ -104,8 +144,9 @@ def _are_alike(args: Sequence[Any]) -> bool:
 
 
 def _broadcast(args: Sequence[Any]) -> Sequence[int]:
+    """Shape of the result; that of numpy, as PyTorch's function loads its symbolic mathematics: a second a process."""
     first, *others = (x.shape for x in args if isinstance(x, Tensor))
-    return first if all(shape == first for shape in others) else torch.broadcast_shapes(first, *others)
+    return first if all(shape == first for shape in others) else np.broadcast_shapes(first, *others)
 
 
 def _like(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:

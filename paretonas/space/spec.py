@@ -38,6 +38,11 @@ spec_kinds = Registry(
     },
 )
 
+USUAL_CLASSES = {"detector": 90, "recurrent": 10_000}
+"""Of the data that networks of a kind were published for: COCO, and the words of the Penn Treebank."""
+CLASSES_OF_IMAGENET = 1000
+"""Those of all other kinds."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -98,6 +103,11 @@ class Spec(Readable):
         A recurrent network takes its last state beside a task's inputs, and gives its next one beside the outputs.
         """
         return interface
+
+    @property
+    def usual_classes(self) -> int:
+        """How many it tells apart where nothing says so: as many as papers have it do."""
+        return USUAL_CLASSES.get(self.kind, CLASSES_OF_IMAGENET)
 
     def usual_interface(self, channels: int, resolution: int, classes: int) -> Interface:
         """What the network is fed and gives where no task says so: images, if it says nothing else.

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from paretonas import cli
+from paretonas.cli import networks, predicting
 from paretonas.space import Architecture
 from paretonas.store import Store
 from paretonas.trial import State, Trial
@@ -38,6 +39,17 @@ def command(monkeypatch, capsys):
         return SimpleNamespace(code=end.value.code or 0, out=captured.out, err=captured.err)
 
     return run
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """What a command does in a process of its own, so that it can be ended, is done in this one."""
+
+    def at_once(function, *args, seconds=None):
+        return function(*args)
+
+    for module in (networks, predicting):
+        monkeypatch.setattr(module, "alone", at_once)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from PIL import Image
 from paretonas import cli
 from paretonas.store import Store
 
-TINY = "search:epochs=0.3,batch_size=64,layout=channels-last,precision=float32"
+TINY = "search:epochs=0.05,batch_size=64,layout=channels-last,precision=float32"
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_front_is_printed_and_drawn(paretonas, searched, tmp_path, suffix):
 
 
 def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searched, home):
-    words = ("train", "first", "--final", "--top", "1", "--recipe", "small-image:epochs=1,batch_size=64", "--json")
+    words = ("train", "first", "--final", "--top", "1", "--recipe", "small-image:epochs=0.1,batch_size=64", "--json")
     code, out, err = paretonas(*words)
     assert code == 0, err
     (found,) = json.loads(out)["finalists"]
@@ -187,8 +187,10 @@ def test_measure_takes_files_of_specs_and_other_runtimes(paretonas, tmp_path):
 
 
 def test_zoo_lists_and_describes(paretonas):
-    names = {row["name"] for row in json.loads(paretonas("zoo", "--json")[1])}
-    assert {"mnasnet-a1", "mobilenet-v2", "efficientnet-b0"} <= names
+    rows = {row["name"]: row for row in json.loads(paretonas("zoo", "--json")[1])}
+    assert {"mnasnet-a1", "mobilenet-v2", "efficientnet-b0"} <= set(rows)
+    of_ssdlite = [rows["ssdlite"][key] for key in ("resolution", "classes", "params", "macs", "weight_bytes")]
+    assert of_ssdlite == [320, 90, 4_772_466, 782_715_232, 4 * 4_772_466]
     found = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--resolution", "160", "--json")[1])
     assert found["params"] == 2_082_006
     half = json.loads(paretonas("zoo", "mnasnet-a1", "--width", "0.5", "--json")[1])
@@ -271,7 +273,7 @@ def test_plugins_are_listed_with_their_options(paretonas, command):
         (["describe", "--space", "mnasnet", "--choices", ",".join(["9"] * 42)], "index from 0 to 3"),
     ],
 )
-def test_bad_usage_says_the_rule_and_exits_with_2(paretonas, words, says):
+def test_bad_usage_says_the_rule_and_exits_with_2(paretonas, in_this_process, words, says):
     code, _, err = paretonas(*words)
     assert code == 2
     assert says in " ".join(err.split())

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from paretonas.zoo import counts, zoo
+
 
 def test_published_cells_come_in_any_size(command):
     sizes = ("--skeleton", "cifar", "--cells", "6", "--filters", "24", "--stem", "72")
@@ -17,6 +19,23 @@ def test_auxiliary_classifier_is_counted_beside(command):
     found = json.loads(command(*words, "--json").out)
     assert (found["params"], found["params_in_training"]) == (3_346_538, 4_978_036)
     assert "4,978,036 params in training" in command(*words).out
+
+
+def test_a_network_tells_apart_as_many_classes_as_were_published_for_it(command, tmp_path):
+    found = json.loads(command("zoo", "ssdlite", "--json").out)
+    assert [found[key] for key in ("classes", "params", "macs")] == [90, 4_772_466, 782_715_232]
+    (tmp_path / "spec.json").write_text(json.dumps(found["spec"]))
+    again = json.loads(command("describe", tmp_path / "spec.json", "--resolution", "320", "--json").out)
+    assert [again[key] for key in ("classes", "params", "macs")] == [90, 4_772_466, 782_715_232]
+    assert "for one of 10000 words" in command("zoo", "lstm").out
+    assert "at 320 px with 7 classes" in command("zoo", "ssdlite", "--classes", "7").out
+
+
+def test_a_network_that_nobody_has_counted_is_counted_when_it_is_listed(command, monkeypatch):
+    known = json.loads(command("zoo", "--json").out)
+    monkeypatch.delitem(counts.COUNTS, "mnasnet-small")
+    assert json.loads(command("zoo", "--json").out) == known
+    assert [row["name"] for row in known] == list(zoo)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def detector(folder):
     return folder
 
 
-def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_path):
+def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_this_process, tmp_path):
     for suffix in RUNTIMES:
         ran = command("predict", detector / f"d{suffix}", detector / "0.png", "--draw", tmp_path / "seen", "--json")
         assert ran.code == 0, ran.err
@@ -149,6 +149,11 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_
     assert table.count("0.png") == len(row["boxes"])
     sure = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--score", "0.99", "--json").out)
     assert len(sure[0]["boxes"]) < len(row["boxes"])
+
+
+def test_boxes_are_told_by_a_process_of_their_own(detector, command):
+    (row,) = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--json").out)
+    assert row["boxes"] == predictions(detector / "d.onnx", [detector / "0.png"], RUNTIMES[".onnx"])[0]["boxes"]
 
 
 def test_texts_are_not_drawn(command, monkeypatch, tmp_path):

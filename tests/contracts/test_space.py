@@ -7,7 +7,10 @@ from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.testing.space import SpaceContract
 
 FOR_SMALL_IMAGES = {
-    "zoo": "zoo:width=0.25,resolution=32",
+    "amoebanet": "amoebanet:cells=3,filters=8",
+    "nasnet": "nasnet:cells=3,filters=8",
+    "pnasnet": "pnasnet:cells=3,filters=8",
+    "zoo": "zoo:width=0.25,resolution=32,networks=mobilenet-v2+mnasnet-a1,also=timm:test_efficientnet",
     "nas-fpn": "nas-fpn:width=0.25,filters=8,stacks=2,head_layers=1",
     "ssdlite": "ssdlite:width=0.25,last_filters=32",
 }
@@ -18,7 +21,7 @@ OF_WORDS = {"nas-rl-recurrent"}
 """Spaces whose networks are fed words."""
 REGISTERED = [
     *(FOR_SMALL_IMAGES.get(name, name) for name in spaces),
-    *(f"mnasnet:variant={variant}" for variant in VARIANTS),
+    *(f"mnasnet:variant={variant},width=0.5" for variant in VARIANTS),
     "mnasnet:variant=paper,resolution=32,width=0.5,se=false,head-filters=256",
     "mnasnet:variant=google,reference=mnasnet-a1",
     "nas-rl-chain:layers=8,strides=true,width=0.5",

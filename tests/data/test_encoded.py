@@ -106,7 +106,7 @@ def test_corrupt_images_are_found_before_streaming(noisy_tree, tmp_path):
     np.testing.assert_array_equal(pixels_of(prepared.test), memory.test.images)
 
 
-@pytest.mark.parametrize("loaders", [0, 1])
+@pytest.mark.parametrize("loaders", [0, pytest.param(1, marks=pytest.mark.slow)])  # which takes seconds to start
 def test_image_that_was_spoilt_since_is_named(noisy_tree, tmp_path, loaders):
     prepared = prepare(noisy_tree, tmp_path / "cache", stream=True)
     begin, size = map(int, prepared.val.images.places[2])

@@ -22,14 +22,28 @@ from paretonas.latency import Estimate
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.network.cost import spec_cost
 from paretonas.network.operations import operations
-from paretonas.space import Interface, spaces, spec_from_json, spec_hash, spec_to_json
+from paretonas.space import Decision, Interface, SearchSpace, spaces, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.space.nasbench import Cell201Spec
 from paretonas.store import Store
 from paretonas.testing.evaluator import EvaluatorContract
 
 IMAGES = Interface.of_images(3, 16, 10)
-SPACE = spaces.create("mnasnet:resolution=16,width=0.25").build()
+OFFERED = {"kernel": (3, 5), "layers": (1, 2, 3), "expansion": (2, 3, 4, 6), "filters": (8, 16, 24), "se": (0.0, 0.25)}
+
+
+def small_space(stem):
+    """Networks of one to three layers."""
+
+    def decode(values):
+        kernel, layers, expansion, filters, se = (values[name] for name in OFFERED)
+        block = BlockSpec("mbconv", kernel, filters, layers, 2, expansion, se, "identity")
+        return MnasNetSpec((block,), stem_filters=stem, head_filters=32)
+
+    return SearchSpace(f"small {stem}", tuple(Decision(*one) for one in OFFERED.items()), decode)
+
+
+SPACE = small_space(8)
 TASK = SimpleNamespace(interface=IMAGES)
 PHONE, PI = parse_device("phone=onnxruntime"), parse_device("pi=torch")
 NETWORKS, DRAWN = 24, 3
@@ -278,7 +292,7 @@ def test_interrupted_preparation_goes_on_where_it_was(make, store, inner):
 def test_other_networks_number_device_or_pairs_are_other_predictors(evaluator, make, store):
     make({"phone": NETWORKS + 1}).prepare(SILENT)
     assert len(store.evaluations("predictor")) == 2
-    make(space=spaces.create("mnasnet:resolution=16,width=0.5").build()).prepare(SILENT)
+    make(space=small_space(16)).prepare(SILENT)
     assert len(store.evaluations("predictor")) == 3
     make({"pi": NETWORKS}).prepare(SILENT)
     assert len(store.evaluations("predictor")) == 4

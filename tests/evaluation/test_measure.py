@@ -72,6 +72,7 @@ def tiny(tmp_path):
 
 def test_a_subject_is_a_network_of_the_zoo_a_spec_or_a_file(tiny):
     assert Subject("mobilenet-v2").network() == (zoo_spec("mobilenet-v2"), Interface.of_images(3, 224, 1000))
+    assert Subject("ssdlite").network()[1] == zoo_spec("ssdlite").usual_interface(3, 320, 90)
     assert HALF.network() == (zoo_spec("mobilenet-v2", 0.5, 32), Interface.of_images(3, 32, 10))
     large = replace(HALF, is_small_image=False)
     assert large.network()[0] == zoo_spec("mobilenet-v2", 0.5)  # its published strides

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from small_networks import SMALL
 
 from paretonas.device import Device, parse_device
 from paretonas.device.calibration import reference_interface
@@ -26,7 +27,7 @@ from paretonas.task import recipes
 from paretonas.task.classification import Classification
 from paretonas.zoo import zoo_spec
 
-SPEC = zoo_spec("mnasnet-a1", 0.25, 8)
+SPEC = SMALL
 RECIPE = recipes.create("search:epochs=0.5,layout=channels-last,precision=float32")
 SCHOOLING = Schooling(RECIPE, seed=0, torch_device="cpu", width=0.25)
 LATENCY = Latency((0.002,) * 4, (0.002,) * 4, (0.001,) * 4, (0.001,) * 4, calibrated=0.003)

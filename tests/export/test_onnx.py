@@ -123,8 +123,14 @@ def test_writer_is_chosen_by_the_spec(path, monkeypatch, spec, writer):
     assert path.read_text() == writer
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_efficientnet",
+        pytest.param("mobilenetv3_small_050", marks=pytest.mark.slow),
+        pytest.param("resnet18", marks=pytest.mark.slow),
+    ],
+)
 def test_foreign_model_goes_through_pytorchs_exporter(path, name):
     spec = ForeignSpec(f"timm:{name}")
     interface = Interface.of_images(3, 64, 10)

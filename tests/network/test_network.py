@@ -10,6 +10,7 @@ from torch import nn
 from paretonas.errors import UnknownNameError
 from paretonas.network import build, builders
 from paretonas.network.cost import spec_cost
+from paretonas.network.shapes import Shapes, without_numbers
 from paretonas.space import Interface, Spec, spaces
 from paretonas.space.mnasnet import VARIANTS, BlockSpec, MnasNetSpec
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
@@ -129,15 +130,16 @@ def test_parts_are_modules_of_the_network_whose_costs_add_up_to_the_whole(name):
 def test_parts_have_the_filters_and_the_strides_that_they_say(name):
     spec = WITH_PARTS[name]
     interface = spec.usual_interface(3, side_of(spec), 10)
-    with torch.device("meta"):
-        model = build(spec, interface).eval()
+    with without_numbers():
+        model = build(spec, interface).to("meta").eval()
         inputs = fed(interface)
     given, found = {}, {}
     for part in spec.parts():
         first, last = model.get_submodule(part.modules[0]), model.get_submodule(part.modules[-1])
         first.register_forward_pre_hook(lambda _, x, name=part.name: given.update({name: shape_of(x[0])}))
         last.register_forward_hook(lambda _, x, y, name=part.name: found.update({name: shape_of(y)}))
-    model(*inputs)
+    with torch.no_grad(), Shapes():
+        model(*inputs)
     for part in spec.parts():
         before = [found[name] for name in part.inputs] or [inputs[0].shape]
         if len(before) == 1 and part.name in given:  # several may be joined

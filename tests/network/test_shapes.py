@@ -1,7 +1,6 @@
 """Networks of which only the shapes are wanted."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paretonas.network import build
-from paretonas.network.shapes import Recorder, result_of, without_numbers
+from paretonas.network.shapes import Shapes, without_numbers
 from paretonas.space import Interface
 from paretonas.zoo import zoo_spec
 
@@ -41,11 +40,6 @@ def test_nothing_random_is_drawn() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-class Quick(Recorder):
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return result_of(func, args, kwargs or {})
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -62,6 +56,17 @@ class Quick(Recorder):
         lambda x: x.mul(3),
         lambda x: x.int().mul(3.5),
         lambda x: x.double() + x,
+        lambda x: torch.cat([x, x[:, :2]], 1),
+        lambda x: torch.cat([x, x.double()]),
+        lambda x: torch.cat([x.new_empty(0), x], -2),
+        lambda x: functional.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda x: functional.avg_pool2d(x[0], (3, 2)),
+        lambda x: functional.avg_pool2d(x, 4, ceil_mode=True),
+        lambda x: functional.max_pool2d(x, (3, 2), padding=1),
+        lambda x: functional.max_pool2d(x, 3, 1, dilation=2),
+        lambda x: functional.max_pool2d(x, 3, 2, return_indices=True)[1],
+        lambda x: functional.max_pool2d(x, 3, 2, ceil_mode=True),
+        lambda x: x[:, :1] + x[:1, :, :, :1],
         lambda x: functional.relu6(x),
         lambda x: x.clone().sigmoid_(),
         lambda x: x.int().sigmoid(),
@@ -73,6 +78,13 @@ def test_results_are_of_pytorchs_shapes_and_types(call: Callable[[Tensor], Tenso
     x = torch.empty(2, 6, 9, 7, device="meta")
     with torch.no_grad():
         theirs = call(x)
-        with Quick():
+        with Shapes():
             ours = call(x)
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    x = torch.empty(2, 6, 9, 7, device="meta")
+    for call in (lambda: x + x[:, :4], lambda: torch.cat([x, x[:, :, :3]], 1), lambda: functional.avg_pool2d(x, 9)):
+        with pytest.raises((RuntimeError, ValueError)), torch.no_grad(), Shapes():
+            call()

@@ -10,6 +10,11 @@ from paretonas.export import LoadedModel, ModelFile
 from paretonas.loop.plan import Budget
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig, SearchConfig
+from paretonas.space import Decision, SearchSpace
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.space.space import Choice
+
+OFFERED: dict[str, tuple[Choice, ...]] = {"kernel": (3, 5), "layers": (1, 2), "expansion": (2, 4)}
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,29 @@ class Abacus(Transport):
         return runtime.load(file.path)
 
 
+@dataclass(frozen=True)
+class Few:
+    """Eight small networks, or the first of them alone."""
+
+    resolution: int = 8
+    single: bool = False
+
+    def build(self) -> SearchSpace:
+        def decode(values: Mapping[str, Choice]) -> MnasNetSpec:
+            kernel, layers, expansion = (int(values[name]) for name in OFFERED)
+            block = BlockSpec("mbconv", kernel, 8, layers, 2, expansion, skip="identity")
+            return MnasNetSpec((block,), stem_filters=8, head_filters=16)
+
+        offered = {name: choices[:1] if self.single else choices for name, choices in OFFERED.items()}
+        return SearchSpace("few", tuple(Decision(*one) for one in offered.items()), decode, width=0.25)
+
+
 DIGITS = Selection("classification", {"data": "digits", "train_images": 100})
 QUICK = Selection("search", {"epochs": 0.5, "layout": "channels-last", "precision": "float32"})
 CONFIG = SearchConfig(
     "s",
     task=DIGITS,
-    space=Selection("mnasnet", {"width": 0.25}),
+    space=Selection("few"),
     strategy=Selection("random"),
     devices=(DeviceConfig("onnxruntime@abacus", target_ms=1.0),),
     recipe=QUICK,

@@ -1,10 +1,11 @@
 """A search whose candidates begin with the weights of a file."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 import torch
-from abacus import CONFIG
+from abacus import CONFIG, Few
 from safetensors.torch import save_file
 
 from paretonas.errors import DataError, UsageError
@@ -20,15 +21,17 @@ from paretonas.task import recipes
 from paretonas.zoo import zoo_spec
 
 
-def write(path, seed, name="mobilenet-v2"):
+def write(path, seed, spec=None):
     torch.manual_seed(seed)
-    save_file(build(zoo_spec(name, 0.25, 8), Interface.of_images(1, 8, 10)).state_dict(), path)
+    space = Few(single=True).build()
+    network = build(spec or space.decode(space.sample(Random(0))), Interface.of_images(1, 8, 10))
+    save_file(network.state_dict(), path)
     return str(path)
 
 
 @pytest.fixture
 def config(tmp_path):
-    space = Selection("zoo", {"networks": "mobilenet-v2*0.25"})
+    space = Selection("few", {"single": True})
     return replace(CONFIG, space=space, weights=write(tmp_path / "given.safetensors", 1))
 
 
@@ -55,7 +58,11 @@ def test_with_another_file_a_search_does_not_go_on(config, store, tmp_path):
 
 @pytest.mark.parametrize("given", ["nowhere.safetensors", "of another network"])
 def test_a_file_that_does_not_fit_stops_it_before_anything_is_trained(config, store, tmp_path, given):
-    path = write(tmp_path / "b.safetensors", 1, "mnasnet-b1") if given == "of another network" else given
+    path = (
+        write(tmp_path / "b.safetensors", 1, zoo_spec("mnasnet-b1", 0.25, 8))
+        if given == "of another network"
+        else given
+    )
     with pytest.raises(UsageError, match="Weights are"):
         new_search(replace(config, weights=path), store, tmp_path)
     assert store.searches() == []

@@ -1,7 +1,6 @@
 """A search whose candidates a supernet scores: recorded first, then trained, checked and mined; it goes on there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from abacus import CONFIG
@@ -16,35 +15,14 @@ from paretonas.registry import Selection
 from paretonas.search.config import SupernetConfig
 from paretonas.search.mining import runner
 from paretonas.search.search import new_search, open_search
-from paretonas.space import Decision, SearchSpace, spaces
-from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
-from paretonas.space.space import Choice
 from paretonas.trial import State
-
-OFFERED: dict[str, tuple[Choice, ...]] = {"kernel": (3, 5), "layers": (1, 2), "expansion": (2, 4)}
-
-
-@dataclass(frozen=True)
-class Few:
-    """Eight networks."""
-
-    resolution: int = 8
-
-    def build(self) -> SearchSpace:
-        def decode(values: Mapping[str, Choice]) -> MnasNetSpec:
-            kernel, layers, expansion = (int(values[name]) for name in OFFERED)
-            block = BlockSpec("mbconv", kernel, 8, layers, 2, expansion, skip="identity")
-            return MnasNetSpec((block,), stem_filters=8, head_filters=16)
-
-        return SearchSpace("few", tuple(Decision(*one) for one in OFFERED.items()), decode)
 
 
 @pytest.fixture
-def config(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(spaces._entries, "few", "test_mining:Few")
+def config():
     options = {"epochs": 2.0, "batch_size": 50, "layout": "channels-last", "precision": "float32"}
     supernet = SupernetConfig(Selection("sandwich"), Selection("supernet", options), examples=50, checked=0)
-    return replace(CONFIG, space=Selection("few"), supernet=supernet, budget=Budget(trials=4))
+    return replace(CONFIG, supernet=supernet, budget=Budget(trials=4))
 
 
 def test_it_is_recorded_before_anything_is_trained_and_tells_what_comes_first(config, store, tmp_path):

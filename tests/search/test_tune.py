@@ -12,7 +12,14 @@ from paretonas.search.search import new_search, open_search
 from paretonas.search.tune import BARE, tune
 from paretonas.space import spec_to_json
 from paretonas.task import recipes
+from paretonas.training import autotune
 from paretonas.training.autotune import SpeedJob
+
+
+@pytest.fixture(autouse=True)
+def _one_step_tells(monkeypatch):
+    monkeypatch.setattr(autotune, "STEPS", 2)  # the first warms up
+
 
 OPEN = Selection("search", {"epochs": 0.5})
 FIXED = CONFIG.recipe

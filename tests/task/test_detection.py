@@ -10,6 +10,8 @@ from PIL import Image
 
 from paretonas.errors import DataError, SpecError, UsageError
 from paretonas.space import Interface
+from paretonas.space.detector import DetectorSpec, NeckSpec
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.task.decode import predict
 from paretonas.task.detection import Detection
 from paretonas.task.metadata import check_metadata
@@ -19,7 +21,16 @@ from paretonas.testing.task import TaskContract
 from paretonas.training.fit import as_run, fit
 from paretonas.zoo import zoo_spec
 
-SIDE, SMALL = 64, "ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32"
+SIDE = 64
+BACKBONE = MnasNetSpec(
+    tuple(
+        BlockSpec("mbconv", 3, filters, 1, stride, 2) for filters, stride in ((8, 1), (8, 2), (16, 2), (16, 2), (24, 2))
+    ),
+    stem_filters=8,
+    head_filters=16,
+)
+SMALL = DetectorSpec(BACKBONE, "ssdlite", last_filters=32)
+RETINANET = DetectorSpec(BACKBONE, "retinanet", NeckSpec(16, is_separable=True), head_layers=1)
 
 
 def write_boxes(folder, images=24):
@@ -65,7 +76,7 @@ class TestSSDLite(Detecting):
 
     @pytest.fixture
     def spec(self):
-        return zoo_spec(SMALL)
+        return SMALL
 
 
 class TestRetinaNet(Detecting):
@@ -75,7 +86,7 @@ class TestRetinaNet(Detecting):
 
     @pytest.fixture
     def spec(self):
-        return zoo_spec("retinanet:backbone=mobilenet-v2,width=0.25,filters=8,separable=true,head_layers=1")
+        return RETINANET
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +94,10 @@ def trained(folder, tmp_path_factory):
     """A task, and what has begun to learn it."""
     task = Detection(str(folder), resolution=128, detector="retinanet")
     task.prepare(tmp_path_factory.mktemp("cache"))
-    recipe = replace(DETECTION_SEARCH, epochs=40, batch_size=4, min_area=0.7, layout="contiguous", precision="float32")
-    spec = zoo_spec("retinanet:backbone=mobilenet-v2,width=0.25,filters=16,separable=true,head_layers=1")
+    sizes = {"epochs": 20, "batch_size": 4, "lr": 0.32, "min_area": 1.0}
+    recipe = replace(DETECTION_SEARCH, layout="contiguous", precision="float32", **sizes)
     torch.manual_seed(0)
-    return task, fit(task.network(spec, recipe), task, recipe, 0).model
+    return task, fit(task.network(RETINANET, recipe), task, recipe, 0).model
 
 
 def test_boxes_are_learned(trained):
@@ -136,7 +147,7 @@ def test_a_classifier_is_no_detector(trained):
     with pytest.raises(SpecError, match="--space nas-fpn"):
         trained[0].network(zoo_spec("mobilenet-v2"), Recipe())
     with pytest.raises(SpecError, match="has to be ssdlite"):
-        trained[0].network(zoo_spec(SMALL), Recipe())
+        trained[0].network(SMALL, Recipe())
 
 
 def test_what_suits_it_is_of_its_detector(trained):

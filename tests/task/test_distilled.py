@@ -8,11 +8,12 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from small_networks import SMALL
 from torch import nn
 
 from paretonas.data.augment import MEAN, STD, to_input
 from paretonas.errors import TrainingError, UsageError
-from paretonas.space import Interface
+from paretonas.space import Interface, Spec, spec_hash
 from paretonas.task.classification import Classification
 from paretonas.task.distilled import Distilled, Teacher, _loaded, divergence
 from paretonas.task.language import Language
@@ -22,6 +23,8 @@ from paretonas.testing.task import TaskContract
 from paretonas.training.fit import Session, fit
 from paretonas.training.state import StateFile
 from paretonas.zoo import zoo_spec
+
+TWICE = SMALL.scaled(2.0)
 
 # The divergence
 
@@ -71,16 +74,16 @@ def test_divergence_of_half_precision_is_computed_in_float32():
 
 @dataclass(frozen=True)
 class Pupil(Teacher):
-    """A network of the zoo with weights by a seed, for a task."""
+    """A network with weights by a seed, for a task."""
 
     task: Task
-    spec: str = "mobilenet-v2:width=0.25"
+    spec: Spec = TWICE
     seed: int = 0
     told: tuple[tuple[str, object], ...] = ()
 
     @property
     def digest(self):
-        return f"{self.spec} {self.seed}"
+        return f"{spec_hash(self.spec)} {self.seed}"
 
     @property
     def name(self):
@@ -96,23 +99,20 @@ class Pupil(Teacher):
 
     def network(self):
         torch.manual_seed(self.seed)
-        side = self.task.interface.image_shape
-        spec = zoo_spec(self.spec, resolution=side[1]) if side else zoo_spec(self.spec)
-        return self.task.network(spec, Recipe()).eval()
+        return self.task.network(self.spec, Recipe()).eval()
 
 
-SPEC = zoo_spec("mnasnet-small", 0.25, 8)
 RECIPE = Recipe(epochs=1, batch_size=25, crop=0.0)
 
 
 @pytest.fixture
-def digits(tmp_path):
+def digits(tmp_path_factory):
     task = Classification("digits", train_images=100, val_images=50)
-    task.prepare(tmp_path / "mine")
+    task.prepare(tmp_path_factory.getbasetemp() / "digits")
     return task
 
 
-def network_of(task, spec=SPEC, recipe=RECIPE):
+def network_of(task, spec=SMALL, recipe=RECIPE):
     torch.manual_seed(1)
     return task.network(spec, recipe)
 
@@ -243,7 +243,7 @@ def texts(tmp_path):
 
 
 def test_a_language_model_learns_from_another_over_the_words_of_a_window(texts):
-    teacher, model = Pupil(texts, "lstm:hidden=12"), network_of(texts, zoo_spec("nascell:hidden=8"))
+    teacher, model = Pupil(texts, zoo_spec("lstm:hidden=12")), network_of(texts, zoo_spec("nascell:hidden=8"))
     task, kept, recipe = Distilled(texts, teacher, 0.7), {}, replace(RECIPE, batch_size=4)
     first, second = texts.batches("train", recipe, 0, range(2))
     assert (first[2], second[2]) == (True, False)
@@ -263,7 +263,7 @@ def test_a_language_model_learns_from_another_over_the_words_of_a_window(texts):
 
 
 def test_states_of_a_teacher_begin_anew_where_those_of_the_student_do(texts):
-    task, recipe = Distilled(texts, Pupil(texts, "lstm:hidden=12")), replace(RECIPE, batch_size=4)
+    task, recipe = Distilled(texts, Pupil(texts, zoo_spec("lstm:hidden=12"))), replace(RECIPE, batch_size=4)
     model, (first,) = network_of(texts, zoo_spec("nascell:hidden=8")), texts.batches("train", recipe, 0, range(1))
     losses = []
     for kept in ({}, {"h": torch.ones(4, 2, 8), "c": torch.ones(4, 2, 8), "teacher.0": torch.ones(4, 2, 12)}):
@@ -272,7 +272,7 @@ def test_states_of_a_teacher_begin_anew_where_those_of_the_student_do(texts):
 
 
 def test_a_recurrent_training_with_a_teacher_goes_on_to_the_same_losses(texts, tmp_path):
-    task, spec = Distilled(texts, Pupil(texts, "lstm:hidden=12")), zoo_spec("nascell:hidden=8")
+    task, spec = Distilled(texts, Pupil(texts, zoo_spec("lstm:hidden=12"))), zoo_spec("nascell:hidden=8")
     recipe = Recipe(epochs=1, batch_size=4, lr=0.1, layout="contiguous")
     whole = fit(network_of(task, spec), task, recipe, 7).losses
     state = StateFile(tmp_path / "training.state", {"digest": task.digest})
@@ -376,4 +376,4 @@ class TestDistilled(TaskContract):
 
     @pytest.fixture
     def spec(self):
-        return SPEC
+        return SMALL

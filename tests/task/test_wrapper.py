@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from small_networks import SMALL
 from torch import Tensor
 
 from paretonas.executor import executors
@@ -20,9 +21,7 @@ from paretonas.training.autotune import SpeedJob, examples_per_second
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import StateFile
 from paretonas.training.zerocost import zero_cost
-from paretonas.zoo import zoo_spec
 
-SPEC = zoo_spec("mobilenet-v2", 0.25, 8)
 RECIPE = Recipe(epochs=1, batch_size=25, crop=0.0)
 
 
@@ -67,15 +66,15 @@ class WithNoise(Wrapped):
 
 
 @pytest.fixture
-def digits(tmp_path):
+def digits(tmp_path_factory):
     task = Classification("digits", train_images=100, val_images=50)
-    task.prepare(tmp_path / "mine")
+    task.prepare(tmp_path_factory.getbasetemp() / "digits")
     return task
 
 
 def trained_on(task, recipe=RECIPE, session=None):
     torch.manual_seed(0)
-    return fit(task.network(SPEC, recipe), task, recipe, 7, session)
+    return fit(task.network(SMALL, recipe), task, recipe, 7, session)
 
 
 def test_wrapper_of_nothing_trains_as_what_it_wraps(digits):
@@ -159,7 +158,7 @@ def losses_in_worker(task, spec):
 def test_wrapped_task_is_trained_in_another_process(digits):
     task = WithNoise(digits)
     with executors.create("process:workers=1").start() as executor:
-        job = executor.submit("train", losses_in_worker, task, spec_to_json(SPEC))
+        job = executor.submit("train", losses_in_worker, task, spec_to_json(SMALL))
         executor.wait()
     assert job.result() == pytest.approx(trained_on(task).losses, rel=1e-4)
 
@@ -167,10 +166,10 @@ def test_wrapped_task_is_trained_in_another_process(digits):
 def test_what_is_done_with_tasks_is_done_with_wrapped_ones(digits):
     task = WithNoise(digits)
     torch.manual_seed(0)
-    model = task.network(SPEC, RECIPE)
+    model = task.network(SMALL, RECIPE)
     assert zero_cost(model, task, 0)["synflow"] == zero_cost(model, digits, 0)["synflow"]
     assert zero_cost(model, task, 0)["gradient_norm"] != zero_cost(model, digits, 0)["gradient_norm"]
-    assert examples_per_second(SpeedJob(spec_to_json(SPEC), task, RECIPE, "cpu")) > 0
+    assert examples_per_second(SpeedJob(spec_to_json(SMALL), task, RECIPE, "cpu")) > 0
 
 
 def test_options_of_a_wrapper_are_read_as_any_plugins(digits):

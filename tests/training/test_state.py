@@ -1,11 +1,13 @@
 """Trainings that are stopped anywhere go on to the identical sequence of losses."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from image_tasks import noisy
+from small_networks import SMALL
 
 from paretonas.data.augment import scoring_batches
 from paretonas.errors import MachineError
@@ -13,7 +15,6 @@ from paretonas.task.recipe import Recipe
 from paretonas.task.recipe_book import MNASNET, SEARCH, SMALL_IMAGE
 from paretonas.training.fit import Session, as_run, fit
 from paretonas.training.state import Begun, StateFile
-from paretonas.zoo import zoo_spec
 
 RECIPES = {
     "search": replace(SEARCH, batch_size=8),
@@ -29,7 +30,7 @@ class StopError(Exception):
 
 def _model(recipe):
     torch.manual_seed(1)
-    return noisy().network(zoo_spec("mnasnet-a1", 0.25, 16), recipe)
+    return noisy().network(SMALL, recipe)
 
 
 def _train(recipe, state=None, stop=None, until=1.0, on_step=None):
@@ -42,6 +43,11 @@ def _train(recipe, state=None, stop=None, until=1.0, on_step=None):
     return fit(_model(recipe), noisy(), recipe, 7, Session(state=state, until=until, on_step=step))
 
 
+@cache
+def _whole(name):
+    return _train(RECIPES[name])
+
+
 def _outputs(model):
     run = as_run(model)
     return np.concatenate([run((x.numpy(),))[0] for x in scoring_batches(noisy().images.val)])
@@ -50,7 +56,7 @@ def _outputs(model):
 @pytest.mark.parametrize("name", RECIPES)
 def test_stopped_training_goes_on_to_the_identical_losses(name, tmp_path):
     recipe, file = RECIPES[name], tmp_path / "training.state"
-    whole = _train(recipe)
+    whole = _whole(name)
     for stop in (3, 7):
         with pytest.raises(StopError):
             _train(recipe, StateFile(file, {"recipe": name}, every=0.0), stop)
@@ -75,7 +81,7 @@ def test_a_training_in_stages_makes_the_identical_losses(name, tmp_path):
         part = _train(recipe, StateFile(file, {}), until=until)
         lengths.append(len(part.losses))
         assert part.examples == 8 * len(part.losses)
-    whole = _train(recipe)
+    whole = _whole(name)
     assert lengths == [1, 3, 10]
     assert part.losses == whole.losses
     assert np.array_equal(_outputs(part.model), _outputs(whole.model))
@@ -101,7 +107,7 @@ def test_state_that_is_not_this_trainings_is_not_used(damage, tmp_path):
     elif damage == "missing":
         file.unlink()
     state = StateFile(file, {"seed": 2 if damage == "other identity" else 1}, every=1e9)
-    assert _train(RECIPES["search"], state).losses == _train(RECIPES["search"]).losses
+    assert _train(RECIPES["search"], state).losses == _whole("search").losses
 
 
 def test_state_is_written_when_it_is_due_only(tmp_path):

@@ -6,7 +6,8 @@ from paretonas.network.cost import spec_cost
 from paretonas.network.pyramid import Neck
 from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec
-from paretonas.zoo import zoo_spec
+from paretonas.zoo import zoo, zoo_network, zoo_spec
+from paretonas.zoo.counts import COUNTS
 
 IMAGENET = Interface.of_images(3, 224, 1000)
 
@@ -96,12 +97,20 @@ def test_params_and_macs_of_detnas(name, params, macs, backbone):
     assert (params - sum(p for p, _ in last), macs - sum(m for _, m in last)) == backbone
 
 
+@pytest.mark.parametrize("name", list(zoo))
+def test_networks_are_listed_with_what_they_cost(name):
+    network, spec = zoo_network(name), zoo_spec(name)
+    found = spec_cost(spec, spec.usual_interface(3, network.published_resolution, spec.usual_classes))
+    assert COUNTS[name].metrics() == found.metrics()
+
+
 @pytest.mark.parametrize(
     ("name", "resolution", "classes", "params", "macs"),
     [
         ("nas-fpn", 640, 90, 60_057_998, 140_084_979_200),
         ("nas-fpn", 640, 91, 60_078_743, 140_261_753_600),
         ("ssdlite", 320, 90, 4_772_466, 782_715_232),  # published: 4.9 M, 0.8 B
+        ("retinanet", 640, 90, 34_071_950, 96_703_424_000),  # published: 34.0 M, 193.6 G / 2
         ("ssdlite:backbone=mobilenet-v2", 320, 90, 4_380_828, 757_165_504),  # published: 4.3 M, 0.8 B
     ],
 )

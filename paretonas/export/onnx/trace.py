@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from paretonas.errors import ExportError
 from paretonas.export.onnx.graph import Value
+from paretonas.network.shapes import Shapes
 from paretonas.space import Interface
 
 
@@ -70,7 +71,7 @@ def module_path(node: fx.Node) -> str:
     return str(node.target) if node.op == "call_module" else str(callers[-1][0]) if callers else ""
 
 
-class _Shapes(fx.Interpreter):
+class _Interpreter(fx.Interpreter):
     """Runs a traced model on shapes alone."""
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -83,12 +84,12 @@ def _run(traced: fx.GraphModule, interface: Interface, batch: int) -> dict[fx.No
         torch.empty(batch, *port.shape[1:], dtype=getattr(torch, port.dtype), device="meta")
         for port in interface.inputs
     ]
-    shapes = _Shapes(traced, garbage_collect_values=False)
-    shapes.args_iter = iter(inputs)
-    with torch.no_grad():
+    interpreter = _Interpreter(traced, garbage_collect_values=False)
+    interpreter.args_iter = iter(inputs)
+    with torch.no_grad(), Shapes():  # PyTorch's own ways would load its compiler
         for node in traced.graph.nodes:  # as `run` does, but for a progress bar whose lock a killed worker would leave
-            shapes.env[node] = shapes.run_node(node)
-    return shapes.env
+            interpreter.env[node] = interpreter.run_node(node)
+    return interpreter.env
 
 
 def _common(two: Any, three: Any) -> Any:

@@ -57,6 +57,6 @@ def test_the_seed_decides():
 @pytest.mark.parametrize("rewards", [[0.5], [0.5, 0.5]])
 def test_few_or_equal_rewards_are_survived(rewards):
     drawn = [(0, 1), (1, 2)][: len(rewards)]
-    ensemble = Ensemble("lstm", 5, TOKENS, 0)
+    ensemble = Ensemble("lstm", 2, TOKENS, 0)
     ensemble.fit(drawn, rewards)
     assert np.isfinite(ensemble.predict(drawn)).all()
