@@ -162,7 +162,7 @@ def export(
     _trust: Trust = False,
 ) -> None:
     """Export a trained trial to a file, or a published network with timm's weights."""
-    from paretonas.search.finalists import export_trial
+    from paretonas.search.exporting import export_trial
 
     here = context.obj
     if (trial is None) == (timm_weights is None):

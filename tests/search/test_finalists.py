@@ -25,7 +25,8 @@ from paretonas.loop.plan import Budget
 from paretonas.objective import metric
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig
-from paretonas.search.finalists import choose, export_trial, numbered, train_trials
+from paretonas.search.exporting import export_trial
+from paretonas.search.finalists import choose, numbered, train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.rescore import rescore
 from paretonas.search.search import new_search

@@ -72,7 +72,7 @@ class OnnxRuntime(Runtime):
             asked = Interface(inputs, (Port("any", (1,)),))
             arrays = _runner(session, path)(example_inputs(asked))  # they know all sides of their shapes
             found = zip(session.get_outputs(), arrays, strict=True)
-            outputs = tuple(_port(value, getattr(array, "shape", ())) for value, array in found)
+            outputs = tuple(_port(value, _shape(value, getattr(array, "shape", ()))) for value, array in found)
             return Interface(inputs, _own_names(inputs, outputs))
         except SpecError as error:
             raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from None
@@ -104,6 +104,11 @@ def _runner(session: Any, path: Path) -> LoadedModel:
             raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from error
 
     return run
+
+
+def _shape(value: Any, found: Sequence[int]) -> Sequence[object]:
+    """That of an output: the first side as the file says, as it may be the number of boxes; the others as found."""
+    return (*value.shape[:1], *found[1:]) if value.shape else found
 
 
 def _port(value: Any, shape: Sequence[object]) -> Port:
