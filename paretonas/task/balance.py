@@ -1,4 +1,8 @@
-"""From which score on boxes are worth telling of: where F1 is best, class by class and of all classes together."""
+"""From which score on boxes are worth telling of, class by class and for all classes together.
+
+It is where F1 is best, of the scores at which precision is recall or more, so that no more boxes are told of than there
+are to be found: of a class that is hardly learned, the best F1 of all would tell of a flood of boxes that are wrong.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ class ClassBalance:
 
     Args:
         boxes: How many are to be found.
-        best: Where its F1 is best; None where none of its boxes is found, or there are none.
+        best: See `best_balance`; None where none of its boxes is found, or there are none.
     """
 
     boxes: int
@@ -47,13 +51,11 @@ class ClassBalance:
 def balances(
     truths: Sequence[Truth], found: Sequence[Found], classes: int
 ) -> tuple[tuple[ClassBalance, ...], Balance | None]:
-    """For each class the score at which F1 is best, and one score for all classes together.
+    """For each class the score from which on its boxes are worth telling of, and one score for all classes together.
 
     Boxes are matched as COCO does at an overlap of .50: in each image, from the highest score on, each takes of the
     boxes of its class that are left the one that it overlaps most; a second one for the same box is wrong, and what
-    matches an ignored one counts neither way. Of the scores s that boxes have, the threshold is the one with the best
-    `F1(s) = 2 right(s) / (seen(s) + wanted)`, where right(s) and seen(s) count the boxes of score s or more, and wanted
-    those to be found; of equally good ones it is the highest. For all classes together the three are summed over them.
+    matches an ignored one counts neither way. All classes together are as one in which each box keeps its verdict.
 
     Args:
         truths: Of each image.
@@ -75,7 +77,11 @@ def balances(
 
 
 def best_balance(scores: NDArray[np.float32], is_right: NDArray[np.bool_], wanted: int) -> Balance | None:
-    """The score with the best F1, the highest of equally good ones; None where nothing is right.
+    """The score s with the best `F1(s) = 2 right(s) / (seen(s) + wanted)`; None where nothing is right.
+
+    right(s) and seen(s) count the boxes of score s or more. Candidates are the scores with `right(s) > 0` and
+    `seen(s) <= wanted`, that is `precision(s) >= recall(s)`; where there is none of these, all scores. Of equally good
+    ones it is the highest.
 
     Args:
         scores: (n,) of boxes.
@@ -89,10 +95,11 @@ def best_balance(scores: NDArray[np.float32], is_right: NDArray[np.bool_], wante
     scores, right = scores[order], np.cumsum(is_right[order])
     if not len(right) or not right[-1]:
         return None
-    seen = np.arange(1, len(right) + 1)
+    is_last = np.append(scores[:-1] != scores[1:], True)  # boxes of one score are told of together
+    scores, right, seen = scores[is_last], right[is_last], np.flatnonzero(is_last) + 1
+    is_able = (right > 0) & (seen <= wanted)
     f1 = 2 * right / (seen + wanted)
-    f1[:-1][scores[:-1] == scores[1:]] = -1.0  # boxes of one score are told of together
-    best = int(f1.argmax())
+    best = int(np.where(is_able, f1, -1.0).argmax() if is_able.any() else f1.argmax())
     return Balance(float(scores[best]), float(right[best] / seen[best]), float(right[best] / wanted))
 
 

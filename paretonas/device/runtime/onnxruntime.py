@@ -106,9 +106,10 @@ def _runner(session: Any, path: Path) -> LoadedModel:
     return run
 
 
-def _shape(value: Any, found: Sequence[int]) -> Sequence[object]:
-    """That of an output: the first side as the file says, as it may be the number of boxes; the others as found."""
-    return (*value.shape[:1], *found[1:]) if value.shape else found
+def _shape(value: Any, found: Sequence[int]) -> Sequence[int]:
+    """That of an output: as found, but of one of what it gives, where it leaves open how many that are."""
+    is_open = bool(value.shape) and not isinstance(value.shape[0], int)
+    return (1, *found[1:]) if found and is_open else found
 
 
 def _port(value: Any, shape: Sequence[object]) -> Port:
