@@ -154,7 +154,9 @@ def export(
     context: typer.Context,
     name: Name,
     trial: Annotated[int | None, typer.Option(help="Which trial; trained before.")] = None,
-    format: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
+    format: Annotated[
+        str, typer.Option(help="onnx, for a detector also onnx:boxes=true (it ends in boxes), or safetensors.")
+    ] = "onnx",
     output: Annotated[Path | None, typer.Option(help="File to write; beside the weights if none is given.")] = None,
     timm_weights: Annotated[
         Path | None,
@@ -163,7 +165,7 @@ def export(
     _trust: Trust = False,
 ) -> None:
     """Export a trained trial to a file, or a published network with timm's weights."""
-    from paretonas.search.finalists import export_trial
+    from paretonas.search.exporting import export_trial
 
     here = context.obj
     if (trial is None) == (timm_weights is None):

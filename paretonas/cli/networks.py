@@ -66,6 +66,11 @@ def measure(
     )
     console.out.print(f"  fastest of {found['pairs']} pairs in {found['loads']} loads, {found['clock']} clock")
     console.out.print("  " + ", ".join(f"{k} {v}" for k, v in found["conditions"].items()))
+    if "boxes" in found:
+        console.out.print(
+            f"  with decoding and suppression, of {found['boxes']} boxes in the noise that it is fed: the more there "
+            "are in an image, the longer they take"
+        )
     if found["flags"]:
         console.out.print(f"  flagged after {found['attempts']} attempts: {', '.join(found['flags'])}")
     if blocks:

@@ -12,7 +12,6 @@ from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
 from paretonas.errors import UsageError
 
-LEAST_SCORE = 0.3
 RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
 """Of a file by its suffix, where no device is named."""
 
@@ -22,7 +21,10 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
-    score: Annotated[float, typer.Option(help="Of boxes that are told of, at least.", min=0, max=1)] = LEAST_SCORE,
+    score: Annotated[
+        float | None,
+        typer.Option(help="Of boxes that are told of, at least; the file's threshold, or 0.3.", min=0, max=1),
+    ] = None,
     draw: Annotated[
         Path | None, typer.Option(help="Folder for the images with what was seen in them: boxes, or the class.")
     ] = None,
@@ -80,7 +82,7 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
     return files
 
 
-def predictions(model: Path, inputs: list[Path], device: str, least_score: float = LEAST_SCORE) -> list[dict[str, Any]]:
+def predictions(model: Path, inputs: list[Path], device: str, least_score: float | None = None) -> list[dict[str, Any]]:
     """What a file sees in each input, by what the file itself says; runs in a process of its own."""
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import Subject

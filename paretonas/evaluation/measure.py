@@ -16,7 +16,7 @@ from paretonas.evaluation import keys
 from paretonas.evaluation.device_job import MeasuringJob, device_text, run_measuring
 from paretonas.evaluation.keys import Cache
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds
-from paretonas.export import ModelFile, formats
+from paretonas.export import ModelFile, example_inputs, formats
 from paretonas.files import scratch_folder
 from paretonas.latency import Latency, latency_from_json
 from paretonas.network import build
@@ -82,7 +82,7 @@ def measure_model(subject: Subject, device: str, cache: Cache, folder: Path) -> 
 
     Returns:
         `latency_ms`, `ratio`, `spread`, `clock`, `pairs`, `loads`, `flags`, `attempts`, `reference`, `conditions` and
-        `samples`.
+        `samples`; of a file that ends in boxes also `boxes`, how many it sees in the noise that it is fed.
 
     Raises:
         UsageError: No such file or network, or a file that the runtime does not take.
@@ -93,10 +93,19 @@ def measure_model(subject: Subject, device: str, cache: Cache, folder: Path) -> 
     if subject.is_file:
         file = subject.file(chosen)
         seconds = calibrated_seconds(chosen, file.interface, folder, cache)
-        return _result(subject.model, chosen.measure(file, folder, seconds, RECORD), file.interface)
+        latency = chosen.measure(file, folder, seconds, RECORD)
+        return {**_result(subject.model, latency, file.interface), **_boxes_in_noise(chosen, file)}
     spec, interface = subject.network()
     seconds = calibrated_seconds(chosen, interface, folder, cache)
     return _result(subject.model, run_measuring(_job(spec, interface, chosen, folder, seconds)), interface)
+
+
+def _boxes_in_noise(device: Device, file: ModelFile) -> dict[str, int]:
+    """How many, where a file ends in boxes: its latency depends on it."""
+    if "suppression" not in formats.create(device.runtime.format).metadata(file.path):
+        return {}
+    boxes, *_ = device.open(file)(example_inputs(file.interface))
+    return {"boxes": len(boxes)}
 
 
 def _job(spec: Spec, interface: Interface, device: Device, folder: Path, calibrated: float) -> MeasuringJob:

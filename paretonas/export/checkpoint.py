@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from paretonas.errors import ExportError, SpecError
+from paretonas.export.boxes import Decoding
 from paretonas.export.export import NOTHING, Format
 from paretonas.files import written_aside
 from paretonas.network import build
@@ -27,8 +28,15 @@ class CheckpointFormat(Format):
     tolerance: ClassVar[float] = 1e-3
 
     def write(
-        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        path: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        decoding: Decoding | None = None,
     ) -> None:
+        self._check_decoding(decoding)
         save_checkpoint(model, spec, interface, path, metadata)
 
     def metadata(self, path: Path) -> Mapping[str, Any]:

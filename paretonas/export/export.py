@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretonas.errors import ExportError
+from paretonas.export.boxes import Decoding
 from paretonas.space import Interface, Spec
 
 if TYPE_CHECKING:
@@ -38,15 +39,23 @@ class Format(ABC):
         suffix: Of its files, with the dot.
         tolerance: Largest difference of any output between a file and its model, relative to the largest output.
         precisions: Those that it can be written in.
+        boxes: Whether its files end in boxes, where a detector is written: an option of formats that can.
     """
 
     suffix: ClassVar[str]
     tolerance: ClassVar[float]
     precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
+    boxes: bool = False
 
     @abstractmethod
     def write(
-        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        path: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        decoding: Decoding | None = None,
     ) -> None:
         """Write `model` in evaluation mode and leave it as it was; see `in_evaluation` and `paretonas.files`.
 
@@ -56,6 +65,7 @@ class Format(ABC):
             interface: Of the model; its names are those of the file's inputs and outputs.
             path: Is replaced in one step, so that no truncated file ever stands there.
             metadata: JSON data that the file is to say of itself.
+            decoding: What comes after the network; given exactly where `boxes` is true.
 
         Raises:
             ExportError: It cannot be put into this format.
@@ -69,6 +79,18 @@ class Format(ABC):
         Raises:
             ExportError: It is no file of this format.
         """
+
+    def _check_decoding(self, decoding: Decoding | None) -> None:
+        """Whether it was given what its option asks for.
+
+        Raises:
+            ExportError: Not so.
+        """
+        if self.boxes != (decoding is not None):
+            raise ExportError(
+                f"A file ends in boxes where its network is a detector of a search and the format has `boxes=true`, "
+                f"but got {type(self).__name__}(boxes={self.boxes}) {'with' if decoding else 'without'} a decoding."
+            )
 
 
 @dataclass(frozen=True)

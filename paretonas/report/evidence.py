@@ -12,6 +12,7 @@ from paretonas.errors import SpecError, StoreError
 from paretonas.latency import Latency, latency_from_json
 from paretonas.objective.metric import LATENCY, on_device
 from paretonas.report.aims import Aims
+from paretonas.report.boxes import BoxesFound, boxes_found
 from paretonas.space import Interface, Port, read_json
 from paretonas.store import Store
 from paretonas.trial import Trial
@@ -54,6 +55,7 @@ class Final:
         date: On which it was written.
         classes: Names, where it tells classes apart.
         confused: Which class its exported file took for which.
+        boxes: Which boxes it finds, where it is a detector.
     """
 
     timings: Mapping[str, Timing]
@@ -61,6 +63,7 @@ class Final:
     date: str
     classes: tuple[str, ...] = ()
     confused: tuple[Confused, ...] = ()
+    boxes: BoxesFound | None = None
 
 
 def read_timings(store: Store, trials: Sequence[Trial], aims: Aims) -> Timings:
@@ -109,8 +112,9 @@ def read_final(trial: Trial, path: Path, aims: Aims) -> Final | None:
             for device, latency in data["latency"].items()
         }
         recipe = dict(data["recipe"]) | ({"teacher": data["teacher"]} if "teacher" in data else {})
-        final = Final(timings, recipe, str(data["date"]), *_confused(data))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StoreError) as error:
+        boxes = boxes_found(data.get("details", {}))
+        final = Final(timings, recipe, str(data["date"]), *_confused(data), boxes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SpecError, StoreError) as error:
         raise StoreError(
             f"A finalist's file holds its metrics, latency, interface, recipe and date, but {path} does not: "
             f"{error!r}. Move it away, or train the finalist again."

@@ -132,6 +132,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
             for number, final in search.finals.items()
             if (confusion := confusion_of(number, final.classes, final.confused))
         ],
+        "detectors": [(number, final.boxes) for number, final in search.finals.items() if final.boxes is not None],
         "unfinished": [(s, t) for s in searches for t in s.trials if t.state in (State.PRUNED, State.FAILED)],
     }
 

@@ -7,25 +7,18 @@ it, must agree with the model that it came from, and is timed there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 from paretonas.errors import ParetonasError, UsageError, WorkError
 from paretonas.evaluation.job import TrainingJob, known_metrics, run_training
 from paretonas.executor import executors
-from paretonas.export import formats
-from paretonas.export.checkpoint import load_checkpoint
-from paretonas.files import refusals, write_text
-from paretonas.search.circumstances import check_home, held
+from paretonas.files import refusals
+from paretonas.search.circumstances import held
 from paretonas.search.finish import Finalist, Finishing, finish
-from paretonas.search.metadata import finalist_metadata
 from paretonas.search.rehearsal import tell_unused
 from paretonas.search.search import Search
 from paretonas.space import spec_from_json, spec_to_json
-from paretonas.store import Store
 from paretonas.task import recipes
 from paretonas.task.task import Task
 from paretonas.training.autotune import like
@@ -81,44 +74,6 @@ def train_trials(
         reasons = "; ".join(f"trial {number}: {error}" for number, error in failed.items())
         raise WorkError(f"{reasons} (finished: {done})")
     return finalists
-
-
-def export_trial(store: Store, name: str, home: Path, number: int, format: str, path: Path | None = None) -> Path:
-    """Write a finalist in another format, and beside it, in a file of its name with `.json` after it, what it is.
-
-    Args:
-        store: Where the search is recorded.
-        name: Of the search.
-        home: As when it was made.
-        number: Of the trial.
-        format: A registered export format.
-        path: Where to; beside the weights if None.
-
-    Raises:
-        UsageError: It has not been trained by `train --final` yet, or the search has another home.
-        StoreError: No such search, or another process holds it, into whose folder the file would go.
-        ExportError: It could not be exported.
-    """
-    check_home(name, store, home)
-    checkpoint = home / name / f"trial-{number}.safetensors"
-    if not checkpoint.exists():
-        raise UsageError(
-            f"Only a trained network is exported, but trial {number} has no weights yet: "
-            f"`paretonas train {name} --trial {number} --final` first."
-        )
-    chosen = formats.create(format)
-    path = path or checkpoint.with_suffix(chosen.suffix)
-    if not path.parent.exists():
-        raise UsageError(f"A file is written to a folder that exists, but there is no {path.parent}.")
-    is_beside = path.parent.resolve() == checkpoint.parent.resolve()
-    with held(name, store, home) if is_beside else nullcontext():
-        if path.resolve() != checkpoint.resolve():
-            trained = load_checkpoint(checkpoint)
-            metadata = finalist_metadata(trained, name, number)
-            chosen.write(trained.model, trained.spec, trained.interface, path, metadata)
-            if path.with_suffix("").resolve() != checkpoint.with_suffix("").resolve():  # where trial-N.json is
-                write_text(path.with_name(f"{path.name}.json"), json.dumps(metadata, indent=1))
-    return path
 
 
 def _task(search: Search, finishing: Finishing) -> Task:

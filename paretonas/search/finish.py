@@ -14,7 +14,7 @@ from paretonas.errors import UsageError
 from paretonas.evaluation.job import TrainingJob
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
 from paretonas.export import ModelFile, formats
-from paretonas.export.checkpoint import Checkpoint, load_checkpoint
+from paretonas.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from paretonas.files import write_text
 from paretonas.latency import Latency
 from paretonas.network.cost import spec_cost
@@ -96,18 +96,22 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     trained, task = load_checkpoint(job.checkpoint), job.task
     expected = score[("test_" if job.is_final else "") + task.quality]
     metrics, files, latencies, details = dict(score), dict[str, Path](), dict[str, Latency](), dict[str, Any]()
+    told: dict[str, Any] = {}
     metadata = finalist_metadata(trained, search.config.name, trial.number, finishing.transform)
     for device, file in _exported(search, trained, job.checkpoint, metadata):
         name = device.runtime.format
         if name not in files:
             rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
             metrics.setdefault(f"exported_{task.quality}", rescored.metrics[task.quality])
-            details = details or dict(rescored.details)
+            details, told = details or dict(rescored.details), told or dict(rescored.metadata)
         files[name] = file.path
         if device in search.devices:
             seconds = calibrated_seconds(device, file.interface, search.home / "cache", search.store)
             latencies[device.name] = device.measure(file, search.home / "cache", seconds, RECORD)
             metrics |= latency_metrics(latencies[device.name], device.name)
+    if not told.keys() <= trained.info.keys():
+        metadata |= told
+        _tell(trained, job.checkpoint, files, told, metadata)
     metrics |= {n: float(v) for n, v in spec_cost(trained.spec, trained.interface).metrics().items()}
     flags = tuple(dict.fromkeys(flag for latency in latencies.values() for flag in latency.flags))
     finalist = Finalist(trial.number, metrics, job.checkpoint, files, flags)
@@ -133,6 +137,28 @@ def _exported(
         if path != checkpoint:
             chosen.write(trained.model, trained.spec, trained.interface, path, metadata)
         yield device, ModelFile(path, trained.interface)
+
+
+def _tell(
+    trained: Checkpoint,
+    checkpoint: Path,
+    files: Mapping[str, Path],
+    told: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write again, with what their score has told, what was written before; it is told once.
+
+    Args:
+        trained: The network.
+        checkpoint: Of its weights.
+        files: By their format; that of the weights may be among them.
+        told: Beyond what they said.
+        metadata: All that exported files say.
+    """
+    save_checkpoint(trained.model, trained.spec, trained.interface, checkpoint, {**trained.info, **told})
+    for name, path in files.items():
+        if path != checkpoint:
+            formats.create(name).write(trained.model, trained.spec, trained.interface, path, metadata)
 
 
 def _final_name(name: str, trial: Trial) -> str:

@@ -19,7 +19,7 @@ from paretonas.space import Interface
 
 BOXES, CLASSES, WORDS = "boxes", "classes", "words"
 LEAST_SCORE = 0.3
-"""Of a box that a person is told of."""
+"""Of a box that a person is told of where its file says no other."""
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -53,7 +53,7 @@ def predict(
     file: Path,
     metadata: Mapping[str, Any],
     interface: Interface,
-    least_score: float = LEAST_SCORE,
+    least_score: float | None = None,
 ) -> dict[str, Any]:
     """What a network says of one input file: the class of an image, its boxes, or the word that comes after a text.
 
@@ -62,7 +62,7 @@ def predict(
         file: An image or a text.
         metadata: Beside the exported file; `kind` says which.
         interface: Of the network.
-        least_score: Of a box that is told of.
+        least_score: Of a box that is told of; None: the file's `threshold`, or 0.3 where it says none.
 
     Returns:
         `class` or `next`, and `probability`; or `boxes`, each with `class`, `score` and `box`: left, top, right and
@@ -75,8 +75,8 @@ def predict(
         TrainingError: An output is not a finite number.
     """
     if metadata.get("kind") == BOXES:
-        boxes = _boxes(run, file, metadata, interface)
-        return {"boxes": [box for box in boxes if box["score"] >= least_score]}
+        least = metadata.get("threshold", LEAST_SCORE) if least_score is None else least_score
+        return {"boxes": _boxes(run, file, metadata, interface, least)}
     if metadata.get("kind") != WORDS:
         return decode(run(encode(file, metadata, interface)), metadata)[0]
     text, number = read_text(file), {word: i for i, word in enumerate(metadata["words"])}
@@ -138,17 +138,19 @@ def _normalized(pixels: NDArray[np.uint8], metadata: Mapping[str, Any]) -> NDArr
 
 
 def _boxes(
-    run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
+    run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface, least: float
 ) -> list[dict[str, Any]]:
-    from paretonas.task.detecting import Anchors  # loads torchvision
+    from paretonas.task.detecting import Anchors, read_boxes  # loads torchvision
 
     side = interface.inputs[0].shape[-1]
     with _reading(file, metadata):
         size = to_upright(file)[0].size
         pixels = to_letterbox(file, size, side)
-    (found,) = Anchors(metadata["detector"], side, len(metadata["classes"])).found(
-        *run((_normalized(pixels, metadata),))
-    )
+    outputs = run((_normalized(pixels, metadata),))
+    if metadata.get("suppression") is not None:
+        found = read_boxes(outputs, len(metadata["classes"]))
+    else:
+        (found,) = Anchors(metadata["detector"], side, len(metadata["classes"])).found(*outputs)
     boxes = to_original(found.boxes, np.array(size), side)
     return [
         {
@@ -157,6 +159,7 @@ def _boxes(
             "box": [round(x, 1) for x in box.tolist()],
         }
         for box, label, score in zip(boxes, found.labels, found.scores, strict=True)
+        if score >= least
     ]
 
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from paretonas.errors import UsageError
 from paretonas.space.detector import LEVELS, RETINANET_ANCHORS, SSD_STRIDES, HeadKind
 from paretonas.task.decode import check_finite
 
@@ -41,6 +42,27 @@ class Found:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+
+def read_boxes(outputs: Sequence[NDArray[Any]], classes: int) -> Found:
+    """What a file that ends in boxes gives for one image.
+
+    Args:
+        outputs: Boxes (k, 4), labels (k,) and scores (k,), the highest first.
+        classes: That its metadata name.
+
+    Raises:
+        TrainingError: A number is not finite.
+        UsageError: They are not as many of each, or a label is none of the classes.
+    """
+    boxes, labels, scores = outputs
+    check_finite(boxes, scores)
+    if not len(boxes) == len(labels) == len(scores) or not ((labels >= 0) & (labels < classes)).all():
+        raise UsageError(
+            f"A file that ends in boxes gives a label of its {classes} classes and a score for each, but got "
+            f"{len(boxes)} boxes, {len(scores)} scores and the labels {sorted(set(labels.tolist()))[:9]}."
+        )
+    return Found(boxes, labels, scores)
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,11 @@ class Anchors:
                 made = model.postprocess_detections(outputs, [anchors] * n, shapes)
         shift = int(self.head == "ssdlite")
         return [Found(one["boxes"].numpy(), (one["labels"] - shift).numpy(), one["scores"].numpy()) for one in made]
+
+    @property
+    def detector(self) -> tuple[Any, Tensor]:
+        """torchvision's, without a backbone, that does what comes after the network; and its anchors (n, 4), pixels."""
+        return _model(self)
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from paretonas.errors import DataError, SpecError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.detector import HeadKind
-from paretonas.task.detecting import Anchors, Found
+from paretonas.task.detecting import Anchors, Found, read_boxes
+from paretonas.task.explaining import explain, truths_of
 from paretonas.task.metadata import ImageBoxes
-from paretonas.task.precision import Precision, Truth, average_precision
+from paretonas.task.precision import Precision, average_precision
 from paretonas.task.prepared import PreparedTask
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Usual
@@ -172,27 +173,40 @@ class Detection(PreparedTask[BoxData]):
         return self._anchors.loss(logits, offsets, boxes, labels)
 
     def score(self, run: Run, part: Part) -> dict[str, float]:
-        return _metrics(self._precision(run, part))
+        return _metrics(self.precision(self.see(partial(self.found, run), part), part))
 
     def examine(self, run: Run, part: Part) -> Examination:
-        """With the average precision of each class."""
-        precision = self._precision(run, part)
-        by_class = dict(zip(self.images.classes, precision.by_class, strict=True))
-        step = 1 / len(self._split(part))  # an image of which all is seen otherwise
-        return Examination(_metrics(precision), step, {"ap_by_class": by_class})
+        """With what is found of each class, from which score on, and some images."""
+        split, found = self._split(part), self.see(partial(self.found, run), part)
+        precision = self.precision(found, part)
+        details, metadata = explain(split, found, precision, self.images.classes)
+        step = 1 / len(split)  # an image of which all is seen otherwise
+        return Examination(_metrics(precision), step, {"boxes": details}, metadata)
 
-    def _precision(self, run: Run, part: Part) -> Precision:
-        split, found = self._split(part), []
-        for i in range(0, len(split), SCORED_AT_ONCE):
-            found += self.found(run, split.images[i : i + SCORED_AT_ONCE])
-        truths = [Truth(*one) for one in zip(split.boxes, split.labels, split.is_ignored, strict=True)]
-        return average_precision(truths, found, len(self.images.classes))
+    def see(self, look: Callable[[np.ndarray], list[Found]], part: Part) -> list[Found]:
+        """What is seen in each image of a part.
+
+        Args:
+            look: Looks at a few prepared images, uint8 (N, 3, R, R): `found` or `found_by_file` of a run.
+            part: Which.
+        """
+        images = self._split(part).images
+        return [one for i in range(0, len(images), SCORED_AT_ONCE) for one in look(images[i : i + SCORED_AT_ONCE])]
+
+    def precision(self, found: Sequence[Found], part: Part) -> Precision:
+        """Of what was seen in each image of a part."""
+        return average_precision(truths_of(self._split(part)), found, len(self.images.classes))
 
     def found(self, run: Run, images: np.ndarray) -> list[Found]:
         """What a network sees in prepared images, uint8 (N, 3, R, R)."""
         x = to_input(torch.from_numpy(np.ascontiguousarray(images)))
         logits, offsets = run((x.numpy(),))
         return self._anchors.found(logits, offsets)
+
+    def found_by_file(self, run: Run, images: np.ndarray) -> list[Found]:
+        """What a file that ends in boxes sees in prepared images, one at a time."""
+        x = to_input(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+        return [read_boxes(run((x[i : i + 1],)), len(self.images.classes)) for i in range(len(x))]
 
     @property
     def _anchors(self) -> Anchors:

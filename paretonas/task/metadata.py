@@ -98,6 +98,34 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """What a file does itself after its network; its outputs are boxes, labels and scores then.
+
+    Args:
+        least_score: A box has more, in [0, 1).
+        most_overlap: Of two boxes of a class that overlap by more, the one of the lower score goes; in [0, 1].
+        candidates: That go on at most before: of each level for `retinanet`, of each class for `ssdlite`.
+        most_boxes: That it gives for an image.
+
+    Raises:
+        SpecError: A number out of its range.
+    """
+
+    least_score: float
+    most_overlap: float
+    candidates: int
+    most_boxes: int
+
+    def __post_init__(self) -> None:
+        are_shares = 0 <= self.least_score < 1 and 0 <= self.most_overlap <= 1
+        if not are_shares or min(self.candidates, self.most_boxes) < 1:
+            raise SpecError(
+                "`0 <= least_score < 1`, `0 <= most_overlap <= 1`, `candidates > 0` and `most_boxes > 0` must hold, "
+                f"but got {self}."
+            )
+
+
+@dataclass(frozen=True)
 class ImageBoxes:
     """From an image to what a detector is fed, and from its outputs to boxes with names.
 
@@ -113,6 +141,8 @@ class ImageBoxes:
         mean: In [0, 1]; of every channel.
         std: Above 0; a network is fed `(pixel / 255 - mean) / std`.
         max_pixels: Of an image; None: as many as Pillow takes for safe.
+        threshold: Score from which on a box is worth telling of, in [0, 1]; None: nobody found out.
+        suppression: What the file does itself after its network; None: its outputs are those of all anchors.
 
     Raises:
         SpecError: A number out of its range, or no classes.
@@ -129,9 +159,13 @@ class ImageBoxes:
     mean: float
     std: float
     max_pixels: int | None = None
+    threshold: float | None = None
+    suppression: Suppression | None = None
 
     def __post_init__(self) -> None:
         _check_normalization(self.classes, self.mean, self.std)
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise SpecError(f"`0 <= threshold <= 1` must hold, but got (threshold={self.threshold}).")
         if not 0 <= self.padding <= 255 or (self.max_pixels is not None and self.max_pixels < 1):
             raise SpecError(
                 f"`0 <= padding <= 255` and `max_pixels > 0` must hold, but got (padding={self.padding}, "
@@ -181,7 +215,10 @@ def _check_boxes(told: ImageBoxes, interface: Interface) -> None:
     outputs = [port.shape for port in interface.outputs]
     logits = len(told.classes) + (told.detector == "ssdlite")  # the background's, the first
     anchors = outputs[0][1] if len(outputs[0]) == 3 else 0
-    if shape[0] != 3 or shape[1] != shape[2] or outputs != [(1, anchors, logits), (1, anchors, 4)]:
+    wanted: list[tuple[int, ...]] = [(1, anchors, logits), (1, anchors, 4)]
+    if told.suppression is not None:
+        wanted = [(1, 4), (1,), (1,)]  # of one box
+    if shape[0] != 3 or shape[1] != shape[2] or outputs != wanted:
         raise UsageError(
             f"A file's network is fed what the file says, but square RGB images and {len(told.classes)} classes of "
             f"{told.detector} do not fit inputs of {interface.inputs[0].shape} and outputs of {outputs}."

@@ -39,12 +39,14 @@ class Precision:
         ap50: Mean over classes at an overlap of .50.
         ap75: At .75.
         by_class: AP of each class; None where the images have none of it.
+        ap50_by_class: The same at an overlap of .50.
     """
 
     ap: float
     ap50: float
     ap75: float
     by_class: tuple[float | None, ...]
+    ap50_by_class: tuple[float | None, ...]
 
 
 def average_precision(truths: Sequence[Truth], found: Sequence[Found], classes: int) -> Precision:
@@ -68,7 +70,8 @@ def average_precision(truths: Sequence[Truth], found: Sequence[Found], classes: 
         for box, label, score in zip(one.boxes, one.labels, one.scores, strict=True)
     ]
     if not annotations or not results:
-        return Precision(0.0, 0.0, 0.0, _none_found(truths, classes))
+        nothing = _none_found(truths, classes)
+        return Precision(0.0, 0.0, 0.0, nothing, nothing)
     dataset = {
         "images": [{"id": i + 1} for i in range(len(truths))],
         "annotations": [{**entry, "id": i} for i, entry in enumerate(annotations, 1)],
@@ -79,12 +82,14 @@ def average_precision(truths: Sequence[Truth], found: Sequence[Found], classes: 
     run.evaluate()
     run.accumulate()
     precision = run.eval["precision"][..., 0, -1]  # (overlaps, recalls, classes), of all sizes
-    per_class = [precision[:, :, k] for k in range(classes)]
-    by_class = tuple(float(one.mean()) if (one > -1).all() else None for one in per_class)
-    counted = precision[:, :, [k for k, one in enumerate(by_class) if one is not None]]
+    per_class = [precision[:, :, k] if (precision[:, :, k] > -1).all() else None for k in range(classes)]
+    by_class = tuple(None if one is None else float(one.mean()) for one in per_class)
+    ap50_by_class = tuple(None if one is None else float(one[0].mean()) for one in per_class)
+    counted = np.array([one for one in per_class if one is not None])
     if not counted.size:
-        return Precision(0.0, 0.0, 0.0, by_class)
-    return Precision(float(counted.mean()), float(counted[0].mean()), float(counted[5].mean()), by_class)
+        return Precision(0.0, 0.0, 0.0, by_class, ap50_by_class)
+    means = counted.mean((0, 2)).tolist()  # of each overlap
+    return Precision(float(counted.mean()), means[0], means[5], by_class, ap50_by_class)
 
 
 def _entry(image: int, box: NDArray[Any], label: int) -> dict[str, Any]:

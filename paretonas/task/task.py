@@ -72,11 +72,13 @@ class Examination:
         metrics: As `score` gives them.
         step: The most by which the quality changes if one example is taken for something else.
         details: JSON data for the report of a finalist.
+        metadata: What its files are to say beyond the task's metadata, as only the score tells.
     """
 
     metrics: dict[str, float]
     step: float
     details: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,8 @@ class TaskContract:
         examined = task.examine(run, "val")
         assert examined.metrics == task.score(run, "val")
         assert 0 < examined.step <= 1
-        json.dumps(dict(examined.details))
+        json.dumps([dict(examined.details), dict(examined.metadata)])
+        assert not examined.metadata.keys() & task.metadata.keys()
 
     def test_outputs_that_are_no_numbers_are_a_training_error(self, task: Task) -> None:
         def run(inputs: Arrays) -> Arrays:

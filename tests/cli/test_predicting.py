@@ -12,13 +12,16 @@ from PIL import Image
 from paretonas.cli.predicting import RUNTIMES, predictions
 from paretonas.errors import ExportError, MeasureError, UsageError
 from paretonas.export import formats
+from paretonas.export.checkpoint import load_checkpoint
 from paretonas.network import build
+from paretonas.search.boxes import anchors_of, decoding_of, suppression_of
 from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.task.metadata import ImageClasses
 from paretonas.zoo import zoo_spec
 
 SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 8, 2, 1, 3, 0.25, "none"),), stem_filters=8, head_filters=16)
+DETECTOR = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
 INTERFACE = Interface.of_images(channels=3, resolution=16, classes=3)
 TOLD = ImageClasses.of(("cat", "dog", "[b]eel[/b]"), 3, (0.5, 0.25)).to_json()
 
@@ -117,17 +120,16 @@ def test_a_model_that_never_ends_is_ended(folder, command, tmp_path):
 @pytest.fixture(scope="module")
 def detector(folder):
     """A detector with random weights that says much of what it knows nothing of."""
-    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
-    interface = spec.usual_interface(3, 64, 2)
+    interface = DETECTOR.usual_interface(3, 64, 2)
     torch.manual_seed(0)
-    model = build(spec, interface)
+    model = build(DETECTOR, interface)
     for module in model.heads.classes:
         torch.nn.init.normal_(module[-1].bias, std=2.0)
     said = {"detector": "ssdlite", "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
     said |= {"interpolation": "bilinear-antialiased", "mean": 0.5, "std": 0.25}
     for name in formats:
         formats.create(name).write(
-            model, spec, interface, folder / f"d.{name}", {"kind": "boxes", "classes": ["cat", "eel"], **said}
+            model, DETECTOR, interface, folder / f"d.{name}", {"kind": "boxes", "classes": ["cat", "eel"], **said}
         )
     return folder
 
@@ -154,6 +156,21 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_t
 def test_boxes_are_told_by_a_process_of_their_own(detector, command):
     (row,) = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--json").out)
     assert row["boxes"] == predictions(detector / "d.onnx", [detector / "0.png"], RUNTIMES[".onnx"])[0]["boxes"]
+
+
+def test_a_file_that_ends_in_boxes_sees_what_the_raw_one_sees(detector, command):
+    told = formats.create("onnx").metadata(detector / "d.onnx")
+    anchors = anchors_of(told, DETECTOR.usual_interface(3, 64, 2))
+    decoding = decoding_of(anchors)
+    told = {**told, "suppression": suppression_of(decoding), "threshold": 0.4}
+    chosen, trained = formats.create("onnx:boxes=true"), load_checkpoint(detector / "d.safetensors")
+    chosen.write(trained.model, trained.spec, trained.interface, detector / "e.onnx", told, decoding)
+    for asked, least in (((), 0.4), (("--score", "0.7"), 0.7)):
+        ran = command("predict", detector / "e.onnx", detector / "1.png", "--json", *asked)
+        assert ran.code == 0, ran.err
+        raw = json.loads(command("predict", detector / "d.onnx", detector / "1.png", "--json", "--score", least).out)
+        assert json.loads(ran.out) == raw
+        assert raw[0]["boxes"]
 
 
 def test_texts_are_not_drawn(command, monkeypatch, tmp_path):

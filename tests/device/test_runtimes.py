@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.runtime.torch import TorchRuntime, _channels_last
@@ -87,6 +87,22 @@ def test_a_file_from_elsewhere_is_fed_its_own_types_and_layout(tmp_path, kind, d
     assert [x.dtype for x in inputs] == [dtype] * 2
     for given, got in zip(inputs, OnnxRuntime().load(path)(inputs), strict=True):
         np.testing.assert_array_equal(given, got)
+
+
+@pytest.mark.parametrize(("least", "count"), [(9.0, 0), (-9.0, 8)])
+def test_a_file_gives_as_many_of_something_as_it_finds(tmp_path, least, count):
+    """Places of numbers that are large; the interface is of one."""
+    nodes = [
+        helper.make_node("Greater", ["x", "least"], ["are_large"]),
+        helper.make_node("NonZero", ["are_large"], ["places"]),
+        helper.make_node("Transpose", ["places"], ["y"]),
+    ]
+    bound = numpy_helper.from_array(np.float32(least), "least")
+    path = written(tmp_path / "a.onnx", nodes, [("x", FLOAT, [1, 2, 4])], [("y", TensorProto.INT64, ["n", 3])], [bound])
+    interface = OnnxRuntime().interface(path)
+    assert interface.outputs == (Port("y", (1, 3), "int64"),)
+    (found,) = OnnxRuntime().load(path)(example_inputs(interface))
+    assert found.shape == (count, 3)
 
 
 def test_a_pipe_is_no_model(tmp_path):

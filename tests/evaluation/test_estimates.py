@@ -22,7 +22,7 @@ from paretonas.latency import Estimate
 from paretonas.loop.listener import SILENT, Listener
 from paretonas.network.cost import spec_cost
 from paretonas.network.operations import operations
-from paretonas.space import Decision, Interface, SearchSpace, spaces, spec_from_json, spec_hash, spec_to_json
+from paretonas.space import Decision, Interface, SearchSpace, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.space.nasbench import Cell201Spec
 from paretonas.store import Store

@@ -12,12 +12,15 @@ from paretonas.device import Device, parse_device
 from paretonas.errors import DeviceError, SpecError, StoreError, UnknownNameError, UsageError
 from paretonas.evaluation.latencies import RECORD
 from paretonas.evaluation.measure import Subject, measure_blocks, measure_model, spec_blocks
+from paretonas.export import formats
 from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
+from paretonas.search.boxes import decoding_of, suppression_of
 from paretonas.space import ForeignSpec, Interface, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.store import Store
+from paretonas.task.detecting import Anchors
 from paretonas.zoo import zoo_spec
 
 PARTS = ["stem", *(f"block{i}" for i in range(1, 8)), "head", "classifier"]
@@ -122,6 +125,19 @@ def test_a_measured_file_knows_its_own_interface(tmp_path, cache, calm, device):
     found = measure_model(Subject(str(file.path)), device, cache, tmp_path)
     assert found["model"] == str(file.path)
     assert found["reference"]["inputs"] == asdict(interface)["inputs"]
+
+
+def test_a_file_that_ends_in_boxes_says_how_many_it_sees_in_noise(tmp_path, cache, calm):
+    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
+    interface, decoding = spec.usual_interface(3, 64, 2), decoding_of(Anchors("ssdlite", 64, 2))
+    torch.manual_seed(0)
+    file, chosen = tmp_path / "m.onnx", formats.create("onnx:boxes=true")
+    chosen.write(build(spec, interface), spec, interface, file, {"suppression": suppression_of(decoding)}, decoding)
+    found = measure_model(Subject(str(file)), "onnxruntime", cache, tmp_path)
+    assert found["boxes"] == 100  # an untrained one is sure of nothing, and so of everything a little
+    assert found["reference"]["inputs"] == asdict(interface)["inputs"]
+    assert calm.count == 1
+    assert "boxes" not in measure_model(HALF, "onnxruntime", cache, tmp_path)
 
 
 def test_a_file_that_the_runtime_does_not_take_is_refused(tmp_path, cache):

@@ -7,7 +7,7 @@ from pathlib import Path
 from paretonas import Store, front_trials, new_search, open_search, train_trials
 from paretonas.evaluation import latencies
 from paretonas.search.choice import choose
-from paretonas.search.finalists import export_trial
+from paretonas.search.exporting import export_trial
 from paretonas.search.finish import Finishing
 from paretonas.search.sections import config_from_json
 from paretonas.space.transform import Transform

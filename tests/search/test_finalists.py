@@ -26,7 +26,8 @@ from paretonas.objective import metric
 from paretonas.registry import Selection
 from paretonas.search.choice import choose, numbered
 from paretonas.search.config import DeviceConfig
-from paretonas.search.finalists import export_trial, train_trials
+from paretonas.search.exporting import export_trial
+from paretonas.search.finalists import train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.rescore import rescore
 from paretonas.search.search import new_search
@@ -36,6 +37,7 @@ from paretonas.store import Store
 from paretonas.task.classification import Classification
 from paretonas.task.metadata import check_metadata
 from paretonas.task.recipe import Recipe
+from paretonas.task.task import Examination
 from paretonas.trial import State, Trial
 
 RECIPE = Recipe(epochs=0.5, batch_size=64, lr=0.1)
@@ -213,6 +215,25 @@ def test_what_was_trained_before_is_not_trained_again(searched, best, finalist):
     again = train_trials(searched, best, BY_RECIPE, shares.append)[0]
     assert shares == []
     assert again.metrics == finalist.metrics
+
+
+def test_what_only_the_score_tells_is_said_by_all_files_and_told_once(searched, best, finalist, monkeypatch):
+    def scored(*_):
+        return Examination(
+            {"accuracy": finalist.metrics["test_accuracy"]}, 0.01, {"seen": 1}, {"threshold": told.pop()}
+        )
+
+    told = [0.5, 0.25]
+    monkeypatch.setattr("paretonas.search.finish.rescore", scored)
+    for _ in range(2):
+        train_trials(searched, best, BY_RECIPE)
+        assert formats.create("onnx").metadata(finalist.files["onnx"])["threshold"] == 0.25
+        assert load_checkpoint(finalist.checkpoint).info["threshold"] == 0.25
+        beside = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
+        assert (beside["threshold"], beside["details"]) == (0.25, {"seen": 1})
+    finalist.checkpoint.unlink()  # for those that come after
+    monkeypatch.undo()
+    train_trials(searched, best, BY_RECIPE)
 
 
 def test_what_a_killed_session_left_half_written_is_swept(searched, best, finalist):
@@ -487,6 +508,12 @@ def test_export_of_an_untrained_trial_is_refused(searched):
     untrained = len(_trials(searched))
     with pytest.raises(UsageError, match="paretonas train s --trial"):
         export_trial(searched.store, "s", searched.home, untrained, "onnx")
+
+
+def test_a_classifier_cannot_end_in_boxes(searched, finalist):
+    with pytest.raises(UsageError, match=r"Files that end in boxes are of detectors.*'classes'"):
+        export_trial(searched.store, "s", searched.home, finalist.trial, "onnx:boxes=true")
+    assert not list(finalist.checkpoint.parent.glob("*boxes*"))
 
 
 def test_export_to_what_cannot_be_is_refused(searched, finalist, tmp_path):

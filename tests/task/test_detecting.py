@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from paretonas.errors import TrainingError
-from paretonas.task.detecting import MOST_DETECTIONS, Anchors, _model
+from paretonas.errors import TrainingError, UsageError
+from paretonas.task.detecting import MOST_DETECTIONS, Anchors, _model, read_boxes
 
 KINDS = [Anchors("retinanet", 128, 3), Anchors("ssdlite", 128, 3)]
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 80.0], [70.0, 70.0, 120.0, 126.0]])
@@ -79,3 +79,18 @@ def test_outputs_that_are_not_finite_are_an_error(place):
     outputs[place][0, 0, 0] = np.nan
     with pytest.raises(TrainingError, match="finite outputs"):
         KINDS[0].found(*outputs)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "scores", "error", "match"),
+    [
+        (2, [0, 3], [0.5, 0.4], UsageError, r"its 3 classes.*\[0, 3\]"),
+        (1, [-1], [0.5], UsageError, "its 3 classes"),
+        (2, [0], [0.5, 0.4], UsageError, "2 boxes, 2 scores"),
+        (1, [0], [np.nan], TrainingError, "finite outputs"),
+    ],
+)
+def test_what_a_file_gives_as_boxes_is_checked(boxes, labels, scores, error, match):
+    outputs = np.zeros((boxes, 4), np.float32), np.array(labels, np.int64), np.array(scores, np.float32)
+    with pytest.raises(error, match=match):
+        read_boxes(outputs, 3)

@@ -2,13 +2,18 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from paretonas.device import parse_device
 from paretonas.errors import DataError, SpecError, UsageError
+from paretonas.export import ModelFile, formats
+from paretonas.export.boxes import boxes_interface
+from paretonas.search.boxes import decoding_of, suppression_of
 from paretonas.space import Interface
 from paretonas.space.detector import DetectorSpec, NeckSpec
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
@@ -31,6 +36,8 @@ BACKBONE = MnasNetSpec(
 )
 SMALL = DetectorSpec(BACKBONE, "ssdlite", last_filters=32)
 RETINANET = DetectorSpec(BACKBONE, "retinanet", NeckSpec(16, is_separable=True), head_layers=1)
+SUPPRESSION = {"least_score": 0.05, "most_overlap": 0.5, "candidates": 1000, "most_boxes": 100}
+ENDING = boxes_interface(Interface.of_images(3, 128, 2))
 
 
 def write_boxes(folder, images=24):
@@ -104,7 +111,57 @@ def test_boxes_are_learned(trained):
     task, model = trained
     examined = task.examine(as_run(model), "train")
     assert examined.metrics["ap50"] > 0.2
-    assert set(examined.details["ap_by_class"]) == {"wide", "tall"}
+    told = examined.details["boxes"]
+    assert [one["name"] for one in told["classes"]] == ["wide", "tall"]
+    assert [one["boxes"] for one in told["classes"]] == [
+        sum(int((labels == k).sum()) for labels in task.images.train.labels) for k in (0, 1)
+    ]
+    assert examined.metadata == {"threshold": told["all"]["threshold"]}
+    assert len(told["images"]) == 4
+
+
+def test_a_file_that_ends_in_boxes_sees_and_scores_as_the_network_does(trained, folder, tmp_path):
+    task, model = trained
+    metadata = {**task.metadata, "suppression": suppression_of(decoding_of(task._anchors))}
+    interface = boxes_interface(task.interface)
+    spec = RETINANET
+    files, device = [], parse_device("onnxruntime")
+    for name, given in (("onnx", ()), ("onnx:boxes=true", (decoding_of(task._anchors),))):
+        files.append(ModelFile(tmp_path / f"{len(given)}.onnx", task.interface))
+        formats.create(name).write(model, spec, task.interface, files[-1].path, metadata, *given)
+    assert device.runtime.interface(files[1].path) == interface
+    raw, ending = map(device.open, files)
+
+    def look(images):
+        return [one for i in range(len(images)) for one in task.found(raw, images[i : i + 1])]
+
+    expected, found = task.see(look, "train"), task.see(partial(task.found_by_file, ending), "train")
+    assert sum(len(one.boxes) for one in expected) > 100
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a.labels, b.labels)
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+    assert task.precision(found, "train").ap == pytest.approx(task.precision(expected, "train").ap, abs=1e-6)
+    check_metadata(metadata, interface)
+    image = folder / "images" / "1.png"
+    boxes = predict(ending, image, metadata, interface, 0.1)["boxes"]
+    assert boxes == predict(raw, image, task.metadata, task.interface, 0.1)["boxes"]
+
+
+def test_boxes_of_a_score_of_the_threshold_that_the_file_says_are_told(trained, folder):
+    task, model = trained
+    image = folder / "images" / "1.png"
+
+    def scores(*least, **said):
+        seen = predict(as_run(model), image, {**task.metadata, **said}, task.interface, *least)
+        return [box["score"] for box in seen["boxes"]]
+
+    every = scores(0.0)
+    assert len(every) > 3
+    assert scores() == [score for score in every if score >= 0.3]
+    assert scores(threshold=0.0) == every
+    assert scores(threshold=every[1]) in (every[:1], every[:2])  # scores are rounded
+    assert scores(0.0, threshold=1.0) == every
 
 
 def test_a_file_s_metadata_are_enough_to_see_boxes_in_any_image(trained, folder):
@@ -134,6 +191,14 @@ def overlap(a, b):
         ({"detector": "yolo"}, None),
         ({"padding": 300}, None),
         ({"std": 0.0}, None),
+        ({"threshold": 1.5}, None),
+        ({"suppression": SUPPRESSION}, None),
+        ({"suppression": {**SUPPRESSION, "least_score": 1.0}}, ENDING),
+        ({"suppression": {**SUPPRESSION, "most_overlap": -0.1}}, ENDING),
+        ({"suppression": {**SUPPRESSION, "most_boxes": 0}}, ENDING),
+        ({"suppression": {"least_score": 0.5}}, ENDING),
+        ({"suppression": "inside"}, ENDING),
+        ({}, ENDING),
         ({}, Interface.of_images(3, 128, 2)),
     ],
 )

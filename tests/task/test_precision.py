@@ -66,6 +66,7 @@ def test_a_class_is_as_good_as_its_boxes_overlap():
     found = [seen([box, half], [0, 1], [0.9, 0.8])]
     precision = average_precision(truths, found, 3)
     assert precision.by_class == pytest.approx((1.0, 0.3, None), abs=1e-6)  # at overlaps of .50, .55 and .60
+    assert precision.ap50_by_class == pytest.approx((1.0, 1.0, None), abs=1e-6)
     assert (precision.ap, precision.ap50, precision.ap75) == pytest.approx((0.65, 1.0, 0.5), abs=1e-6)
 
 
@@ -88,3 +89,4 @@ def test_what_is_ignored_is_neither_wanted_nor_wrong():
 def test_where_nothing_is_right_it_is_zero(truths, found, by_class):
     precision = average_precision(truths, found, 2)
     assert (precision.ap, precision.ap50, precision.ap75, precision.by_class) == (0, 0, 0, by_class)
+    assert precision.ap50_by_class == by_class

@@ -72,7 +72,7 @@ class OnnxRuntime(Runtime):
             asked = Interface(inputs, (Port("any", (1,)),))
             arrays = _runner(session, path)(example_inputs(asked))  # they know all sides of their shapes
             found = zip(session.get_outputs(), arrays, strict=True)
-            outputs = tuple(_port(value, getattr(array, "shape", ())) for value, array in found)
+            outputs = tuple(_port(value, _shape(value, getattr(array, "shape", ()))) for value, array in found)
             return Interface(inputs, _own_names(inputs, outputs))
         except SpecError as error:
             raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from None
@@ -104,6 +104,12 @@ def _runner(session: Any, path: Path) -> LoadedModel:
             raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from error
 
     return run
+
+
+def _shape(value: Any, found: Sequence[int]) -> Sequence[int]:
+    """That of an output: as found, but of one of what it gives, where it leaves open how many that are."""
+    is_open = bool(value.shape) and not isinstance(value.shape[0], int)
+    return (1, *found[1:]) if found and is_open else found
 
 
 def _port(value: Any, shape: Sequence[object]) -> Port:

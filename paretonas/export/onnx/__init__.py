@@ -23,7 +23,9 @@ from onnx import helper
 from torch import nn
 
 from paretonas.errors import ExportError
+from paretonas.export.boxes import Decoding
 from paretonas.export.export import NOTHING, Format, example_inputs, in_evaluation, tensors_for
+from paretonas.export.onnx.boxes import add_boxes
 from paretonas.export.onnx.direct import export_directly
 from paretonas.export.onnx.graph import OPSETS, output_names, stamped
 from paretonas.export.onnx.metadata import read_metadata, write_metadata
@@ -36,17 +38,32 @@ __all__ = ["OnnxFormat", "export_directly", "export_with_torch", "modules_of_nod
 
 @dataclass(frozen=True)
 class OnnxFormat(Format):
-    """ONNX, one file with its weights inside, for ONNX Runtime and most other engines."""
+    """ONNX, one file with its weights inside, for ONNX Runtime and most other engines.
+
+    Args:
+        boxes: Whether a detector's file ends in boxes, with decoding and suppression inside, for one image at a time;
+            else in the network's outputs.
+    """
 
     suffix: ClassVar[str] = ".onnx"
     tolerance: ClassVar[float] = 1e-3
+    boxes: bool = False
 
     def write(
-        self, model: nn.Module, spec: Spec, interface: Interface, path: Path, metadata: Mapping[str, Any] = NOTHING
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        path: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        decoding: Decoding | None = None,
     ) -> None:
+        self._check_decoding(decoding)
         export = export_with_torch if spec.kind == ForeignSpec.kind else export_directly
         with in_evaluation(model), written_aside(path) as draft:
             export(model, interface, draft)
+            if decoding is not None:
+                add_boxes(draft, decoding)
             write_metadata(draft, metadata)
 
     def metadata(self, path: Path) -> Mapping[str, Any]:

@@ -74,14 +74,18 @@ def require(holds: bool, what: object) -> None:
 class Graph:
     """Nodes and weights under way.
 
+    Args:
+        prefix: Of the names of its weights, where two graphs become one.
+
     Attributes:
         module: Dotted path of the module that the next nodes come from.
         result: What the operation at hand gives, without names; a tuple if it gives several tensors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
         self.module = ""
         self.result: Any = None
+        self._prefix = prefix
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._shared: dict[tuple[Any, ...], tuple[str, NDArray[Any]]] = {}  # the array keeps its place in memory
@@ -97,13 +101,16 @@ class Graph:
         Returns:
             The name of its output.
         """
-        return self._add(op, inputs, attributes, 1)[0]
+        return self.add_several(op, inputs, attributes, 1)[0]
 
     def add_split(self, x: Value, sizes: Sequence[int], axis: int) -> tuple[str, ...]:
         """A node that cuts `x` into parts of these sizes; the names of its outputs."""
-        return self._add("Split", [x, whole(*sizes)], {"axis": axis}, len(sizes))
+        return self.add_several("Split", [x, whole(*sizes)], {"axis": axis}, len(sizes))
 
-    def _add(self, op: str, inputs: Sequence[Operand], attributes: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    def add_several(
+        self, op: str, inputs: Sequence[Operand], attributes: Mapping[str, Any], count: int
+    ) -> tuple[str, ...]:
+        """A node of `count` outputs; their names."""
         name = f"{self.module}/{op.lower()}_{len(self._nodes)}"
         outputs = (name,) if count == 1 else tuple(f"{name}.{i}" for i in range(count))
         self._nodes.append(helper.make_node(op, [self._name(x) for x in inputs], outputs, name=name, **attributes))
@@ -121,7 +128,7 @@ class Graph:
         array = np.asarray(array)
         place = (array.__array_interface__["data"], array.shape, array.strides, array.dtype)
         if place not in self._shared:
-            name = f"weight_{len(self._weights)}"
+            name = f"{self._prefix}weight_{len(self._weights)}"
             self._weights.append(numpy_helper.from_array(array, name))
             self._shared[place] = name, array
         return self._shared[place][0]
