@@ -140,13 +140,13 @@ def _normalized(pixels: NDArray[np.uint8], metadata: Mapping[str, Any]) -> NDArr
 def _boxes(
     run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface
 ) -> list[dict[str, Any]]:
-    from paretonas.task.detecting import Anchors  # loads torchvision
+    from paretonas.task.detecting import boxes_of  # loads torchvision
 
     side = interface.inputs[0].shape[-1]
     with _reading(file, metadata):
         size = to_upright(file)[0].size
         pixels = to_letterbox(file, size, side)
-    (found,) = Anchors(metadata["detector"], side, len(metadata["classes"])).found(
+    (found,) = boxes_of(metadata["detector"], side, len(metadata["classes"])).found(
         *run((_normalized(pixels, metadata),))
     )
     boxes = to_original(found.boxes, np.array(size), side)

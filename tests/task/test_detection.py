@@ -15,10 +15,12 @@ from paretonas.task.detection import Detection
 from paretonas.task.metadata import check_metadata
 from paretonas.task.recipe import DETECTION_SEARCH, Recipe
 from paretonas.testing.task import TaskContract
-from paretonas.training.fit import as_run, fit
+from paretonas.training.fit import Session, as_run, fit
+from paretonas.training.state import StateFile
 from paretonas.zoo import zoo_spec
 
 SIDE, SMALL = 64, "ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32"
+SMALL_OF_TWO_STAGES = "faster-rcnn:width=0.25,filters=8,box_filters=16,proposals=20"
 
 
 def write_boxes(folder, images=24):
@@ -77,6 +79,33 @@ class TestRetinaNet(Detecting):
         return zoo_spec("retinanet:backbone=mobilenet-v2,width=0.25,filters=8,separable=true,head_layers=1")
 
 
+class TestFasterRCNN(Detecting):
+    @pytest.fixture
+    def task(self, folder):
+        return Detection(str(folder), resolution=SIDE, detector="faster-rcnn")
+
+    @pytest.fixture
+    def spec(self):
+        return zoo_spec(SMALL_OF_TWO_STAGES)
+
+    def test_a_network_looks_at_as_many_proposals_as_its_spec_says(self, task, spec, recipe):
+        assert task.interface.outputs[2].shape == (1, 100, 4)
+        assert spec.with_state(task.interface).outputs[2].shape == (1, 20, 4)
+        assert task.network(spec, recipe).count == 20
+
+    def test_an_interrupted_training_goes_on_to_the_same_losses(self, task, spec, recipe, tmp_path):
+        recipe = replace(recipe, epochs=2)
+
+        def losses(*sessions):
+            torch.manual_seed(0)
+            for session in sessions:
+                fitted = fit(task.network(spec, recipe), task, recipe, 1, session)
+            return fitted.losses
+
+        state = StateFile(tmp_path / "state", "key")
+        assert losses(Session(until=0.5, state=state), Session(state=state)) == losses(Session())
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """A task, and what has begun to learn it."""
@@ -119,6 +148,7 @@ def overlap(a, b):
     [
         ({"classes": ["one"]}, None),
         ({"detector": "ssdlite"}, None),
+        ({"detector": "faster-rcnn"}, None),
         ({"detector": "yolo"}, None),
         ({"padding": 300}, None),
         ({"std": 0.0}, None),
@@ -142,10 +172,19 @@ def test_what_suits_it_is_of_its_detector(trained):
     task, _ = trained
     assert task.usual.space == "nas-fpn"
     assert replace(task, detector="ssdlite").usual.space == "ssdlite"
+    assert replace(task, detector="faster-rcnn").usual.space == "faster-rcnn"
     assert "mixup" in task.unused
 
 
-@pytest.mark.parametrize("wrong", [{"resolution": 100}, {"resolution": 64, "detector": "retinanet"}, {"val_images": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resolution": 100},
+        {"resolution": 64, "detector": "retinanet"},
+        {"resolution": 96, "detector": "faster-rcnn"},
+        {"val_images": 0},
+    ],
+)
 def test_numbers_out_of_range_are_refused(folder, wrong):
     with pytest.raises(DataError):
         Detection(str(folder), **wrong)

@@ -103,6 +103,10 @@ class Graph:
         """A node that cuts `x` into parts of these sizes; the names of its outputs."""
         return self._add("Split", [x, whole(*sizes)], {"axis": axis}, len(sizes))
 
+    def add_top(self, x: Value, count: int, axis: int) -> tuple[str, ...]:
+        """A node that gives the highest numbers of `x` and their places, of equal ones the first; names of both."""
+        return self._add("TopK", [x, whole(count)], {"axis": axis}, 2)
+
     def _add(self, op: str, inputs: Sequence[Operand], attributes: Mapping[str, Any], count: int) -> tuple[str, ...]:
         name = f"{self.module}/{op.lower()}_{len(self._nodes)}"
         outputs = (name,) if count == 1 else tuple(f"{name}.{i}" for i in range(count))
