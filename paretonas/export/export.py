@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from paretonas.errors import ExportError
 from paretonas.export.boxes import Decoding
+from paretonas.export.pairing import MOST_UNPAIRED, Arrays, paired
 from paretonas.space import Interface, Spec
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "int8"]
 """Of the numbers that a file computes with."""
-
-Arrays = tuple[NDArray[Any], ...]
-"""The tensors of an interface, in its order."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -157,7 +155,7 @@ def outputs_of(model: nn.Module, inputs: Arrays) -> Arrays:
 
 
 def verify(model: nn.Module, run: LoadedModel, file: ModelFile, tolerance: float) -> float:
-    """Compare a file with the model that it was exported from, on one example.
+    """Compare a file with the model that it was exported from, on one example; chosen regions in pairs.
 
     Args:
         model: Is run in evaluation mode.
@@ -169,8 +167,8 @@ def verify(model: nn.Module, run: LoadedModel, file: ModelFile, tolerance: float
         The largest difference relative to the largest number of its output.
 
     Raises:
-        ExportError: The difference exceeds the tolerance or is not finite, or model, file and interface differ in the
-            number or the shapes of their outputs.
+        ExportError: The difference exceeds the tolerance or is not finite, too many regions are chosen otherwise, or
+            model, file and interface differ in the number or the shapes of their outputs.
     """
     inputs = example_inputs(file.interface)
     with in_evaluation(model):
@@ -179,13 +177,20 @@ def verify(model: nn.Module, run: LoadedModel, file: ModelFile, tolerance: float
     name, ports = file.path.name, file.interface.outputs
     if not len(found) == len(expected) == len(ports):
         raise ExportError(f"{name} gives {len(found)} outputs, the model {len(expected)}, its interface {len(ports)}.")
-    differences = []
     for port, ours, theirs in zip(ports, expected, found, strict=True):
         if not theirs.shape == ours.shape == port.shape:
             raise ExportError(
                 f"{name} gives outputs of shape {theirs.shape}, the model of {ours.shape}, its interface of "
                 f"{port.shape} as {port.name!r}."
             )
+    expected, found, unpaired = paired(file.interface, expected, found, tolerance)
+    if unpaired > MOST_UNPAIRED:
+        raise ExportError(
+            f"An exported file chooses the regions that its model chooses, but for {MOST_UNPAIRED:.0%} of them, but of "
+            f"{name} {unpaired:.0%} are others. Please report this with the spec."
+        )
+    differences = []
+    for port, ours, theirs in zip(ports, expected, found, strict=True):
         differences.append(_difference(ours.astype(np.float64), theirs.astype(np.float64)))
         if not differences[-1] <= tolerance:
             raise ExportError(

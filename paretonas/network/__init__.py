@@ -16,7 +16,7 @@ builders = Registry(
     {
         "cell": "paretonas.network.cell:CellNetwork",
         "chain": "paretonas.network.chain:ChainNetwork",
-        "detector": "paretonas.network.detector:Detector",
+        "detector": "paretonas.network.detector:DetectorNetwork",
         "foreign": "paretonas.network.foreign:ForeignNetwork",
         "mnasnet": "paretonas.network.mnasnet:MnasNet",
         "nasbench-macro": "paretonas.network.nasbench:NASBenchMacro",

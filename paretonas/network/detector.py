@@ -1,4 +1,4 @@
-"""Detectors of one stage: RetinaNet with any neck, and SSDLite.
+"""Detectors: those of one stage, RetinaNet with any neck and SSDLite, and how any of them is built.
 
 What they give are numbers for every anchor of every level: logits of its classes, and offsets of its box. Anchors,
 boxes and what is left of overlapping ones are the task's.
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from paretonas.errors import SpecError
 from paretonas.network.backbone import Backbone, make_backbone
-from paretonas.network.pyramid import Neck
+from paretonas.network.faster_rcnn import FasterRCNN
+from paretonas.network.pyramid import Neck, by_anchor, convolution
 from paretonas.space import Interface
-from paretonas.space.detector import SSD_ANCHORS, SSD_STRIDES, DetectorSpec
+from paretonas.space.detector import SSD_ANCHORS, SSD_STRIDES, DetectorSpec, has_background
 
 PRIOR = 0.01
 """Probability of an object that RetinaNet begins with."""
@@ -29,28 +30,42 @@ EXTRAS = (512, 256, 256, 128)
 """Filters of SSDLite's levels after the backbone."""
 
 
-class Detector(nn.Module):
-    """Backbone, neck, heads.
+def DetectorNetwork(spec: DetectorSpec, interface: Interface, dropout: float = 0.0) -> nn.Module:  # noqa: N802
+    """The detector of a spec, of one stage or two.
 
     Args:
         spec: What to build.
-        interface: Images in; `logits` and `offsets` of every anchor out.
+        interface: Images in; `logits` and `offsets` of every anchor out, or of proposals, and these.
         dropout: Is not used: a detector has no place for it.
 
     Raises:
         SpecError: The interface is not that of such a detector, or the backbone lacks a stage.
     """
+    network = Detector if spec.regions is None else FasterRCNN
+    return network(spec, interface, _logits(spec, interface))
 
-    def __init__(self, spec: DetectorSpec, interface: Interface, dropout: float = 0.0):
+
+class Detector(nn.Module):
+    """Backbone, neck, heads.
+
+    Args:
+        spec: What to build.
+        interface: What it is fed and gives.
+        logits: Of an anchor.
+
+    Raises:
+        SpecError: The backbone lacks a stage.
+    """
+
+    def __init__(self, spec: DetectorSpec, interface: Interface, logits: int):
         super().__init__()
-        classes = _logits(spec, interface)
         self.backbone = make_backbone(spec.backbone, interface.channels)
         if spec.neck is None:
             self.neck: nn.Module = SmallerLevels(self.backbone, spec.last_filters)
-            self.heads: nn.Module = SSDLiteHeads(self.neck.filters, classes)
+            self.heads: nn.Module = SSDLiteHeads(self.neck.filters, logits)
         else:
             self.neck = Neck(spec.neck, self.backbone.strides, self.backbone.filters)
-            self.heads = RetinaNetHeads(spec, spec.neck.filters, len(spec.neck.levels), classes)
+            self.heads = RetinaNetHeads(spec, spec.neck.filters, len(spec.neck.levels), logits)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, channels, H, W) to logits (N, anchors, classes) and offsets (N, anchors, 4)."""
@@ -62,26 +77,21 @@ class Detector(nn.Module):
 
 
 def _logits(spec: DetectorSpec, interface: Interface) -> int:
-    """How many each anchor has."""
-    shape = interface.image_shape
-    names = [port.name for port in interface.outputs]
-    if shape is None or shape[1] != shape[2] or names != ["logits", "offsets"]:
+    """How many each anchor or proposal has."""
+    shape, outputs = interface.image_shape, interface.outputs
+    if shape is None or shape[1] != shape[2] or [port.name for port in outputs[:2]] != ["logits", "offsets"]:
         raise SpecError(
             f"A detector is fed square images and gives logits and offsets, but got {interface}: is its task detection?"
         )
-    logits, offsets = (port.shape for port in interface.outputs)
-    expected = spec.usual_interface(shape[0], shape[1], 1).outputs[1].shape
-    if offsets != expected or logits[:2] != expected[:2]:
+    logits = outputs[0].shape[-1]
+    expected = spec.usual_interface(shape[0], shape[1], max(1, logits - has_background(spec.head))).outputs
+    if outputs != expected:
+        given, wanted = ({port.name: port.shape for port in ports} for ports in (expected, outputs))
         raise SpecError(
-            f"A detector with a head of {spec.head} gives offsets {expected} of images of {shape[1]} pixels, but the "
-            f"task asks for {offsets}: its option `detector` has to be {spec.head}."
+            f"A detector with a head of {spec.head} gives {given} of images of {shape[1]} pixels, but the task asks "
+            f"for {wanted}: its option `detector` has to be {spec.head}."
         )
-    return logits[2]
-
-
-def by_anchor(x: Tensor, numbers: int) -> Tensor:
-    """(N, anchors * numbers, h, w) to (N, h * w * anchors, numbers), place by place."""
-    return torch.flatten(x.permute(0, 2, 3, 1), 1).unflatten(1, (-1, numbers))
+    return logits
 
 
 # RetinaNet
@@ -117,10 +127,10 @@ class Tower(nn.Module):
 
     def __init__(self, layers: int, filters: int, levels: int, outputs: int, is_separable: bool):
         super().__init__()
-        self.convs = nn.ModuleList(_convolution(filters, filters, is_separable) for _ in range(layers))
+        self.convs = nn.ModuleList(_single(filters, filters, is_separable) for _ in range(layers))
         self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm2d(filters) for _ in range(levels)) for _ in range(layers))
         self.activation = nn.ReLU()
-        self.last = _convolution(filters, outputs, is_separable)
+        self.last = _single(filters, outputs, is_separable)
 
     def forward(self, x: Tensor, level: int) -> Tensor:
         """(N, filters, h, w) of the level of that number to (N, outputs, h, w)."""
@@ -130,11 +140,10 @@ class Tower(nn.Module):
         return self.last(x)
 
 
-def _convolution(c_in: int, c_out: int, is_separable: bool) -> nn.Module:
-    if not is_separable:
-        return nn.Conv2d(c_in, c_out, 3, padding=1)
-    depthwise = nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False)
-    return nn.Sequential(depthwise, nn.Conv2d(c_in, c_out, 1))
+def _single(c_in: int, c_out: int, is_separable: bool) -> nn.Module:
+    """One module of it, so that weights keep their names."""
+    layers = convolution(c_in, c_out, 3, is_separable)
+    return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
 
 
 # SSDLite

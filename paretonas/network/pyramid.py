@@ -16,12 +16,23 @@ from paretonas.errors import SpecError
 from paretonas.space.detector import MergingCell, NeckSpec
 
 
-def conv_norm(c_in: int, c_out: int, kernel: int, is_separable: bool = False) -> list[nn.Module]:
-    """A convolution with a bias, or a depthwise and a pointwise one, and its normalization."""
-    if is_separable:
-        depthwise = nn.Conv2d(c_in, c_in, kernel, padding=kernel // 2, groups=c_in, bias=False)
-        return [depthwise, nn.Conv2d(c_in, c_out, 1), nn.BatchNorm2d(c_out)]
-    return [nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2), nn.BatchNorm2d(c_out)]
+def convolution(c_in: int, c_out: int, kernel: int, is_separable: bool) -> list[nn.Module]:
+    """A convolution with a bias, or a depthwise and a pointwise one."""
+    if not is_separable:
+        return [nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)]
+    depthwise = nn.Conv2d(c_in, c_in, kernel, padding=kernel // 2, groups=c_in, bias=False)
+    return [depthwise, nn.Conv2d(c_in, c_out, 1)]
+
+
+def conv_norm(c_in: int, kernel: int, spec: NeckSpec, is_separable: bool = False) -> list[nn.Module]:
+    """A convolution to the neck's filters, and its normalization where the neck has such."""
+    norm = [nn.BatchNorm2d(spec.filters)] if spec.is_normalized else []
+    return [*convolution(c_in, spec.filters, kernel, is_separable), *norm]
+
+
+def by_anchor(x: Tensor, numbers: int) -> Tensor:
+    """(N, anchors * numbers, h, w) to (N, h * w * anchors, numbers), place by place."""
+    return torch.flatten(x.permute(0, 2, 3, 1), 1).unflatten(1, (-1, numbers))
 
 
 class Neck(nn.Module):
@@ -45,7 +56,7 @@ class Neck(nn.Module):
                 f"A backbone has stages of the strides {wanted[0]}, {wanted[1]}, … that its neck begins with, but got "
                 f"{tuple(strides)}."
             )
-        self.laterals = nn.ModuleList(nn.Sequential(*conv_norm(filters[i], spec.filters, 1)) for i in self.taken)
+        self.laterals = nn.ModuleList(nn.Sequential(*conv_norm(filters[i], 1, spec)) for i in self.taken)
         self.pools = nn.ModuleList(nn.MaxPool2d(2, 2) for _ in wanted[len(self.taken) :])
         stack = MergingStack if spec.cells else TopDown
         self.stacks = nn.ModuleList(stack(spec) for _ in range(spec.stacks))
@@ -67,7 +78,7 @@ class TopDown(nn.Module):
         super().__init__()
         self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
         self.convs = nn.ModuleList(
-            nn.Sequential(*conv_norm(spec.filters, spec.filters, 3, spec.is_separable)) for _ in spec.levels
+            nn.Sequential(*conv_norm(spec.filters, 3, spec, spec.is_separable)) for _ in spec.levels
         )
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
@@ -128,7 +139,7 @@ class MergingModule(nn.Module):
         self.one, self.two = one, two
         self.op = cell.op
         self.is_first_coarse = sources[0] >= sources[1]
-        self.body = nn.Sequential(nn.ReLU(), *conv_norm(spec.filters, spec.filters, 3, spec.is_separable))
+        self.body = nn.Sequential(nn.ReLU(), *conv_norm(spec.filters, 3, spec, spec.is_separable))
 
     def forward(self, one: Tensor, two: Tensor, *others: Tensor) -> Tensor:
         """Two features, and others of the cell's own level that are added, to (N, filters, h, w)."""

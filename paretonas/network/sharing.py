@@ -101,7 +101,7 @@ class Path(nn.Module):
                 module.running_mean = module.running_var = module.num_batches_tracked = None
         self._places = shared.places(network)
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Any) -> Any:
         """What the network gives for them."""
         tensors = {name: whole[window] for name, (whole, window) in self._places.items()}
         return functional_call(self.network, tensors, inputs)

@@ -13,6 +13,7 @@ spaces = Registry(
         "amoebanet": "paretonas.space.nasnet:AmoebaNetSpace",
         "detnas": "paretonas.space.shufflenet:ShuffleNetSpace",
         "elastic": "paretonas.space.elastic:ElasticSpace",
+        "faster-rcnn": "paretonas.space.detectors:FasterRCNNSpace",
         "mnasnet": "paretonas.space.mnasnet:MnasNetSpace",
         "nas-fpn": "paretonas.space.fpn:FpnSpace",
         "nas-rl-chain": "paretonas.space.chain:ChainSpace",
@@ -21,7 +22,8 @@ spaces = Registry(
         "nasbench201": "paretonas.space.nasbench:NASBench201Space",
         "nasnet": "paretonas.space.nasnet:NASNetSpace",
         "pnasnet": "paretonas.space.nasnet:PNASNetSpace",
-        "ssdlite": "paretonas.space.ssdlite:SSDLiteSpace",
+        "retinanet": "paretonas.space.detectors:RetinaNetSpace",
+        "ssdlite": "paretonas.space.detectors:SSDLiteSpace",
     },
 )
 

@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from paretonas.errors import SpecError, UnknownNameError
@@ -42,6 +43,8 @@ USUAL_CLASSES = {"detector": 90, "recurrent": 10_000}
 """Of the data that networks of a kind were published for: COCO, and the words of the Penn Treebank."""
 CLASSES_OF_IMAGENET = 1000
 """Those of all other kinds."""
+ADDED: Mapping[str, bool] = MappingProxyType({"is_added": True})
+"""Metadata of a field that a kind of spec got later: at its default it is not written, so that hashes stay."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,10 @@ class Spec(Readable):
         return ()
 
     def with_state(self, interface: Interface) -> Interface:
-        """What the network is fed and gives: the interface of its task, and what it keeps between two examples.
+        """What the network is fed and gives: the interface of its task, and what in it is the network's own.
 
-        A recurrent network takes its last state beside a task's inputs, and gives its next one beside the outputs.
+        A recurrent network takes its last state beside a task's inputs, and gives its next one beside the outputs. A
+        detector of two stages gives as many proposals as it looks at.
         """
         return interface
 
@@ -225,9 +229,13 @@ def _plain(value: Any) -> Any:
     """A spec with its kind, and so are the specs within it."""
     if not is_dataclass(value):
         return [_plain(one) for one in value] if isinstance(value, tuple) else value
-    plain = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    plain = {field.name: _plain(getattr(value, field.name)) for field in fields(value) if _is_written(field, value)}
     kind = getattr(type(value), "kind", None)  # of a spec; a part of one has none
     return plain if kind is None else {"kind": kind, **plain}
+
+
+def _is_written(field: Field[Any], of: Any) -> bool:
+    return not field.metadata.get("is_added") or getattr(of, field.name) != field.default
 
 
 def spec_from_json(data: object) -> Spec:

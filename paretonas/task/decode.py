@@ -140,7 +140,7 @@ def _normalized(pixels: NDArray[np.uint8], metadata: Mapping[str, Any]) -> NDArr
 def _boxes(
     run: Callable[[Arrays], Arrays], file: Path, metadata: Mapping[str, Any], interface: Interface, least: float
 ) -> list[dict[str, Any]]:
-    from paretonas.task.detecting import Anchors, read_boxes  # loads torchvision
+    from paretonas.task.detecting import boxes_of, read_boxes  # loads torchvision
 
     side = interface.inputs[0].shape[-1]
     with _reading(file, metadata):
@@ -150,7 +150,7 @@ def _boxes(
     if metadata.get("suppression") is not None:
         found = read_boxes(outputs, len(metadata["classes"]))
     else:
-        (found,) = Anchors(metadata["detector"], side, len(metadata["classes"])).found(*outputs)
+        (found,) = boxes_of(metadata["detector"], side, len(metadata["classes"])).found(*outputs)
     boxes = to_original(found.boxes, np.array(size), side)
     return [
         {

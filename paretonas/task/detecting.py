@@ -7,6 +7,7 @@ Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017; Liu et al.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from paretonas.errors import UsageError
 from paretonas.space.detector import LEVELS, RETINANET_ANCHORS, SSD_STRIDES, HeadKind
 from paretonas.task.decode import check_finite
+from paretonas.task.task import At
 
 MOST_DETECTIONS = 100
 """Of an image, as COCO counts."""
@@ -44,6 +46,45 @@ class Found:
     scores: NDArray[np.float32]
 
 
+class Boxes(ABC):
+    """What the outputs of a head say, and how it learns to say it."""
+
+    @abstractmethod
+    def learn(
+        self, model: nn.Module, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor], at: At
+    ) -> Tensor:
+        """The loss of a step: a scalar.
+
+        Args:
+            model: Has such a head.
+            images: What it is fed.
+            boxes: (k, 4) of each image, in pixels.
+            labels: (k,) of each.
+            at: Where the training stands.
+        """
+
+    @abstractmethod
+    def found(self, *outputs: NDArray[np.float32]) -> list[Found]:
+        """The boxes of each image, in pixels of what the network was fed.
+
+        Raises:
+            TrainingError: An output is not a finite number.
+        """
+
+
+def boxes_of(head: HeadKind, resolution: int, classes: int) -> Boxes:
+    """What the outputs of that head say of square images.
+
+    Args:
+        head: Whose.
+        resolution: Side of the images in pixels.
+        classes: That are told apart.
+    """
+    from paretonas.task.two_stage import Regions  # follows from this module
+
+    return Regions(resolution, classes) if head == "faster-rcnn" else Anchors(head, resolution, classes)
+
+
 def read_boxes(outputs: Sequence[NDArray[Any]], classes: int) -> Found:
     """What a file that ends in boxes gives for one image.
 
@@ -66,8 +107,8 @@ def read_boxes(outputs: Sequence[NDArray[Any]], classes: int) -> Found:
 
 
 @dataclass(frozen=True)
-class Anchors:
-    """Anchors of all levels for square images.
+class Anchors(Boxes):
+    """Anchors of all levels for square images, of a detector of one stage.
 
     Args:
         head: Whose.
@@ -78,6 +119,12 @@ class Anchors:
     head: HeadKind
     resolution: int
     classes: int
+
+    def learn(
+        self, model: nn.Module, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor], at: At
+    ) -> Tensor:
+        logits, offsets = model(images)
+        return self.loss(logits, offsets, boxes, labels)
 
     def loss(self, logits: Tensor, offsets: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
         """Of boxes and of classes, summed.
@@ -100,27 +147,27 @@ class Anchors:
             losses = model.compute_loss(targets, outputs, everywhere, matched)
         return torch.stack(list(losses.values())).sum()
 
-    def found(self, logits: NDArray[np.float32], offsets: NDArray[np.float32]) -> list[Found]:
+    def found(self, *outputs: NDArray[np.float32]) -> list[Found]:
         """The boxes of each image, in pixels of what the network was fed.
 
         Args:
-            logits: (N, anchors, classes or one more).
-            offsets: (N, anchors, 4).
+            outputs: Logits (N, anchors, classes or one more) and offsets (N, anchors, 4).
 
         Raises:
             TrainingError: An output is not a finite number.
         """
-        check_finite(logits, offsets)
+        check_finite(*outputs)
+        logits, offsets = outputs
         model, anchors = _model(self)
-        outputs = {"bbox_regression": torch.from_numpy(offsets), "cls_logits": torch.from_numpy(logits)}
+        said = {"bbox_regression": torch.from_numpy(offsets), "cls_logits": torch.from_numpy(logits)}
         n, shapes = len(offsets), [(self.resolution, self.resolution)] * len(offsets)
         with torch.inference_mode():
             if self.head == "retinanet":
                 sizes = [RETINANET_ANCHORS * side * side for side in self.sides]
-                split = {name: list(tensor.split(sizes, dim=1)) for name, tensor in outputs.items()}
+                split = {name: list(tensor.split(sizes, dim=1)) for name, tensor in said.items()}
                 made = model.postprocess_detections(split, [list(anchors.split(sizes))] * n, shapes)
             else:
-                made = model.postprocess_detections(outputs, [anchors] * n, shapes)
+                made = model.postprocess_detections(said, [anchors] * n, shapes)
         shift = int(self.head == "ssdlite")
         return [Found(one["boxes"].numpy(), (one["labels"] - shift).numpy(), one["scores"].numpy()) for one in made]
 

@@ -20,7 +20,7 @@ from paretonas.errors import DataError, SpecError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.detector import HeadKind
-from paretonas.task.detecting import Anchors, Found, read_boxes
+from paretonas.task.detecting import Boxes, Found, boxes_of, read_boxes
 from paretonas.task.explaining import explain, truths_of
 from paretonas.task.metadata import ImageBoxes
 from paretonas.task.precision import Precision, average_precision
@@ -30,7 +30,14 @@ from paretonas.task.task import At, Batch, Counting, Examination, Part, Run, Usu
 from paretonas.zoo import zoo_spec
 
 SCORED_AT_ONCE = 16
-TYPICAL = {"retinanet": "retinanet:backbone=mobilenet-v2,filters=64,separable=true", "ssdlite": "ssdlite"}
+TYPICAL = {
+    "faster-rcnn": "faster-rcnn",
+    "retinanet": "retinanet:backbone=mobilenet-v2,filters=64,separable=true",
+    "ssdlite": "ssdlite",
+}
+SPACES = {"faster-rcnn": "faster-rcnn", "retinanet": "nas-fpn", "ssdlite": "ssdlite"}
+MULTIPLES = {"faster-rcnn": 64, "retinanet": 128, "ssdlite": 32}
+"""Of which the side of images is one."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,9 @@ class Detection(PreparedTask[BoxData]):
 
     Args:
         data: COCO's JSON, Pascal VOC's XML or YOLO's text files with their images.
-        resolution: Longer side of the images in pixels, a multiple of 32, of 128 for `retinanet`; the rest of the
-            square is grey.
-        detector: Which anchors and losses: `retinanet` or `ssdlite`; the space has such heads.
+        resolution: Longer side of the images in pixels, a multiple of 32, of 64 for `faster-rcnn`, of 128 for
+            `retinanet`; the rest of the square is grey.
+        detector: Which anchors and losses: `faster-rcnn`, `retinanet` or `ssdlite`; the space has such heads.
         train_images: Size of the part to train on; None: all.
         val_images: Size of the validation split; None: as for classification.
         skip_corrupt: Leave out images and boxes that cannot be used instead of stopping.
@@ -65,9 +72,10 @@ class Detection(PreparedTask[BoxData]):
 
     def __post_init__(self) -> None:
         self._source  # noqa: B018 - numbers out of range are refused
-        if self.detector == "retinanet" and self.resolution % 128:
+        if self.resolution % (multiple := MULTIPLES[self.detector]):
             raise DataError(
-                f"RetinaNet has images of a multiple of 128 pixels, but got (resolution={self.resolution})."
+                f"A detector {self.detector} has images of a multiple of {multiple} pixels, but got "
+                f"(resolution={self.resolution})."
             )
         object.__setattr__(self, "data", str(Path(self.data).expanduser().resolve()))
 
@@ -95,8 +103,7 @@ class Detection(PreparedTask[BoxData]):
 
     @property
     def usual(self) -> Usual:
-        space = "nas-fpn" if self.detector == "retinanet" else "ssdlite"
-        return Usual(space, "detection-search", "detection")
+        return Usual(SPACES[self.detector], "detection-search", "detection")
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -159,7 +166,7 @@ class Detection(PreparedTask[BoxData]):
                 f"A task of detection has networks of kind 'detector', but got {spec.kind!r}. Choose a space of "
                 f"detectors, such as --space {self.usual.space}."
             )
-        return build(spec, self.interface, recipe.dropout)
+        return build(spec, spec.with_state(self.interface), recipe.dropout)
 
     def batches(self, part: Part, recipe: Recipe, seed: int, steps: range) -> Iterator[Batch]:
         split = self._split(part)
@@ -169,8 +176,7 @@ class Detection(PreparedTask[BoxData]):
     def loss(self, model: nn.Module, batch: Batch, at: At) -> Tensor:
         """Of boxes and classes, summed."""
         images, boxes, labels = batch
-        logits, offsets = model(to_input(images).to(memory_format=at.memory_format))
-        return self._anchors.loss(logits, offsets, boxes, labels)
+        return self._boxes.learn(model, to_input(images).to(memory_format=at.memory_format), boxes, labels, at)
 
     def score(self, run: Run, part: Part) -> dict[str, float]:
         return _metrics(self.precision(self.see(partial(self.found, run), part), part))
@@ -200,8 +206,7 @@ class Detection(PreparedTask[BoxData]):
     def found(self, run: Run, images: np.ndarray) -> list[Found]:
         """What a network sees in prepared images, uint8 (N, 3, R, R)."""
         x = to_input(torch.from_numpy(np.ascontiguousarray(images)))
-        logits, offsets = run((x.numpy(),))
-        return self._anchors.found(logits, offsets)
+        return self._boxes.found(*run((x.numpy(),)))
 
     def found_by_file(self, run: Run, images: np.ndarray) -> list[Found]:
         """What a file that ends in boxes sees in prepared images, one at a time."""
@@ -209,8 +214,8 @@ class Detection(PreparedTask[BoxData]):
         return [read_boxes(run((x[i : i + 1],)), len(self.images.classes)) for i in range(len(x))]
 
     @property
-    def _anchors(self) -> Anchors:
-        return Anchors(self.detector, self.resolution, len(self.images.classes))
+    def _boxes(self) -> Boxes:
+        return boxes_of(self.detector, self.resolution, len(self.images.classes))
 
     def _split(self, part: Part) -> BoxSplit:
         split: BoxSplit = getattr(self.images, part)

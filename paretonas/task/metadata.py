@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from paretonas.errors import SpecError, UsageError
 from paretonas.space import Interface, read_json
-from paretonas.space.detector import HeadKind
+from paretonas.space.detector import HeadKind, has_background
 
 
 def _check_normalization(classes: tuple[str, ...], mean: float, std: float) -> None:
@@ -213,9 +213,11 @@ def check_metadata(metadata: Mapping[str, Any], interface: Interface) -> None:
 def _check_boxes(told: ImageBoxes, interface: Interface) -> None:
     shape = interface.image_shape or (0, 0, 0)
     outputs = [port.shape for port in interface.outputs]
-    logits = len(told.classes) + (told.detector == "ssdlite")  # the background's, the first
-    anchors = outputs[0][1] if len(outputs[0]) == 3 else 0
-    wanted: list[tuple[int, ...]] = [(1, anchors, logits), (1, anchors, 4)]
+    logits = len(told.classes) + has_background(told.detector)
+    rows = outputs[0][1] if len(outputs[0]) == 3 else 0
+    wanted: list[tuple[int, ...]] = [(1, rows, logits), (1, rows, 4)]
+    if told.detector == "faster-rcnn":
+        wanted = [(1, rows, logits), (1, rows, 4 * logits), (1, rows, 4)]
     if told.suppression is not None:
         wanted = [(1, 4), (1,), (1,)]  # of one box
     if shape[0] != 3 or shape[1] != shape[2] or outputs != wanted:

@@ -17,6 +17,7 @@ zoo = Registry(
         "amoebanet-d": "paretonas.zoo.amoebanet:AmoebaNetD",
         "detnasnet": "paretonas.zoo.detnas:DetNASNet",
         "efficientnet-b0": "paretonas.zoo.foreign:EfficientNetB0",
+        "faster-rcnn": "paretonas.zoo.faster_rcnn:FasterRCNN",
         "lstm": "paretonas.zoo.nascell:LSTM",
         "mnasnet-a1": "paretonas.zoo.mnasnet:MnasNetA1",
         "mnasnet-a1-mbconv3-k3": "paretonas.zoo.mnasnet:MBConv3K3",

@@ -11,12 +11,14 @@ FOR_SMALL_IMAGES = {
     "nasnet": "nasnet:cells=3,filters=8",
     "pnasnet": "pnasnet:cells=3,filters=8",
     "zoo": "zoo:width=0.25,resolution=32,networks=mobilenet-v2+mnasnet-a1,also=timm:test_efficientnet",
+    "faster-rcnn": "faster-rcnn:width=0.25,filters=8,proposals=20,box_filters=16",
     "nas-fpn": "nas-fpn:width=0.25,filters=8,stacks=2,head_layers=1",
+    "retinanet": "retinanet:width=0.25,filters=8,head_layers=1",
     "ssdlite": "ssdlite:width=0.25,last_filters=32",
 }
 """Options with which the networks of a space are small."""
-OF_DETECTORS = {"nas-fpn", "ssdlite"}
-"""Spaces whose networks give numbers for every anchor."""
+OF_DETECTORS = {"faster-rcnn", "nas-fpn", "retinanet", "ssdlite"}
+"""Spaces whose networks give numbers for every anchor or proposal."""
 OF_WORDS = {"nas-rl-recurrent"}
 """Spaces whose networks are fed words."""
 REGISTERED = [
@@ -25,6 +27,7 @@ REGISTERED = [
     "mnasnet:variant=paper,resolution=32,width=0.5,se=false,head-filters=256",
     "mnasnet:variant=google,reference=mnasnet-a1",
     "nas-rl-chain:layers=8,strides=true,width=0.5",
+    "ssdlite:backbone=detnas,width=0.25,last_filters=32",
 ]
 
 

@@ -98,6 +98,7 @@ CALLS = {
         lambda x: F.pad(x, [0, 1, 0, 1])[:, :, 1:, 1:],
         lambda x: F.pad(x, (-1, 2)),
         lambda x: F.pad(x, same_padding(x.shape[2:], 2)),
+        lambda x: F.pad(x, (0, 1, 2, 1), mode="replicate"),
     ],
     F.relu: [lambda x: F.relu(x), lambda x: F.relu(x + 0, inplace=True)],
     F.relu6: [lambda x: F.relu6(8 * x)],
@@ -122,6 +123,7 @@ CALLS = {
         lambda x: x.chunk(2, 1)[-1],
         lambda x: torch.cat(x.chunk(4, 1)[1:3], 1),
     ],
+    operator.gt: [lambda x: (x > 0).to(torch.float32), lambda x: (x[:, :1] > x).to(torch.float32)],
     operator.matmul: [lambda x: x @ x.transpose(2, 3)],
     operator.mul: [lambda x: x * 2, lambda x: 2.5 * x, lambda x: x * x.mean((2, 3), keepdim=True)],
     operator.neg: [lambda x: -x],
@@ -129,6 +131,7 @@ CALLS = {
     operator.sub: [lambda x: x - 1, lambda x: 1 - x, lambda x: x - x.amax(1, keepdim=True)],
     operator.truediv: [lambda x: x / 2, lambda x: 1 / (2 + x * x), lambda x: x / (1 + x.abs())],
     torch.Tensor.contiguous: [lambda x: x.transpose(1, 2).contiguous()],
+    torch.Tensor.to: [lambda x: x.to(torch.float32), lambda x: (x > 0.5).to(torch.float32) * x],
     torch.Tensor.view: [
         lambda x: x.view(x.size(0), -1),
         lambda x: x.view(-1, 2, 2, 6, 8),
@@ -146,6 +149,7 @@ CALLS = {
     ],
     torch.clamp: [lambda x: torch.clamp(x, 0, 6), lambda x: x.clamp(min=-0.5), lambda x: x.clamp(max=0.25)],
     torch.concat: [lambda x: torch.concat([x, x], 2)],
+    torch.cumsum: [lambda x: torch.cumsum(x, dim=0), lambda x: x.cumsum(-1)],
     torch.div: [lambda x: torch.div(x, 3), lambda x: x.div(1 + x * x)],
     torch.exp: [lambda x: torch.exp(x), lambda x: x.exp()],
     torch.flatten: [lambda x: torch.flatten(x, 1), lambda x: x.flatten(2), lambda x: x.flatten(start_dim=1, end_dim=2)],
@@ -192,8 +196,10 @@ CALLS = {
     torch.sum: [lambda x: torch.sum(x, 1, keepdim=True), lambda x: x.sum(dim=(2, 3))],
     torch.tanh: [lambda x: torch.tanh(x), lambda x: x.tanh(), lambda x: F.tanh(x)],
     torch.transpose: [lambda x: torch.transpose(x, 1, 2), lambda x: x.transpose(-1, -3)],
+    torch.triu: [lambda x: torch.triu(x, 1), lambda x: x.triu(), lambda x: torch.triu(x, diagonal=-2)],
     torch.unflatten: [lambda x: x.unflatten(1, (2, 2)), lambda x: torch.unflatten(x, -1, (2, 4))],
     torch.unsqueeze: [lambda x: x.unsqueeze(1), lambda x: torch.unsqueeze(x, -1)],
+    torch.where: [lambda x: torch.where(x > 0, x, 0.5), lambda x: torch.where(x > x[:, :1], 2 * x, x[:, :, :1])],
     torch.zeros_like: [lambda x: x + torch.zeros_like(x), lambda x: torch.cat([x, torch.zeros_like(x[:, :2])], 1)],
 }  # fmt: skip
 

@@ -37,8 +37,8 @@ def test_model_of_other_inputs_than_its_interface_is_refused(path, inputs, messa
 UNKNOWN = {
     "module": (nn.Sequential(nn.Conv2d(4, 4, 1), nn.PReLU()), "knows no PReLU"),
     "indices": (Module(lambda self, x: self.pool(x)[0], pool=nn.MaxPool2d(2, return_indices=True)), "of MaxPool2d"),
-    "function": (Module(lambda self, x: torch.cumsum(x, 1)), "knows no function 'cumsum'"),
-    "method": (Module(lambda self, x: x.cumsum(1)), "knows no function 'cumsum'"),
+    "function": (Module(lambda self, x: torch.cumprod(x, 1)), "knows no function 'cumprod'"),
+    "method": (Module(lambda self, x: x.cumprod(1)), "knows no function 'cumprod'"),
     "operator": (Module(lambda self, x: x // 2), "knows no function 'floordiv'"),
     "method in place": (Module(lambda self, x: x.add_(1)), "knows no function 'add_'"),
     "branch": (Branching(), "cannot trace Branching"),
@@ -47,8 +47,21 @@ UNKNOWN = {
     "size of the batch": (Module(lambda self, x: x * x.shape[0]), "'?mul'? of sizes that depend on the batch"),
     "two sizes of the batch": (Module(lambda self, x: x.reshape(x.shape[0], 1, -1, x.shape[0])), "cannot run|one side"),
     "index": (Pair(lambda self, x, y: x[y]), "all options of the index"),
+    "padding": (Module(lambda self, x: F.pad(x, (1, 1, 0, 0), mode="reflect")), "padding by 'reflect'"),
+    "type": (Module(lambda self, x: x.to(torch.float64)), "numbers of type torch.float64"),
     "whole numbers": (Pair(lambda self, x, y: y + y), "all options of Add"),
 }  # fmt: skip
+
+
+class Choosing(nn.Module):
+    def forward(self, x, choose=None):
+        return x + 1 if choose is None else choose(x)
+
+
+def test_what_a_network_may_be_given_beside_its_inputs_is_left_out(path):
+    model = Choosing()
+    export_directly(model.eval(), interface_of(model, noise(1, 4)), path)
+    assert_file_agrees(path, model, noise(3, 4))
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -23,7 +23,7 @@ def test_state_that_is_left_out_begins_with_zeros_in_file_and_model():
         shapes.append([(array.shape, array.dtype) for array in inputs])
         return as_run(model)(inputs)
 
-    beside = Beside(file, model, interface)
+    beside = Beside(file, model, interface, 1e-3)
     logits, *states = beside((np.array([1, 2, 3]),))
     assert shapes == [[((1,), np.dtype(np.int64)), *[((1, 2, 4), np.dtype(np.float32))] * 2]] * 3
     assert [state.shape for state in (logits, *states)] == [(3, 9), (3, 2, 4), (3, 2, 4)]

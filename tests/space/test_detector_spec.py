@@ -5,8 +5,8 @@ import pytest
 from paretonas.errors import SpecError
 from paretonas.space import ForeignSpec, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.detector import DetectorSpec, MergingCell, NeckSpec
+from paretonas.space.detectors import SSDLiteSpace
 from paretonas.space.mnasnet import MnasNetSpace
-from paretonas.space.ssdlite import SSDLiteSpace
 from paretonas.zoo import zoo_spec
 
 BACKBONE = zoo_spec("mobilenet-v2", 0.25)
@@ -85,7 +85,7 @@ def test_mnasnet_for_detection_is_the_space_of_its_backbones():
     space, inner = SSDLiteSpace(320, 0.5).build(), MnasNetSpace(width=0.5).build()
     assert space.size == inner.size
     assert space.decode(space.sample(Random(0))).head == "ssdlite"
-    with pytest.raises(SpecError, match="of mnasnet or elastic"):
+    with pytest.raises(SpecError, match="of detnas, elastic, mnasnet"):
         SSDLiteSpace(backbone="nasnet")
 
 

@@ -23,7 +23,8 @@ from paretonas.task.metadata import check_metadata
 from paretonas.task.recipe import Recipe
 from paretonas.task.recipe_book import DETECTION_SEARCH
 from paretonas.testing.task import TaskContract
-from paretonas.training.fit import as_run, fit
+from paretonas.training.fit import Session, as_run, fit
+from paretonas.training.state import StateFile
 from paretonas.zoo import zoo_spec
 
 SIDE = 64
@@ -38,6 +39,7 @@ SMALL = DetectorSpec(BACKBONE, "ssdlite", last_filters=32)
 RETINANET = DetectorSpec(BACKBONE, "retinanet", NeckSpec(16, is_separable=True), head_layers=1)
 SUPPRESSION = {"least_score": 0.05, "most_overlap": 0.5, "candidates": 1000, "most_boxes": 100}
 ENDING = boxes_interface(Interface.of_images(3, 128, 2))
+SMALL_OF_TWO_STAGES = "faster-rcnn:width=0.25,filters=8,box_filters=16,proposals=20"
 
 
 def write_boxes(folder, images=24):
@@ -96,6 +98,33 @@ class TestRetinaNet(Detecting):
         return RETINANET
 
 
+class TestFasterRCNN(Detecting):
+    @pytest.fixture
+    def task(self, folder):
+        return Detection(str(folder), resolution=SIDE, detector="faster-rcnn")
+
+    @pytest.fixture
+    def spec(self):
+        return zoo_spec(SMALL_OF_TWO_STAGES)
+
+    def test_a_network_looks_at_as_many_proposals_as_its_spec_says(self, task, spec, recipe):
+        assert task.interface.outputs[2].shape == (1, 100, 4)
+        assert spec.with_state(task.interface).outputs[2].shape == (1, 20, 4)
+        assert task.network(spec, recipe).count == 20
+
+    def test_an_interrupted_training_goes_on_to_the_same_losses(self, task, spec, recipe, tmp_path):
+        recipe = replace(recipe, epochs=2)
+
+        def losses(*sessions):
+            torch.manual_seed(0)
+            for session in sessions:
+                fitted = fit(task.network(spec, recipe), task, recipe, 1, session)
+            return fitted.losses
+
+        state = StateFile(tmp_path / "state", "key")
+        assert losses(Session(until=0.5, state=state), Session(state=state)) == losses(Session())
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """A task, and what has begun to learn it."""
@@ -122,11 +151,11 @@ def test_boxes_are_learned(trained):
 
 def test_a_file_that_ends_in_boxes_sees_and_scores_as_the_network_does(trained, folder, tmp_path):
     task, model = trained
-    metadata = {**task.metadata, "suppression": suppression_of(decoding_of(task._anchors))}
+    metadata = {**task.metadata, "suppression": suppression_of(decoding_of(task._boxes))}
     interface = boxes_interface(task.interface)
     spec = RETINANET
     files, device = [], parse_device("onnxruntime")
-    for name, given in (("onnx", ()), ("onnx:boxes=true", (decoding_of(task._anchors),))):
+    for name, given in (("onnx", ()), ("onnx:boxes=true", (decoding_of(task._boxes),))):
         files.append(ModelFile(tmp_path / f"{len(given)}.onnx", task.interface))
         formats.create(name).write(model, spec, task.interface, files[-1].path, metadata, *given)
     assert device.runtime.interface(files[1].path) == interface
@@ -188,6 +217,7 @@ def overlap(a, b):
     [
         ({"classes": ["one"]}, None),
         ({"detector": "ssdlite"}, None),
+        ({"detector": "faster-rcnn"}, None),
         ({"detector": "yolo"}, None),
         ({"padding": 300}, None),
         ({"std": 0.0}, None),
@@ -219,10 +249,19 @@ def test_what_suits_it_is_of_its_detector(trained):
     task, _ = trained
     assert task.usual.space == "nas-fpn"
     assert replace(task, detector="ssdlite").usual.space == "ssdlite"
+    assert replace(task, detector="faster-rcnn").usual.space == "faster-rcnn"
     assert "mixup" in task.unused
 
 
-@pytest.mark.parametrize("wrong", [{"resolution": 100}, {"resolution": 64, "detector": "retinanet"}, {"val_images": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resolution": 100},
+        {"resolution": 64, "detector": "retinanet"},
+        {"resolution": 96, "detector": "faster-rcnn"},
+        {"val_images": 0},
+    ],
+)
 def test_numbers_out_of_range_are_refused(folder, wrong):
     with pytest.raises(DataError):
         Detection(str(folder), **wrong)

@@ -19,14 +19,14 @@ def test_every_network_takes_and_gives_what_it_says(name):
     model = build(spec, interface)
     outputs = outputs_of(model.eval(), example_inputs(interface))
     assert [output.shape for output in outputs] == [port.shape for port in interface.outputs]
-    assert interface.outputs[0].shape[-1] == 7 + (name == "ssdlite")  # and the background
+    assert interface.outputs[0].shape[-1] == 7 + (name in ("faster-rcnn", "ssdlite"))  # and the background
 
 
 @pytest.mark.parametrize("name", list(zoo))
 def test_every_network_presents_itself_and_is_what_was_published(name):
     assert len(zoo.summary(name)) > 10
     others = {"mnasnet-d1-320": 320, "nasnet-a-large": 331, "pnasnet-5-large": 331, "amoebanet-d": 299}
-    others |= {"retinanet": 640, "nas-fpn": 640, "ssdlite": 320}
+    others |= {"retinanet": 640, "nas-fpn": 640, "ssdlite": 320, "faster-rcnn": 320}
     assert zoo_network(name).published_resolution == others.get(name, 224)
     spec = zoo_spec(name)
     assert spec == zoo_spec(f"{name}:width=1") == zoo_spec(name, 1.0, 224)

@@ -17,6 +17,7 @@ from paretonas.errors import ExportError
 from paretonas.export.onnx.functions import FUNCTIONS, RESHAPES, reshape
 from paretonas.export.onnx.graph import Graph, Value, array_of, require
 from paretonas.export.onnx.layers import LAYERS_OF_FUNCTIONS, MODULES, conv, fold
+from paretonas.export.onnx.regions import REGION_FUNCTIONS
 from paretonas.export.onnx.trace import depends_on_batch, holds_tensors, module_path, trace
 from paretonas.space import Interface
 
@@ -125,10 +126,13 @@ class _Writer:
             make = LAYERS_OF_FUNCTIONS[function]
             _check_arguments(name, make, options, written)
             return self._write_layer(make(*options, **written), node, x)
-        if function in FUNCTIONS:
-            _check_arguments(name, FUNCTIONS[function], (self.graph, x, *options), written)
-            return FUNCTIONS[function](self.graph, x, *options, **written)
+        if function in _KNOWN:
+            _check_arguments(name, _KNOWN[function], (self.graph, x, *options), written)
+            return _KNOWN[function](self.graph, x, *options, **written)
         raise ExportError(f"The direct ONNX writer knows no function {name!r}.")
+
+
+_KNOWN = FUNCTIONS | REGION_FUNCTIONS
 
 
 def _function_of(node: fx.Node) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from paretonas.errors import ExportError
-from paretonas.export.onnx.graph import Graph, Operand, Value, require, whole
+from paretonas.export.onnx.graph import ELEMENTS, Graph, Operand, Value, require, whole
 
 LAST = int(np.iinfo(np.int64).max)
 """Where a slice ends that goes to the end."""
@@ -118,10 +118,11 @@ def _permute(graph: Graph, x: Value, *dims: Any) -> str:
 
 def _pad(graph: Graph, x: Value, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> str:
     """PyTorch names the last dimension first, ONNX all of them, those before and then those after."""
-    require(mode == "constant", f"padding by {mode!r}")
+    require(mode in ("constant", "replicate"), f"padding by {mode!r}")
     others = [0] * (len(x.shape) - len(pad) // 2)
     before, after = [*others, *reversed(pad[0::2])], [*others, *reversed(pad[1::2])]
-    return graph.add("Pad", x, whole(*before, *after), *([value] if value else []))
+    named = "edge" if mode == "replicate" else mode
+    return graph.add("Pad", x, whole(*before, *after), *([value] if value else []), mode=named)
 
 
 def _zeros_like(graph: Graph, x: Value) -> str:
@@ -133,10 +134,29 @@ def _same(graph: Graph, x: Value) -> str:
     return x.name
 
 
+def _to(graph: Graph, x: Value, dtype: object) -> str:
+    require(dtype is torch.float32, f"numbers of type {dtype}")
+    return x.name if x.dtype == "float32" else graph.add("Cast", x, to=ELEMENTS["float32"])
+
+
+def _where(graph: Graph, condition: Value, a: Any, b: Any) -> str:
+    require(condition.dtype == "bool", f"a choice by {condition.dtype}")
+    return graph.add("Where", condition, a, b)
+
+
+def _cumsum(graph: Graph, x: Value, dim: int) -> str:
+    return graph.add("CumSum", x, np.array(dim))
+
+
+def _triu(graph: Graph, x: Value, diagonal: int = 0) -> str:
+    return graph.add("Trilu", x, np.array(diagonal), upper=1)
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.pad: _pad,
     operator.add: _binary("Add"),
     operator.getitem: _getitem,
+    operator.gt: _binary("Greater"),
     operator.matmul: _binary("MatMul"),
     operator.mul: _binary("Mul"),
     operator.neg: _unary("Neg"),
@@ -144,6 +164,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     operator.sub: _binary("Sub"),
     operator.truediv: _binary("Div"),
     torch.Tensor.contiguous: _same,
+    torch.Tensor.to: _to,
     torch.abs: _unary("Abs"),
     torch.add: _binary("Add"),
     torch.amax: _reduction("ReduceMax"),
@@ -152,6 +173,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.chunk: _split,
     torch.clamp: _clamp,
     torch.concat: _cat,
+    torch.cumsum: _cumsum,
     torch.div: _binary("Div"),
     torch.exp: _unary("Exp"),
     torch.matmul: _binary("MatMul"),
@@ -169,5 +191,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.sub: _binary("Sub"),
     torch.sum: _reduction("ReduceSum"),
     torch.transpose: _transpose,
+    torch.triu: _triu,
+    torch.where: _where,
     torch.zeros_like: _zeros_like,
 }

@@ -107,6 +107,10 @@ class Graph:
         """A node that cuts `x` into parts of these sizes; the names of its outputs."""
         return self.add_several("Split", [x, whole(*sizes)], {"axis": axis}, len(sizes))
 
+    def add_top(self, x: Value, count: int, axis: int) -> tuple[str, ...]:
+        """A node that gives the highest numbers of `x` and their places, of equal ones the first; names of both."""
+        return self.add_several("TopK", [x, whole(count)], {"axis": axis}, 2)
+
     def add_several(
         self, op: str, inputs: Sequence[Operand], attributes: Mapping[str, Any], count: int
     ) -> tuple[str, ...]:

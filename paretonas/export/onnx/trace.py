@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -33,7 +34,8 @@ def trace(model: nn.Module, interface: Interface) -> tuple[fx.Graph, Mapping[fx.
 
     Args:
         model: In evaluation mode. Its code may ask for shapes, but must not branch on them or on tensors; a function
-            that computes numbers from shapes and would branch is marked with `torch.fx.wrap`.
+            that computes numbers from shapes and would branch is marked with `torch.fx.wrap`. What is None
+            unless it is given, beyond the inputs of the interface, is None.
         interface: Of the model.
 
     Raises:
@@ -41,10 +43,15 @@ def trace(model: nn.Module, interface: Interface) -> tuple[fx.Graph, Mapping[fx.
     """
     name = type(model).__name__
     try:
-        traced = fx.symbolic_trace(deepcopy(model).to("meta"))
+        beyond = list(inspect.signature(model.forward).parameters.values())[len(interface.inputs) :]
+        left_out = {parameter.name: None for parameter in beyond if parameter.default is None}
+        traced = fx.symbolic_trace(deepcopy(model).to("meta"), left_out)
     except Exception as error:  # the model's own code ran on symbols
         raise ExportError(f"The direct ONNX writer cannot trace {name}: {error}") from error
     traced.graph.eliminate_dead_code()
+    for node in traced.graph.find_nodes(op="placeholder")[len(interface.inputs) :]:
+        if not node.users:
+            traced.graph.erase_node(node)
     asked = len(traced.graph.find_nodes(op="placeholder"))
     if asked != len(interface.inputs):
         raise ExportError(f"A network takes the {len(interface.inputs)} inputs of its interface, but {name} {asked}.")
