@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from paretonas.errors import UsageError
 from paretonas.evaluation.table import TableSource
@@ -27,6 +28,10 @@ from paretonas.loop.plan import Budget
 from paretonas.objective import Limit
 from paretonas.registry import Selection
 from paretonas.store import LONGEST_NAME, check_name
+from paretonas.task import tasks
+
+if TYPE_CHECKING:
+    from paretonas.task.task import Task
 
 FEWEST, MOST = 20, 500
 """Networks that a predictor of latency is fitted on."""
@@ -111,6 +116,11 @@ class PretrainConfig:
     task: Selection
     recipe: Selection = Selection("pretrain")
     sampling: Selection | None = None
+
+    def learned(self, seed: int) -> Task:
+        """The task, its split by the seed of the search unless it has one of its own."""
+        task: Task = tasks.create(self.task, {"split_seed": seed})
+        return task
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from paretonas.search.config import PretrainConfig, SearchConfig
 from paretonas.search.rehearsal import rehearse_classifiers
 from paretonas.space import SearchSpace, Spec
 from paretonas.space.classifiers import Classifiers
-from paretonas.task import recipes, tasks
+from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
 from paretonas.training import samplings
@@ -107,8 +107,7 @@ def check_pretraining(config: SearchConfig) -> None:
 def _pretraining(
     config: SearchConfig, pretrain: PretrainConfig, space: Any, searched: Recipe, folder: Path
 ) -> Pretraining:
-    task: Task = tasks.create(pretrain.task, {"split_seed": config.seed})
-    supernet = Supernet(task, Classifiers(space), _sampling(config, pretrain))
+    supernet = Supernet(pretrain.learned(config.seed), Classifiers(space), _sampling(config, pretrain))
     return Pretraining(
         supernet, like(recipes.create(pretrain.recipe), searched), config.seed, config.torch_device, folder
     )

@@ -81,7 +81,7 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
     return replace(
         plain,
         supernet=None if config.supernet is None else _supernet_written_out(config.supernet),
-        pretrain=None if config.pretrain is None else _pretrain_written_out(config.pretrain),
+        pretrain=None if config.pretrain is None else _pretrain_written_out(config.pretrain, config.seed),
         task=tasks.record(config.task, task),
         space=spaces.record(config.space, space),
         recipe=_without_about(recorded),
@@ -97,10 +97,10 @@ def _supernet_written_out(supernet: SupernetConfig) -> SupernetConfig:
     )
 
 
-def _pretrain_written_out(pretrain: PretrainConfig) -> PretrainConfig:
+def _pretrain_written_out(pretrain: PretrainConfig, seed: int) -> PretrainConfig:
     return replace(
         pretrain,
-        task=tasks.record(pretrain.task),
+        task=tasks.record(pretrain.task, pretrain.learned(seed)),
         recipe=_without_about(recipes.record(pretrain.recipe)),
         sampling=None if pretrain.sampling is None else samplings.record(pretrain.sampling),
     )
