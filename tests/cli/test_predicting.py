@@ -114,27 +114,39 @@ def test_a_model_that_never_ends_is_ended(folder, command, tmp_path):
     assert "Traceback" not in run.err
 
 
-@pytest.fixture(scope="module")
-def detector(folder):
-    """A detector with random weights that says much of what it knows nothing of."""
-    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
+DETECTORS = {
+    "ssdlite": "ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32",
+    "faster-rcnn": "faster-rcnn:width=0.25,filters=8,box_filters=16",
+}
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(folder, request):
+    """The files of a detector with random weights that says much of what it knows nothing of, without their suffix."""
+    spec = zoo_spec(DETECTORS[request.param])
     interface = spec.usual_interface(3, 64, 2)
     torch.manual_seed(0)
     model = build(spec, interface)
-    for module in model.heads.classes:
-        torch.nn.init.normal_(module[-1].bias, std=2.0)
-    said = {"detector": "ssdlite", "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
+    lasts = [module[-1] for module in model.heads.classes] if request.param == "ssdlite" else [model.boxes.logits]
+    for layer in lasts:
+        torch.nn.init.normal_(layer.bias, std=2.0)
+    said = {"detector": request.param, "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
     said |= {"interpolation": "bilinear-antialiased", "mean": 0.5, "std": 0.25}
     for name in formats:
         formats.create(name).write(
-            model, spec, interface, folder / f"d.{name}", {"kind": "boxes", "classes": ["cat", "eel"], **said}
+            model,
+            spec,
+            interface,
+            folder / f"{request.param}.{name}",
+            {"kind": "boxes", "classes": ["cat", "eel"], **said},
         )
-    return folder
+    return folder / request.param
 
 
 def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_path):
+    image = detector.parent / "0.png"
     for suffix in RUNTIMES:
-        ran = command("predict", detector / f"d{suffix}", detector / "0.png", "--draw", tmp_path / "seen", "--json")
+        ran = command("predict", detector.with_suffix(suffix), image, "--draw", tmp_path / "seen", "--json")
         assert ran.code == 0, ran.err
         (row,) = json.loads(ran.out)
         assert row["boxes"]
@@ -145,9 +157,10 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, tmp_
             assert (box["class"] in ("cat", "eel"), box["score"] >= 0.3) == (True, True)
         with Image.open(row["drawn"]) as drawn:
             assert drawn.size == (30, 20)
-    table = command("predict", detector / "d.onnx", detector / "0.png").out
+    table = command("predict", detector.with_suffix(".onnx"), image).out
     assert table.count("0.png") == len(row["boxes"])
-    sure = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--score", "0.99", "--json").out)
+    least = max(box["score"] for box in row["boxes"])
+    sure = json.loads(command("predict", detector.with_suffix(".onnx"), image, "--score", least, "--json").out)
     assert len(sure[0]["boxes"]) < len(row["boxes"])
 
 
