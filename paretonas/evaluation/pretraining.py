@@ -97,10 +97,11 @@ class Pretraining:
         return known_metrics(self._single) is not None if self.is_single else self._shared.is_done
 
     @property
-    def share(self) -> float:
-        """How much of it is done."""
+    def progress(self) -> Path:
+        """File that tells how much of it is done."""
         progress = self._single.progress if self.is_single else self._shared.progress
-        return 0.0 if progress is None else read_share(progress)
+        assert progress is not None
+        return progress
 
     @property
     def weights(self) -> Weights:
@@ -114,7 +115,7 @@ class Pretraining:
         """It will take about, on one thread; None: nobody knows."""
         job = SpeedJob(spec_to_json(self._classifiers[0]), self.task, self.recipe, self.torch_device)
         seconds = seconds_of_training(job)
-        return None if seconds is None else seconds * (1 - self.share)
+        return None if seconds is None else seconds * (1 - read_share(self.progress))
 
 
 def _digest(job: TrainingJob | SupernetJob) -> str:
@@ -143,8 +144,9 @@ class PretrainingEvaluator(Around):
         """The training of the classifiers, from where it was stopped; then the inner one's."""
         if not self._pretraining.is_done:
             for ended in self._run([self._pretraining.call]):
-                share = 1.0 if ended else self._pretraining.share
+                share = 1.0 if ended else read_share(self._pretraining.progress)
                 listener.counting(self._what, round(100 * share), 100)
+            self._pretraining.progress.unlink(missing_ok=True)
             listener.note(f"Done: {self._what}.")
         self._inner.begin(listener)
 

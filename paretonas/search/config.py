@@ -109,8 +109,7 @@ class PretrainConfig:
     Args:
         task: Of classification.
         recipe: How.
-        sampling: Which networks learn in a step, where candidates differ in their classifiers; None: the supernet's,
-            or `balanced`.
+        sampling: Which networks learn in a step, where candidates differ in their classifiers; None: `balanced`.
     """
 
     task: Selection

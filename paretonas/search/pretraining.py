@@ -10,6 +10,7 @@ from typing import Any
 from paretonas.errors import UsageError
 from paretonas.evaluation.pretraining import DRAWN, Pretraining
 from paretonas.loop.listener import Listener
+from paretonas.registry import Selection
 from paretonas.search.config import PretrainConfig, SearchConfig
 from paretonas.search.rehearsal import rehearse_classifiers
 from paretonas.space import SearchSpace, Spec
@@ -114,8 +115,11 @@ def _pretraining(
 
 
 def _sampling(config: SearchConfig, pretrain: PretrainConfig) -> Sampling:
-    chosen = pretrain.sampling or (config.supernet.sampling if config.supernet else None)
-    sampling: Sampling = samplings.create(chosen or "balanced")
+    """DetNAS's, unless another is named; sliced where the supernet that goes on with the weights is."""
+    sampling: Sampling = samplings.create(pretrain.sampling or "balanced")
+    if pretrain.sampling is None and config.supernet is not None:
+        shared: Sampling = samplings.create(config.supernet.sampling)
+        sampling = samplings.create(Selection("balanced", {"is_sliced": shared.is_sliced}))
     return sampling
 
 

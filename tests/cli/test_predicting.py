@@ -117,26 +117,36 @@ def test_a_model_that_never_ends_is_ended(folder, command, tmp_path):
     assert "Traceback" not in run.err
 
 
-@pytest.fixture(scope="module")
-def detector(folder):
-    """A detector with random weights that says much of what it knows nothing of."""
-    interface = DETECTOR.usual_interface(3, 64, 2)
+DETECTORS = {"ssdlite": DETECTOR, "faster-rcnn": zoo_spec("faster-rcnn:width=0.25,filters=8,box_filters=16")}
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(folder, request):
+    """The files of a detector with random weights that says much of what it knows nothing of, without their suffix."""
+    spec = DETECTORS[request.param]
+    interface = spec.usual_interface(3, 64, 2)
     torch.manual_seed(0)
-    model = build(DETECTOR, interface)
-    for module in model.heads.classes:
-        torch.nn.init.normal_(module[-1].bias, std=2.0)
-    said = {"detector": "ssdlite", "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
+    model = build(spec, interface)
+    lasts = [module[-1] for module in model.heads.classes] if request.param == "ssdlite" else [model.boxes.logits]
+    for layer in lasts:
+        torch.nn.init.normal_(layer.bias, std=2.0)
+    said = {"detector": request.param, "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
     said |= {"interpolation": "bilinear-antialiased", "mean": 0.5, "std": 0.25}
     for name in formats:
         formats.create(name).write(
-            model, DETECTOR, interface, folder / f"d.{name}", {"kind": "boxes", "classes": ["cat", "eel"], **said}
+            model,
+            spec,
+            interface,
+            folder / f"{request.param}.{name}",
+            {"kind": "boxes", "classes": ["cat", "eel"], **said},
         )
-    return folder
+    return folder / request.param
 
 
 def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_this_process, tmp_path):
+    image = detector.parent / "0.png"
     for suffix in RUNTIMES:
-        ran = command("predict", detector / f"d{suffix}", detector / "0.png", "--draw", tmp_path / "seen", "--json")
+        ran = command("predict", detector.with_suffix(suffix), image, "--draw", tmp_path / "seen", "--json")
         assert ran.code == 0, ran.err
         (row,) = json.loads(ran.out)
         assert row["boxes"]
@@ -147,28 +157,32 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_t
             assert (box["class"] in ("cat", "eel"), box["score"] >= 0.3) == (True, True)
         with Image.open(row["drawn"]) as drawn:
             assert drawn.size == (30, 20)
-    table = command("predict", detector / "d.onnx", detector / "0.png").out
+    table = command("predict", detector.with_suffix(".onnx"), image).out
     assert table.count("0.png") == len(row["boxes"])
-    sure = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--score", "0.99", "--json").out)
+    least = max(box["score"] for box in row["boxes"])
+    sure = json.loads(command("predict", detector.with_suffix(".onnx"), image, "--score", least, "--json").out)
     assert len(sure[0]["boxes"]) < len(row["boxes"])
 
 
 def test_boxes_are_told_by_a_process_of_their_own(detector, command):
-    (row,) = json.loads(command("predict", detector / "d.onnx", detector / "0.png", "--json").out)
-    assert row["boxes"] == predictions(detector / "d.onnx", [detector / "0.png"], RUNTIMES[".onnx"])[0]["boxes"]
+    file, image = detector.with_suffix(".onnx"), detector.parent / "0.png"
+    (row,) = json.loads(command("predict", file, image, "--json").out)
+    assert row["boxes"] == predictions(file, [image], RUNTIMES[".onnx"])[0]["boxes"]
 
 
 def test_a_file_that_ends_in_boxes_sees_what_the_raw_one_sees(detector, command):
-    told = formats.create("onnx").metadata(detector / "d.onnx")
-    anchors = anchors_of(told, DETECTOR.usual_interface(3, 64, 2))
-    decoding = decoding_of(anchors)
+    file, ending, image = detector.with_suffix(".onnx"), detector.with_name("ending.onnx"), detector.parent / "1.png"
+    told = formats.create("onnx").metadata(file)
+    if told["detector"] == "faster-rcnn":
+        pytest.skip("its files do not end in boxes")
+    decoding = decoding_of(anchors_of(told, DETECTOR.usual_interface(3, 64, 2)))
     told = {**told, "suppression": suppression_of(decoding), "threshold": 0.4}
-    chosen, trained = formats.create("onnx:boxes=true"), load_checkpoint(detector / "d.safetensors")
-    chosen.write(trained.model, trained.spec, trained.interface, detector / "e.onnx", told, decoding)
+    chosen, trained = formats.create("onnx:boxes=true"), load_checkpoint(detector.with_suffix(".safetensors"))
+    chosen.write(trained.model, trained.spec, trained.interface, ending, told, decoding)
     for asked, least in (((), 0.4), (("--score", "0.7"), 0.7)):
-        ran = command("predict", detector / "e.onnx", detector / "1.png", "--json", *asked)
+        ran = command("predict", ending, image, "--json", *asked)
         assert ran.code == 0, ran.err
-        raw = json.loads(command("predict", detector / "d.onnx", detector / "1.png", "--json", "--score", least).out)
+        raw = json.loads(command("predict", file, image, "--json", "--score", least).out)
         assert json.loads(ran.out) == raw
         assert raw[0]["boxes"]
 

@@ -1,16 +1,13 @@
-from random import Random
-
 import pytest
 
 from paretonas.errors import SpecError
-from paretonas.space import ForeignSpec, spec_from_json, spec_hash, spec_to_json
-from paretonas.space.detector import DetectorSpec, MergingCell, NeckSpec
-from paretonas.space.detectors import SSDLiteSpace
-from paretonas.space.mnasnet import MnasNetSpace
+from paretonas.space import ForeignSpec, Interface, spec_from_json, spec_hash, spec_to_json
+from paretonas.space.detector import REGION_LEVELS, DetectorSpec, MergingCell, NeckSpec, RegionSpec
 from paretonas.zoo import zoo_spec
 
 BACKBONE = zoo_spec("mobilenet-v2", 0.25)
 PAIR = (0, 1)
+TWO_STAGES = {"head": "faster-rcnn", "neck": NeckSpec(8, REGION_LEVELS), "regions": RegionSpec()}
 THREE = tuple(MergingCell(level, "sum", PAIR) for level in (3, 4, 5))
 
 
@@ -36,6 +33,50 @@ def test_anchors_are_counted_by_level():
     assert [port.shape for port in retina.outputs] == [(1, 9 * places, 20), (1, 9 * places, 4)]
 
 
+def test_proposals_are_as_many_as_the_spec_says():
+    spec = DetectorSpec(BACKBONE, "faster-rcnn", NeckSpec(8, REGION_LEVELS), regions=RegionSpec(200, 50))
+    interface = spec.usual_interface(3, 128, 20)
+    assert {port.name: port.shape for port in interface.outputs} == {
+        "logits": (1, 50, 21), "offsets": (1, 50, 84), "proposals": (1, 50, 4),
+    }  # fmt: skip
+    assert spec.sides(128) == (32, 16, 8, 4, 2)
+    assert spec.candidates(128) == (200, 200, 192, 48, 12)
+    with pytest.raises(SpecError, match="multiple of 64"):
+        spec.usual_interface(3, 96, 20)
+    few = DetectorSpec(BACKBONE, "faster-rcnn", NeckSpec(8, REGION_LEVELS), regions=RegionSpec(10, 50))
+    with pytest.raises(SpecError, match=r"43 at most at 64 pixels, but got \(proposals=50\)"):
+        few.usual_interface(3, 64, 20)
+
+
+def test_a_network_of_a_task_has_proposals_of_its_own_number():
+    spec = DetectorSpec(BACKBONE, **{**TWO_STAGES, "regions": RegionSpec(proposals=50)})
+    of_task = DetectorSpec(BACKBONE, **TWO_STAGES).usual_interface(3, 128, 20)
+    assert spec.with_state(of_task) == spec.usual_interface(3, 128, 20)
+    for other in (Interface.of_images(3, 128, 20), DetectorSpec(BACKBONE, "ssdlite").usual_interface(3, 128, 20)):
+        assert spec.with_state(other) == other
+    assert DetectorSpec(BACKBONE, "ssdlite").with_state(of_task) == of_task
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [("ssdlite", "1b5945ef6f30417e"), ("retinanet", "368bb1ea7d5021cd"), ("nas-fpn", "16c2e3afaed50927")],
+)
+def test_what_specs_got_later_changes_no_hash(name, digest):
+    plain = spec_to_json(zoo_spec(name))
+    assert "regions" not in plain
+    assert "is_normalized" not in (plain["neck"] or {})
+    assert spec_hash(zoo_spec(name)) == spec_hash(spec_from_json(plain)) == digest
+
+
+def test_what_specs_got_later_is_written_where_it_is_said():
+    spec = zoo_spec("faster-rcnn:normalized=false,box_filters=32")
+    plain = spec_to_json(spec)
+    assert plain["neck"]["is_normalized"] is False
+    assert plain["regions"] == {"candidates": 200, "proposals": 100, "filters": 32}
+    assert spec_from_json(plain) == spec
+    assert spec_hash(spec) != spec_hash(zoo_spec("faster-rcnn:box_filters=32"))
+
+
 def test_a_wider_detector_has_a_wider_backbone_and_all_its_strides():
     spec = DetectorSpec(BACKBONE, "ssdlite")
     assert spec.scaled(2.0).backbone == BACKBONE.scaled(2.0)
@@ -52,6 +93,11 @@ def test_a_wider_detector_has_a_wider_backbone_and_all_its_strides():
         {"backbone": "mobilenet-v2", "head": "ssdlite"},
         {"head": "ssdlite", "last_filters": 0},
         {"head": "ssdlite", "head_layers": 17},
+        {**TWO_STAGES, "neck": None},
+        {**TWO_STAGES, "neck": NeckSpec()},
+        {**TWO_STAGES, "regions": None},
+        {**TWO_STAGES, "head": "retinanet"},
+        {**TWO_STAGES, "head": "ssdlite", "neck": None},
     ],
 )
 def test_a_detector_that_cannot_be_is_refused(wrong):
@@ -81,12 +127,11 @@ def test_a_neck_that_cannot_be_is_refused(wrong):
         NeckSpec(**wrong)
 
 
-def test_mnasnet_for_detection_is_the_space_of_its_backbones():
-    space, inner = SSDLiteSpace(320, 0.5).build(), MnasNetSpace(width=0.5).build()
-    assert space.size == inner.size
-    assert space.decode(space.sample(Random(0))).head == "ssdlite"
-    with pytest.raises(SpecError, match="of detnas, elastic, mnasnet"):
-        SSDLiteSpace(backbone="nasnet")
+@pytest.mark.parametrize("name", ["candidates", "proposals", "filters"])
+@pytest.mark.parametrize("number", [0, 10**6])
+def test_regions_that_cannot_be_are_refused(name, number):
+    with pytest.raises(SpecError, match=f"{name}={number}"):
+        RegionSpec(**{name: number})
 
 
 def test_parts_name_what_a_detector_consists_of():
@@ -96,3 +141,4 @@ def test_parts_name_what_a_detector_consists_of():
         "heads",
     ]
     assert [part.name for part in zoo_spec("nas-fpn").parts()] == ["backbone", "neck", "heads"]
+    assert [part.name for part in zoo_spec("faster-rcnn").parts()] == ["backbone", "neck", "regions", "boxes"]

@@ -14,6 +14,7 @@ from paretonas.errors import DataError, SpecError, UsageError
 from paretonas.export import ModelFile, formats
 from paretonas.export.boxes import boxes_interface
 from paretonas.search.boxes import decoding_of, suppression_of
+from paretonas.search.rescore import rescore
 from paretonas.space import Interface
 from paretonas.space.detector import DetectorSpec, NeckSpec
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
@@ -204,6 +205,25 @@ def test_a_file_s_metadata_are_enough_to_see_boxes_in_any_image(trained, folder)
         x, y, w, h = annotation["bbox"]
         overlaps.append(max((overlap(one["box"], (x, y, x + w, y + h)) for one in seen), default=0))
     assert np.mean(overlaps) > 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_stages_find_blood_cells(real_data, tmp_path):
+    """After a minute or two of training, in the module and in its file."""
+    task = Detection(str(real_data / "bccd"), resolution=128, detector="faster-rcnn")
+    task.prepare(tmp_path)
+    recipe = replace(DETECTION_SEARCH, epochs=8, layout="contiguous", precision="float32")
+    spec = zoo_spec("faster-rcnn:width=0.5")
+    torch.manual_seed(0)
+    model = task.network(spec, recipe)
+    assert task.score(as_run(model), "val")["ap"] < 0.01
+    trained = fit(model, task, recipe, 0).model
+    expected = task.score(as_run(trained), "val")
+    assert expected["ap"] > 0.1
+    device = parse_device("onnxruntime")
+    file = device.export(trained, spec, task.interface, tmp_path / "cells")
+    assert rescore(device, file, trained, task, "val", expected["ap"]).metrics["ap"] == pytest.approx(expected["ap"])
 
 
 def overlap(a, b):

@@ -6,11 +6,16 @@ import torch
 from torch import nn
 
 from paretonas.errors import TrainingError
+from paretonas.network import build
 from paretonas.network.regions import region_anchors
+from paretonas.network.shapes import without_numbers
+from paretonas.network.sharing import Path, cut_out, fresh_weights
 from paretonas.task.detecting import MOST_DETECTIONS, boxes_of
+from paretonas.task.distilled import Recorder
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At
 from paretonas.task.two_stage import REGIONS_LEARNED, Chooser, Regions, _stages
+from paretonas.zoo import zoo_spec
 
 REGIONS = Regions(128, 3)
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 80.0], [70.0, 70.0, 120.0, 126.0]])
@@ -121,6 +126,32 @@ def test_what_is_drawn_follows_from_the_seed_and_the_step():
         found, another = drawn(other, 1)
         assert found != first
         assert not torch.equal(another, regions)
+
+
+SPEC = zoo_spec("faster-rcnn:width=0.25,filters=8,box_filters=16,proposals=20")
+
+
+def make(spec):
+    return build(spec, spec.usual_interface(3, 128, 3))
+
+
+def test_networks_learn_on_shared_weights_and_others_are_asked_about_the_same_regions():
+    torch.manual_seed(0)
+    shared, images = fresh_weights([SPEC], make, True), torch.rand(2, 3, 128, 128)
+    with without_numbers():
+        paths = [Path(shared, make(SPEC)) for _ in range(2)]
+    teacher, student = map(Recorder, paths)
+    learned = REGIONS.learn(teacher, images, [BOXES, BOXES[:1]], [LABELS, LABELS[:1]], AT)
+    learned.backward()
+    assert all(tensor.grad is not None for tensor in shared.tensors().values())
+    student(*teacher.inputs)
+    assert teacher.outputs[0].shape == (2 * REGIONS_LEARNED, 4)
+    assert torch.equal(student.outputs[0], teacher.outputs[0])
+
+    network = make(SPEC).train()
+    cut_out(shared, network)
+    alone = REGIONS.learn(network, images, [BOXES, BOXES[:1]], [LABELS, LABELS[:1]], AT)
+    torch.testing.assert_close(alone, learned, rtol=1e-5, atol=1e-5)
 
 
 def outputs(regions, n=1):

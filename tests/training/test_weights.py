@@ -51,14 +51,16 @@ def test_a_classifier_of_other_classes_begins_anew(file, name):
         assert torch.equal(tensor, before[key] if key in replaced else theirs.state_dict()[key])
 
 
-@pytest.mark.parametrize("text", ["ssdlite:backbone=mnasnet-a1,width=0.25", "ssdlite:backbone=detnasnet,width=0.25"])
+@pytest.mark.parametrize(
+    "text", ["ssdlite:backbone=mnasnet-a1,width=0.25", "faster-rcnn:backbone=detnasnet,width=0.25"]
+)
 def test_a_detector_stands_on_a_classifier_s_weights(file, text):
     spec = zoo_spec(text)
     theirs = build(spec.backbone, Interface.of_images(3, 32, 7))
     ours = build(spec, spec.usual_interface(3, 64, 2))
     before = {k: v.clone() for k, v in ours.state_dict().items()}
     fresh = load_weights(ours, file(theirs), 2)
-    assert all(name.startswith(("neck.", "heads.")) for name in fresh)
+    assert all(name.startswith(("neck.", "heads.", "regions.", "boxes.")) for name in fresh)
     for key, tensor in ours.state_dict().items():
         inner = theirs.state_dict().get(key.removeprefix("backbone."))
         assert torch.equal(tensor, before[key] if key in fresh else inner)

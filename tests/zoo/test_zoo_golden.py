@@ -107,6 +107,7 @@ def test_networks_are_listed_with_what_they_cost(name):
 @pytest.mark.parametrize(
     ("name", "resolution", "classes", "params", "macs"),
     [
+        ("faster-rcnn", 320, 90, 2_853_654, 774_073_600),
         ("nas-fpn", 640, 90, 60_057_998, 140_084_979_200),
         ("nas-fpn", 640, 91, 60_078_743, 140_261_753_600),
         ("ssdlite", 320, 90, 4_772_466, 782_715_232),  # published: 4.9 M, 0.8 B
@@ -118,6 +119,18 @@ def test_params_and_macs_of_detectors(name, resolution, classes, params, macs):
     spec = zoo_spec(name)
     found = spec_cost(spec, spec.usual_interface(3, resolution, classes))
     assert (found.params, found.macs) == (params, macs)
+
+
+def test_params_and_macs_of_faster_r_cnn_are_torchvision_s():
+    """Published: 41,755,286, without the 53,120 of frozen normalizations, and 134.38 G at 800 pixels."""
+    spec = zoo_spec(
+        "faster-rcnn:backbone=timm:resnet50,filters=256,separable=false,normalized=false,candidates=1000,"
+        "proposals=1000,box_filters=1024"
+    )
+    found = spec_cost(spec, spec.usual_interface(3, 832, 90))
+    assert found.params == 41_755_286 + 53_120
+    boxes = found.by_module["boxes"][1]
+    assert (found.macs - boxes) * (800 / 832) ** 2 + boxes == pytest.approx(134.38e9, rel=1e-4)
 
 
 def test_params_and_macs_of_the_neck_that_nas_fpn_found():
