@@ -21,7 +21,9 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_example_is_short_and_runs(path, tmp_path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
-    ran = subprocess.run([sys.executable, "-c", RUN, path], cwd=tmp_path, env=ONE_THREAD, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, path], cwd=tmp_path, env=ONE_THREAD, capture_output=True, text=True
+    )
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"[\d,]+ MACs +\d+\.\d+ ms", ran.stdout)
     assert list(tmp_path.iterdir()) == []
