@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paretonas.data import coco, voc, yolo
+from paretonas.data import coco, voc, yolo, yolo_names
 from paretonas.data.box_files import ARCHIVE, stream_places
 from paretonas.data.box_headers import Headers, read_headers
 from paretonas.data.box_sizes import Placed, place_boxes
@@ -34,7 +34,8 @@ def list_boxes(path: str | Path, skip_corrupt: bool, max_pixels: int | None = No
     - COCO's format: a folder with `train.json`, `val.json` and `test.json` or other files named so, or one such file:
       see `find_documents`. The images lie in folders beside, or in a zip archive, from which they are read.
     - Pascal VOC's: `Annotations/` and `JPEGImages/`, or XML files beside the images: see `list_voc`.
-    - YOLO's: a folder with a `data.yaml`, or that file: see `list_yolo`.
+    - YOLO's: a folder with a `data.yaml`, or that file: see `list_yolo`; or with the names of the classes in a text
+      file: see `list_named`.
 
     A box that reaches out of its image is cut off at the edge; boxes of images that are stored in another size or
     turned follow them: see `place_boxes`. Boxes that are there twice count once. Each is told of in the notes, as are
@@ -82,7 +83,8 @@ def _read_file(file: Path) -> Annotated:
         folder = file.resolve().parent
         folder = folder.parent if folder.name.lower() == voc.ANNOTATIONS else folder
         return coco.list_coco(list_contents(folder), {"train": file.resolve().relative_to(folder).parts})
-    raise _unknown_layout(f"{file} is a file of another kind")
+    hint = " Unpack it, and give the folder." if suffix == ARCHIVE else ""
+    raise _unknown_layout(f"{file} is a file of another kind", hint)
 
 
 def _read_folder(contents: Contents) -> Annotated:
@@ -101,6 +103,9 @@ def _read_folder(contents: Contents) -> Annotated:
         return coco.list_coco(contents, documents)
     if annotations:
         return voc.list_voc(contents, annotations)
+    named = yolo_names.find_names(contents)
+    if named and not descriptions:
+        return yolo_names.list_named(contents, named)
     others = [file for file in contents.files if suffix_of(file) in (coco.SUFFIX, *yolo.SUFFIXES)]
     if descriptions or len(others) == 1:
         return _read_file(contents.path((descriptions or others)[0]))
@@ -112,7 +117,8 @@ def _unknown_layout(found: str, hint: str = "") -> DataError:
     return DataError(
         "Data for detection must be COCO's JSON (train.json, val.json, test.json, annotations/instances_*.json or "
         f"train/_annotations.coco.json, beside the images or a {ARCHIVE} of them), Pascal VOC's XML (Annotations/ and "
-        f"JPEGImages/, or XML beside the images) or YOLO's data.yaml with its images and labels, but {found}.{hint}"
+        "JPEGImages/, or XML beside the images) or YOLO's data.yaml (or classes.txt, obj.names, _darknet.labels) with "
+        f"its images and labels, but {found}.{hint}"
     )
 
 
@@ -144,7 +150,8 @@ def _list_sound(annotated: Annotated, headers: Headers, placed: Placed, faults: 
     classes = tuple(annotated.classes[label] for label in shown)
     labels = np.searchsorted(shown, labels)
     is_train = annotated.splits[owners] == "train"
-    check_learned(labels[rows][is_train[rows] & ~is_ignored[rows]], classes)
+    trained = int((annotated.splits[kept] == "train").sum())
+    _check_training(labels[rows][is_train[rows] & ~is_ignored[rows]], trained, classes)
     places = [place for index in kept if (place := annotated.places[index]) is not None]
     ends = np.cumsum(np.bincount(owners[rows], minlength=len(annotated.names))[kept])[:-1]
     named = [annotated.names[index] for index in kept]
@@ -171,6 +178,16 @@ def _check_images(annotated: Annotated, kept: np.ndarray, faults: Mapping[str, s
         raise DataError(f"There must be {FEWEST} images at least, but there is {len(kept)}. Add images.{left_out}")
     for split in np.setdiff1d(annotated.splits, annotated.splits[kept]):
         raise DataError(f"A split must hold images, but all images of {split} are left out.{left_out}")
+
+
+def _check_training(learned: np.ndarray, images: int, classes: tuple[str, ...]) -> None:
+    """Whether the boxes that are learned from, (k,) labels, show all classes."""
+    if not len(learned):
+        raise DataError(
+            f"Training images must show boxes to learn from, but none of {count(images, 'image')} does. Give their "
+            "annotations, or divide the images anew."
+        )
+    check_learned(learned, classes)
 
 
 def _find_repeated(rows: np.ndarray) -> np.ndarray:

@@ -54,7 +54,11 @@ def place_boxes(annotated: Annotated, headers: Headers) -> Placed:
     sizes = headers.sizes[owners]
     boxes = clip_boxes(turned, sizes).astype(np.float32)
     is_of_use = ~np.isin(owners, list(lost))
-    faulty = _find_faults(stated, turned, boxes, sizes, np.flatnonzero(is_of_use))
+    faults = _find_faults(stated, turned, boxes, sizes, np.flatnonzero(is_of_use))
+    unit = ", in fractions of the image," if annotated.is_relative else ""
+    faulty = {
+        row: f"its box from x1, y1 to x2, y2 = {_corners(stated[row])}{unit} {why}" for row, why in faults.items()
+    }
     is_sound = is_of_use & ~np.isin(np.arange(len(boxes)), list(faulty))
     is_cut = is_sound & (np.abs(turned - clip_boxes(turned, sizes)).max(axis=1, initial=0) > ROUNDED)
     notes = (
@@ -105,8 +109,7 @@ def _find_faults(
     faulty: dict[int, str] = {}
     for is_faulty, why in checks:
         for row in used[np.asarray(is_faulty)[used]].tolist():
-            corners = ", ".join(f"{value:g}" for value in stated[row])
-            faulty.setdefault(row, f"its box from x1, y1 to x2, y2 = {corners} {why}")
+            faulty.setdefault(row, why)
     return dict(sorted(faulty.items()))
 
 
@@ -144,6 +147,10 @@ def _describe_cut(annotated: Annotated, rows: np.ndarray) -> tuple[str, ...]:
         return ()
     named = name_few([annotated.name_row(row) for row in rows[:4]])
     return (f"{count(len(rows), 'box')} cut off at the edge of the image: {named}",)
+
+
+def _corners(box: np.ndarray) -> str:
+    return ", ".join(f"{value:g}" for value in box)
 
 
 def _size(size: Sequence[float] | np.ndarray) -> str:

@@ -30,6 +30,7 @@ class Description:
 
     Args:
         file: It.
+        home: What names in messages are relative to.
         root: What places are relative to: its folder, or the `path` that it names.
         splits: Places of images by split: folders, or lists of images.
         names: Of the classes, by their numbers, in their order.
@@ -37,6 +38,7 @@ class Description:
     """
 
     file: Path
+    home: Path
     root: Path
     splits: Mapping[str, Sequence[str]]
     names: Mapping[int, str]
@@ -57,7 +59,7 @@ def read_description(file: Path) -> Description:
     if not isinstance(root, str):
         raise DataError(f"`path` must be a folder's name, but in {file} it is {short(root)}. Correct it.")
     there = file.parent / root.replace("\\", "/")
-    return Description(file, there if there.is_dir() else file.parent, splits, names, "kpt_shape" in given)
+    return Description(file, file.parent, there if there.is_dir() else file.parent, splits, names, "kpt_shape" in given)
 
 
 def _read(file: Path) -> dict[Any, Any]:
@@ -91,23 +93,33 @@ def _read_names(given: Mapping[Any, Any], file: Path) -> dict[int, str]:
             "Correct it."
         )
     texts = {number: str(name) if _is_number(name) else name for number, name in sorted(named.items())}
-    for number, name in texts.items():
-        if not isinstance(name, str) or not name.strip():
-            raise DataError(
-                f"The name of a class must be text, but in {file} that of {number} is {short(name)}. Quote it."
-            )
     if given.get("nc", len(texts)) != len(texts):
         raise DataError(
             f"`nc` must be how many classes there are, but in {file} it is {short(given['nc'])}, and {len(texts)} are "
             "named. Correct one of them."
         )
-    twice = sorted({name for name in texts.values() if list(texts.values()).count(name) > 1})
+    return check_names(texts, file)
+
+
+def check_names(texts: Mapping[int, object], file: Path) -> dict[int, str]:
+    """Names of classes by their numbers, in Unicode's composed form.
+
+    Raises:
+        DataError: One is no text, or two are the same.
+    """
+    for number, name in texts.items():
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(
+                f"The name of a class must be text, but in {file} that of {number} is {short(name)}. Quote it."
+            )
+    names = [str(name) for name in texts.values()]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
             f"Classes must have names of their own, but {file} names several {name_few(twice)}. Rename one."
         )
-    united = unite_names(texts.values(), file)
-    return {number: united[name] for number, name in texts.items()}
+    united = unite_names(names, file)
+    return {number: united[name] for number, name in zip(texts, names, strict=True)}
 
 
 def _is_number(value: object) -> bool:

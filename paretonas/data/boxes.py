@@ -58,7 +58,7 @@ class Annotated:
         stated: (n, 2) float64 sizes; NaN where no size is stated.
         rows: (k, 8) float64, the fields of `Row`.
         classes: Names of the classes, whether or not an image shows them.
-        numbering: How an annotation is called by its `file` and `number`.
+        numbering: How an annotation is called by its `file`, `number` and `image`.
         is_relative: Whether boxes are fractions of the upright image.
         lost: Why an image cannot be used, by its index.
         faults: Why an annotation cannot be used, by its name; it has no row.
@@ -101,7 +101,7 @@ class Annotated:
     def name_row(self, row: int) -> str:
         """Of the annotation of a row."""
         owner, number = map(int, self.rows[row, :2])
-        return self.numbering.format(file=self.files[owner], number=number)
+        return self.numbering.format(file=self.files[owner], number=number, image=self.names[owner])
 
 
 @dataclass(frozen=True, eq=False)

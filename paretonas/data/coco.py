@@ -31,6 +31,7 @@ DEEPEST = 3
 """Parts of the path of an annotation file at most."""
 OFFICIAL = "instances"
 """How the file with boxes is called where there are others, of captions and key points."""
+NUMBERING = "{file} annotations[{number}] of {image}"
 NUMBERS = {int, float}
 LISTS = ("images", "annotations", "categories")
 
@@ -197,28 +198,29 @@ def _annotate(document: Document, found: Sequence[Found | str], labels: Mapping[
     categories = {id_: labels[name] for id_, name in document.categories.items()}
     stated, lost = _read_sizes(document)
     lost = {index: file for index, file in enumerate(found) if isinstance(file, str)} | lost
-    numbering = "{file} annotations[{number}]"
+    names = [
+        file.name if isinstance(file, Found) else image["file_name"]
+        for file, image in zip(found, document.images, strict=True)
+    ]
+    names_by_id = {id_: names[index] for id_, index in images.items()}
     rows, faults = [], {}
     for number, item in enumerate(document.annotations):
         why = _find_fault(item, images, categories)
         if why:
-            faults[numbering.format(file=document.name, number=number)] = why
+            faults[_name_annotation(document.name, number, item, names_by_id)] = why
             continue
         x, y, width, height = item["bbox"]
         owner, label = images[item["image_id"]], categories[item["category_id"]]
         rows.append(Row(owner, number, label, x, y, x + width, y + height, bool(item.get("iscrowd"))))
     return Annotated(
-        names=[
-            file.name if isinstance(file, Found) else image["file_name"]
-            for file, image in zip(found, document.images, strict=True)
-        ],
+        names=names,
         places=[file.place if isinstance(file, Found) else None for file in found],
         files=[document.name] * len(found),
         splits=np.full(len(found), document.split),
         stated=stated,
         rows=to_table(rows),
         classes=tuple(labels),
-        numbering=numbering,
+        numbering=NUMBERING,
         lost=lost,
         faults=faults,
         notes=_describe_ids(document),
@@ -230,13 +232,21 @@ def _read_sizes(document: Document) -> tuple[np.ndarray, dict[int, str]]:
     stated, wrong = np.full((len(document.images), 2), math.nan), {}
     for index, image in enumerate(document.images):
         size = image.get("width"), image.get("height")
-        if size == (None, None):
+        if size in ((None, None), (0, 0)):
             continue
         if all(type(side) in (int, float) and 0 < side < MOST for side in size):
             stated[index] = size
         else:
             wrong[index] = f"its width and height must be numbers of pixels, but {document.name} states {short(size)}"
     return stated, wrong
+
+
+def _name_annotation(file: str, number: int, item: Any, names: Mapping[Id, str]) -> str:
+    """With its image, where that is known."""
+    image = item.get("image_id") if isinstance(item, dict) else None
+    if isinstance(image, int | str) and image in names:
+        return NUMBERING.format(file=file, number=number, image=names[image])
+    return NUMBERING.partition(" of ")[0].format(file=file, number=number)
 
 
 def _find_fault(item: Any, images: Mapping[Id, int], categories: Mapping[Id, int]) -> str:

@@ -106,7 +106,7 @@ def list_voc(contents: Contents, annotations: Sequence[Parts]) -> Annotated:
             if pair.annotation and not why:
                 described[index] = _describe(read_xml(contents.path(pair.annotation)))
         except ValueError as error:
-            why = str(error)
+            why = f"its annotations {'/'.join(pair.annotation or ())} cannot be used: {error}"
         if why:
             lost[index] = why
     used = [*sets, *(file for pair in pairs for file in (*pair.images, pair.annotation) if file)]
@@ -186,6 +186,10 @@ def _read_sets(contents: Contents, files: Mapping[str, Parts]) -> dict[str, list
     for split, file in files.items():
         lines = read_text(contents.path(file)).splitlines()
         sets[split] = [line.strip() for line in lines if line.strip()]
+        if not sets[split]:
+            raise DataError(
+                f"A split must list images, but {'/'.join(file)} of {contents.root} lists none. Fill it, or remove it."
+            )
         if len(set(sets[split])) < len(sets[split]):
             twice = [stem for stem, times in Counter(sets[split]).items() if times > 1]
             raise DataError(
@@ -214,10 +218,9 @@ def _find_fault(pair: Pair) -> str:
 def _describe(root: Element) -> Described:
     if root.tag != "annotation":
         raise ValueError(f"its annotation must be an element `annotation`, but is {short(root.tag)}")
-    size = tuple(_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
-    is_stated = all(0 < side < MOST for side in size)
+    size = _read_size(root)
     boxes, faults = {}, {}
-    for number, item in enumerate(root.findall("object")):
+    for number, item in enumerate(root.findall("object"), 1):
         name = (item.findtext("name") or "").strip()
         edges = tuple(_number(item.findtext(f"bndbox/{edge}")) for edge in EDGES)
         difficult = (item.findtext("difficult") or "0").strip()
@@ -230,7 +233,18 @@ def _describe(root: Element) -> Described:
             faults[number] = f"`difficult` must be 0 or 1, but is {short(difficult)}"
         else:
             boxes[number] = name, edges, difficult == "1"
-    return Described((size[0], size[1]) if is_stated else (math.nan, math.nan), boxes, faults)
+    return Described(size, boxes, faults)
+
+
+def _read_size(root: Element) -> tuple[float, float]:
+    """NaN where none is stated: absent, or as zeros, as some tools do."""
+    texts = [root.findtext(f"size/{side}") for side in ("width", "height")]
+    width, height = map(_number, texts)
+    if texts == [None, None] or (width, height) == (0, 0):
+        return math.nan, math.nan
+    if not (0 < width < MOST and 0 < height < MOST):
+        raise ValueError(f"`size` must have a width and a height in pixels, but has {short(texts)}")
+    return width, height
 
 
 def _number(text: str | None) -> float:

@@ -75,27 +75,38 @@ def list_yolo(file: Path) -> Annotated:
         DataError: The files are not laid out so; lines that cannot be used are told of in what is returned.
     """
     description = read_description(file)
-    parts, used, lists = [], {file}, set[Path]()
+    images, others = dict[str, list[Path]](), {file}
     for split, given in description.splits.items():
-        listed: list[Path] = []
+        images[split] = []
         for place in given:
-            images, files = _list_images(_resolve(place, split, description), description)
-            listed += images
-            lists |= files
-        if not listed:
+            found, lists = _list_images(_resolve(place, split, description), description)
+            images[split] += found
+            others |= lists
+        if not images[split]:
             raise DataError(
                 f"A split must hold images, but {file} names {', '.join(given)} for {split}, where none lies. Correct "
                 f"it, or remove {split} from the file."
             )
-        parts.append(_annotate(split, listed, description))
-        used |= {*listed, *(label_file(image, description.root) for image in listed)}
-    annotated = join(parts)
-    orphans = {
-        _name(label, description): why
-        for label, why in _find_orphans(annotated, description.root)
-        if label not in lists
-    }
-    rest = _describe_rest(description, used | lists)
+    return annotate_images(images, description, others)
+
+
+def annotate_images(images: Mapping[str, Sequence[Path]], description: Description, others: set[Path]) -> Annotated:
+    """Read the labels of images.
+
+    Args:
+        images: By split.
+        description: What numbers of classes mean.
+        others: Files that are used, and are neither images nor labels.
+
+    Raises:
+        DataError: A split has no labels at all.
+    """
+    annotated = join([_annotate(split, listed, description) for split, listed in images.items()])
+    used = {image for listed in images.values() for image in listed}
+    used |= {label_file(image, description.root) for image in used}
+    found = _find_orphans(annotated, description.root)
+    orphans = {_name(label, description): why for label, why in found if label not in others}
+    rest = _describe_rest(description, used | others)
     return replace(annotated, faults=dict(annotated.faults) | orphans, notes=(*annotated.notes, *rest))
 
 
@@ -137,7 +148,7 @@ def parse_line(line: str, classes: Container[float], *, has_key_points: bool) ->
     except ValueError:
         raise ValueError(f"it must be made of numbers, but is {short(line)}") from None
     if label not in classes:
-        raise ValueError(f"its class must be one of the names' numbers, but is {label:g}")
+        raise ValueError(f"its class must be a number that has a name, but is {label:g}")
     if len(numbers) == NUMBERS - 1 or (has_key_points and len(numbers) > NUMBERS - 1):
         x, y, width, height = numbers[:4]
         return int(label), x - width / 2, y - height / 2, x + width / 2, y + height / 2
@@ -176,8 +187,13 @@ def _list_images(place: Path, description: Description) -> tuple[list[Path], set
             f"{description.file} names {place}. Correct it."
         )
     lines = (line.strip().replace("\\", "/") for line in read_text(place).splitlines())
-    listed = [(place.parent / line, description.root / line) for line in lines if line]
-    return [other if not path.exists() and other.exists() else path for path, other in listed], {place}
+    return [_find_listed(line, (place.parent, description.root)) for line in lines if line], {place}
+
+
+def _find_listed(line: str, homes: Sequence[Path]) -> Path:
+    """The image of a line; CVAT begins each with a folder that nobody has."""
+    paths = [home / path for path in (line, line.partition("/")[2]) if path for home in homes]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def _annotate(split: str, listed: Sequence[Path], description: Description) -> Annotated:
@@ -220,16 +236,10 @@ def _annotate(split: str, listed: Sequence[Path], description: Description) -> A
 def _describe(split: str, read: Sequence[Lines], repeated: int) -> tuple[str, ...]:
     """Lines on what is odd about the label files of a split."""
     absent, polygons = sum(lines.is_absent for lines in read), sum(lines.polygons for lines in read)
-    said = (
-        f"{count(repeated, 'image')} of {split} listed once more and used once" if repeated else "",
-        f"{absent:,} of {count(len(read), 'image')} of {split} without a label file: nothing is shown there"
-        if absent
-        else "",
-        f"{count(polygons, 'polygon')} in the labels of {split}, of which the box around it is taken"
-        if polygons
-        else "",
-    )
-    return tuple(line for line in said if line)
+    without = f"{absent:,} of {count(len(read), 'image')} of {split} without a label file: nothing is shown there"
+    around = f"{count(polygons, 'polygon')} in the labels of {split}, of which the box around it is taken"
+    twice = f"{count(repeated, 'image')} of {split} listed once more and used once"
+    return tuple(line for number, line in ((repeated, twice), (absent, without), (polygons, around)) if number)
 
 
 def _read_lines(file: Path, description: Description) -> Lines:
@@ -238,10 +248,15 @@ def _read_lines(file: Path, description: Description) -> Lines:
             text = opened.read().decode("utf-8-sig")
     except FileNotFoundError:
         return Lines({}, {}, is_absent=True)
+    except UnicodeDecodeError:
+        return Lines({}, {}, why="it is no text in UTF-8")
     except (OSError, ValueError) as error:
         if is_refusal(error):
             raise
-        return Lines({}, {}, why=str(getattr(error, "strerror", None) or error))
+        is_text = not isinstance(error, UnicodeDecodeError)
+        return Lines(
+            {}, {}, why=str(getattr(error, "strerror", None) or error) if is_text else "it is no text in UTF-8"
+        )
     boxes, faults, polygons = {}, {}, 0
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -273,12 +288,12 @@ def _find_orphans(annotated: Annotated, root: Path) -> Iterator[tuple[Path, str]
 
 def _describe_rest(description: Description, used: set[Path]) -> tuple[str, ...]:
     """A line on what lies beside, where all lies in the description's folder."""
-    home = description.file.parent
+    home = description.home
     if not all(file.is_relative_to(home) for file in used):
         return ()
     return describe_unused(list_contents(home), [file.relative_to(home).parts for file in used])
 
 
 def _name(file: Path, description: Description) -> str:
-    home = description.file.parent
+    home = description.home
     return file.relative_to(home).as_posix() if file.is_relative_to(home) else str(file)

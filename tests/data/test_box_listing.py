@@ -3,7 +3,20 @@ import os
 
 import numpy as np
 import pytest
-from boxed import annotation, boxes_by_name, document, find, picture, refuses, said, voc, write, write_coco, write_yolo
+from boxed import (
+    annotation,
+    boxes_by_name,
+    document,
+    find,
+    pack,
+    picture,
+    refuses,
+    said,
+    voc,
+    write,
+    write_coco,
+    write_yolo,
+)
 
 from paretonas.data import coco
 from paretonas.errors import DataError, MachineError
@@ -16,6 +29,8 @@ def test_what_is_no_data_set_is_refused_with_what_it_holds(tmp_path):
     write(tmp_path / "1.txt", "0 0.5 0.5 1 1")
     refuses(tmp_path, r"holds 2 other files \(\.jpg 1, \.txt 1\)\.")
     refuses(tmp_path / "1.jpg", "is a file of another kind")
+    pack(tmp_path / "cells.zip", {"train.json": "{}"})
+    refuses(tmp_path / "cells.zip", r"is a file of another kind\. Unpack it, and give the folder")
 
 
 @pytest.mark.parametrize("file", ["anything.json", "annotations/anything.json"])

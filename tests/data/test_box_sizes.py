@@ -39,7 +39,7 @@ def test_boxes_that_reach_out_are_cut_off_and_that_is_said(tmp_path):
     found = find(write_coco(tmp_path, given))
     assert boxes_by_name(found)["1.jpg"][1] == ("cat", 0, 5, 7, 30)
     assert boxes_by_name(found)["3.jpg"][1] == ("cat", 30, 20, 40, 30)
-    assert found.notes == ("1 box cut off at the edge of the image: train.json annotations[6]",)
+    assert found.notes == ("1 box cut off at the edge of the image: train.json annotations[6] of images/1.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,27 @@ def test_annotations_that_cannot_be_used_are_named_or_left_out(tmp_path, changed
     given = document()
     given["annotations"].append(annotation(50, 1, **changed))
     write_coco(tmp_path, given)
-    refuses(tmp_path, rf"1 of 4 images and 7 annotations are not: train.json annotations\[6\]: .*{why}")
+    image = " of images/1.jpg" if "image_id" not in changed else ""  # where it is known
+    refuses(tmp_path, rf"1 of 4 images and 7 annotations are not: train.json annotations\[6\]{image}: .*{why}")
     found = find(tmp_path, skip_corrupt=True)
-    assert list(found.faults) == ["train.json annotations[6]"]
+    assert list(found.faults) == [f"train.json annotations[6]{image}"]
     assert boxes_by_name(found)["1.jpg"] == [("cat", 4, 5, 14, 17)]
+
+
+def test_sizes_of_nought_are_none(tmp_path):
+    given = document()
+    given["images"][0] |= {"width": 0, "height": 0}
+    assert (
+        boxes_by_name(find(write_coco(tmp_path, given)))["0.jpg"] == boxes_by_name(find(write_coco(tmp_path)))["0.jpg"]
+    )
+    given["images"][0] |= {"width": 0, "height": 30}
+    refuses(write_coco(tmp_path / "none", given), r"its width and height must be numbers of pixels, but .* \(0, 30\)")
+
+
+def test_training_images_without_boxes_are_refused(tmp_path):
+    write_coco(tmp_path, document(annotations=[]))
+    write_coco(tmp_path, document(), "val.json")
+    refuses(tmp_path, "Training images must show boxes to learn from, but none of 4 images does")
 
 
 def test_an_annotation_that_is_no_object_is_named(tmp_path):

@@ -134,16 +134,16 @@ def test_sizes_may_be_absent(tmp_path, size):
 )
 def test_objects_that_cannot_be_used_are_named_or_left_out(tmp_path, given, why):
     write_voc(tmp_path, [[CAT], [CAT, given], [CAT]])
-    refuses(tmp_path, f"1 of 3 images and 4 annotations are not: Annotations/1.xml object 1: .*{why}")
+    refuses(tmp_path, f"1 of 3 images and 4 annotations are not: Annotations/1.xml object 2: .*{why}")
     found = find(tmp_path, skip_corrupt=True)
-    assert list(found.faults) == ["Annotations/1.xml object 1"]
+    assert list(found.faults) == ["Annotations/1.xml object 2"]
     assert boxes_by_name(found)["1.jpg"] == [("cat", 4, 5, 14, 17)]
 
 
 def test_an_object_without_a_box_is_named(tmp_path):
     write_voc(tmp_path, [[CAT], [CAT], [CAT]])
     write(tmp_path / "Annotations/0.xml", "<annotation><object><name>cat</name></object></annotation>")
-    refuses(tmp_path, r"Annotations/0.xml object 0: its bndbox must have .* but has \[None")
+    refuses(tmp_path, r"Annotations/0.xml object 1: its bndbox must have .* but has \[None")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,9 @@ def test_an_object_without_a_box_is_named(tmp_path):
         ("<annotation/><annotation/>", "must be whole XML"),
         (b"<annotation>\xff</annotation>", "must be whole XML"),
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', "must be whole XML"),
+        (voc(CAT, size=(-40, 30)), r"`size` must have a width and a height in pixels, but has \['-40', '30'\]"),
+        (voc(CAT, size=("wide", 30)), "`size` must have"),
+        (voc(CAT, size=(0, 30)), "`size` must have"),
         ("<html/>", "must be an element `annotation`, but is 'html'"),
         ('<!DOCTYPE a [<!ENTITY e "x">]><annotation>&e;</annotation>', "no entities of its own, but has 'e'"),
     ],
@@ -161,8 +164,21 @@ def test_an_object_without_a_box_is_named(tmp_path):
 def test_xml_that_cannot_be_read_is_named_or_left_out(tmp_path, content, why):
     write_voc(tmp_path, [[CAT]] * 3)
     write(tmp_path / "Annotations/1.xml", content)
-    refuses(tmp_path, rf"1 of 3 images.*: JPEGImages/1.jpg: .*{why}")
+    named = "JPEGImages/1.jpg: its annotations Annotations/1.xml cannot be used"
+    refuses(tmp_path, rf"1 of 3 images.*: {named}: .*{why}")
     assert len(find(tmp_path, skip_corrupt=True).names) == 2
+
+
+def test_a_size_of_nought_or_none_is_that_of_the_file(tmp_path):
+    write_voc(tmp_path, [[CAT]] * 3)
+    write(tmp_path / "Annotations/0.xml", voc(CAT, size=(0, 0)))
+    write(tmp_path / "Annotations/1.xml", voc(CAT, size=None))
+    assert {tuple(boxes) for (boxes,) in boxes_by_name(find(tmp_path)).values()} == {("cat", 4, 5, 14, 17)}
+
+
+def test_a_list_without_images_is_an_error(tmp_path):
+    write_voc(tmp_path, [[CAT]] * 4, sets={"train": [0, 1], "val": []})
+    refuses(tmp_path, r"ImageSets/Main/val.txt of .* lists none\. Fill it, or remove it")
 
 
 def test_images_and_annotations_without_the_other_are_named(tmp_path):

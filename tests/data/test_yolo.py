@@ -27,12 +27,15 @@ def test_boxes_are_fractions_of_the_image(tmp_path):
         (["images/train"], ["images/val"]),
         ("images\\train", "images/val/"),
         ("train.txt", "val.txt"),
+        ("of_cvat_train.txt", "of_cvat_val.txt"),
     ],
 )
 def test_places_are_as_ultralytics_and_roboflow_write_them(tmp_path, train, val):
     for split in ("train", "val"):
         write_yolo(tmp_path, {"0": WHOLE, "1": ""}, images=f"images/{split}", labels=f"labels/{split}")
         write(tmp_path / f"{split}.txt", f"./images/{split}/0.jpg\n\nimages/{split}/1.jpg\n")
+        lines = (f"data/images/{split}/{i}.jpg\n" for i in range(2))
+        write(tmp_path / f"of_cvat_{split}.txt", "".join(lines))
     write(tmp_path / "data.yaml", f"path: .\ntrain: {train!r}\nval: {val!r}\ntest:\nnc: 2\nnames: {{0: cat, 1: dog}}\n")
     found = find(tmp_path)
     assert found.names == [f"images/{split}/{i}.jpg" for split in ("train", "val") for i in range(2)]
@@ -118,7 +121,7 @@ def test_label_files_without_an_image_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("2 0.5 0.5 0.1 0.1", "its class must be one of the names' numbers, but is 2"),
+        ("2 0.5 0.5 0.1 0.1", "its class must be a number that has a name, but is 2"),
         ("-1 0.5 0.5 0.1 0.1", "but is -1"),
         ("0.5 0.5 0.5 0.1 0.1", "but is 0.5"),
         ("nan 0.5 0.5 0.1 0.1", "but is nan"),
@@ -130,7 +133,7 @@ def test_label_files_without_an_image_are_named(tmp_path):
         ("0 0.5 inf 0.1 0.1", "is not made of finite numbers"),
         ("0 0.5 0.5 0 0.1", "is empty"),
         ("0 0.5 0.5 -0.1 0.1", "has a negative width or height"),
-        ("0 20 15 10 10", "lies outside of the image"),
+        ("0 20 15 10 10", "25, 20, in fractions of the image, lies outside of the image"),
     ],
 )
 def test_lines_that_cannot_be_used_are_named_or_left_out(tmp_path, line, why):
@@ -144,7 +147,7 @@ def test_lines_that_cannot_be_used_are_named_or_left_out(tmp_path, line, why):
 def test_label_files_that_are_not_utf_8_are_named(tmp_path):
     write_yolo(tmp_path)
     write(tmp_path / "labels/0.txt", b"\xff\xfe0")
-    refuses(tmp_path, r"images/0\.jpg: its labels labels/0\.txt cannot be read: 'utf-8'")
+    refuses(tmp_path, r"images/0\.jpg: its labels labels/0\.txt cannot be read: it is no text in UTF-8")
     (tmp_path / "labels/0.txt").unlink()
     (tmp_path / "labels/0.txt").mkdir()
     refuses(tmp_path, r"its labels labels/0\.txt cannot be read")
