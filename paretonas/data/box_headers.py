@@ -18,6 +18,7 @@ from PIL import Image
 
 from paretonas.data.box_files import Archives, Entry, Place, stamp
 from paretonas.data.box_geometry import SIDEWAYS
+from paretonas.data.box_known import COLUMNS
 from paretonas.data.pixels import is_machine_fault, machine_fault, opened, orientation_of, reason
 
 BATCH = 1024
@@ -47,22 +48,31 @@ class Headers:
     stamps: np.ndarray
     lost: dict[int, str]
 
+    @property
+    def known(self) -> np.ndarray:
+        """(n, 5) int64: stamp, size and orientation of each; zeros of those that are lost or were passed over."""
+        table = np.column_stack([self.stamps, self.sizes, self.orientations])
+        return np.where(self.stamps.any(axis=1, keepdims=True), table, 0)
 
-def read_headers(places: Sequence[Place | None]) -> Headers:
+
+def read_headers(places: Sequence[Place | None], known: np.ndarray | None = None) -> Headers:
     """Read the headers of images, in threads.
 
     Args:
         places: Of n images; None is passed over.
+        known: (n, 5) int64 of an earlier call; where the stamp is the same, the rest is taken as it was.
 
     Raises:
         MachineError: The machine refuses to read.
     """
     sizes, orientations = np.ones((len(places), 2), np.int64), np.ones(len(places), np.int64)
     stamps = np.zeros((len(places), 2), np.int64)
+    before = np.zeros((len(places), COLUMNS), np.int64) if known is None else known
     lost: dict[int, str] = {}
     with Archives() as archives, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(places), BATCH):
-            looked = pool.map(partial(_look_at, archives), places[start : start + BATCH])
+            rows = before[start : start + BATCH].tolist()
+            looked = pool.map(partial(_look_at, archives), places[start : start + BATCH], rows)
             for index, found in enumerate(looked, start):
                 if isinstance(found, str):
                     lost[index] = found
@@ -71,11 +81,16 @@ def read_headers(places: Sequence[Place | None]) -> Headers:
     return Headers(sizes, orientations, stamps, lost)
 
 
-def _look_at(archives: Archives, place: Place | None) -> tuple[Header, tuple[int, int]] | str | None:
+def _look_at(
+    archives: Archives, place: Place | None, known: Sequence[int]
+) -> tuple[Header, tuple[int, int]] | str | None:
     """The header and the stamp; or why these cannot be told."""
     if place is None:
         return None
+    first, second, width, height, orientation = known
     try:
+        if width and stamp(place) == (first, second):
+            return (width, height, orientation), (first, second)
         header = _read_packed(archives, place) if isinstance(place, Entry) else _read_header(place)
         return header, stamp(place)
     except Exception as error:  # Pillow's readers raise whatever their parsers stumbled over

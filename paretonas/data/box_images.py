@@ -147,8 +147,9 @@ def prepare_boxes(source: BoxSource, cache: Path, progress: Callable[[int, int],
         DataError: The data cannot be used; the message says why and what helps.
         MachineError: The machine refuses to read or to write.
     """
-    listing = list_boxes(source.path, source.skip_corrupt, source.max_pixels)
-    folder = Path(cache).expanduser() / _key(source, listing)
+    cache = Path(cache).expanduser()
+    listing = list_boxes(source.path, source.skip_corrupt, source.max_pixels, cache)
+    folder = cache / _key(source, listing)
     try:
         prepared = open_boxes(folder)
     except DataError:  # absent or damaged

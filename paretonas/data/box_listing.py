@@ -16,6 +16,7 @@ import numpy as np
 from paretonas.data import coco, voc, yolo, yolo_names
 from paretonas.data.box_files import ARCHIVE, stream_places
 from paretonas.data.box_headers import Headers, read_headers
+from paretonas.data.box_known import keep_known, known_file, read_known
 from paretonas.data.box_sizes import Placed, place_boxes
 from paretonas.data.boxes import Annotated, BoxListing, name_few
 from paretonas.data.contents import Contents, count, list_contents, list_unused, name_some, suffix_of
@@ -28,7 +29,9 @@ FEWEST = 2
 KINDS = ("COCO's JSON", "Pascal VOC's XML", "YOLO's data.yaml")
 
 
-def list_boxes(path: str | Path, skip_corrupt: bool, max_pixels: int | None = None) -> BoxListing:
+def list_boxes(
+    path: str | Path, skip_corrupt: bool, max_pixels: int | None = None, cache: Path | None = None
+) -> BoxListing:
     """Find the images and boxes at a path, which may be any of these.
 
     - COCO's format: a folder with `train.json`, `val.json` and `test.json` or other files named so, or one such file:
@@ -45,6 +48,7 @@ def list_boxes(path: str | Path, skip_corrupt: bool, max_pixels: int | None = No
         path: A file or a folder.
         skip_corrupt: Leave images and annotations that cannot be used out instead of stopping.
         max_pixels: Most pixels that an image may have. None: 89,478,485.
+        cache: Folder where headers of images are kept for the next time. None: nowhere.
 
     Raises:
         DataError: Nothing of that kind is there, or it cannot be used; the message says why and what helps.
@@ -56,9 +60,7 @@ def list_boxes(path: str | Path, skip_corrupt: bool, max_pixels: int | None = No
     try:
         annotated = _read_folder(list_contents(root)) if root.is_dir() else _read_file(root)
         with guarded(max_pixels):
-            headers = read_headers(
-                [None if index in annotated.lost else place for index, place in enumerate(annotated.places)]
-            )
+            headers = _read_headers(annotated, max_pixels, cache)
     except (OSError, MemoryError) as error:
         if is_machine_fault(error):
             raise machine_fault(f"The data {root}", error) from error
@@ -73,6 +75,18 @@ def list_boxes(path: str | Path, skip_corrupt: bool, max_pixels: int | None = No
             "Correct them, or leave them out with --skip-corrupt."
         )
     return _list_sound(annotated, headers, placed, faults)
+
+
+def _read_headers(annotated: Annotated, max_pixels: int | None, cache: Path | None) -> Headers:
+    places = [None if index in annotated.lost else place for index, place in enumerate(annotated.places)]
+    if cache is None:
+        return read_headers(places)
+    file = known_file(cache, places, max_pixels)
+    before = read_known(file, len(places))
+    headers = read_headers(places, before)
+    if not np.array_equal(headers.known, before):
+        keep_known(file, headers.known)
+    return headers
 
 
 def _read_file(file: Path) -> Annotated:

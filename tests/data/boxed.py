@@ -98,6 +98,11 @@ def prepare(path, cache, **asked):
     return prepare_boxes(BoxSource(str(path), **{"resolution": 64} | asked), cache)
 
 
+def prepared_in(cache):
+    """Folders of prepared data; headers of images are kept beside them."""
+    return [place for place in cache.iterdir() if place.is_dir()]
+
+
 def boxes_by_name(listing):
     """Boxes as (class, x1, y1, x2, y2) by the last part of the image's name."""
     return {

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from boxed import SIDEWAYS, annotation, document, picture, prepare, write, write_coco
+from boxed import SIDEWAYS, annotation, document, picture, prepare, prepared_in, write, write_coco
 
 from paretonas.data import box_images
 from paretonas.data.box_images import PADDING, BoxSource, Ragged, open_boxes, prepare_boxes
@@ -106,7 +106,7 @@ def test_prepare_reuses_the_cache(tree, cache, monkeypatch):
     second = prepare_boxes(source, cache, lambda *_: pytest.fail("no progress to report"))
     assert (second.folder, second.digest, second.notes) == (first.folder, first.digest, first.notes)
     assert "1 image turned upright, as EXIF data tell: images/0.jpg" in second.notes
-    assert list(cache.iterdir()) == [first.folder]
+    assert prepared_in(cache) == [first.folder]
 
 
 def test_prepare_notices_changed_data_and_options(tree, cache):
@@ -200,7 +200,7 @@ def test_damaged_data_are_refused_and_prepared_anew(tree, cache, spoil):
         open_boxes(folder)
     assert prepare(tree, cache).folder == folder
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
-    assert list(cache.iterdir()) == [folder]
+    assert prepared_in(cache) == [folder]
 
 
 def test_what_the_machine_refuses_is_not_damaged(tree, cache, monkeypatch):

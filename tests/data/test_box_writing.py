@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from boxed import SIDEWAYS, document, picture, prepare, write_coco
+from boxed import SIDEWAYS, document, picture, prepare, prepared_in, write_coco
 from pictures import encode
 from PIL import Image
 
@@ -50,7 +50,7 @@ def test_truncated_images_are_named_or_left_out(tree, cache):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"1 of 20 are corrupt: images/3\.jpg: .*truncated.*--skip-corrupt"):
         prepare(tree, cache)
-    assert list(cache.iterdir()) == []
+    assert prepared_in(cache) == []
     prepared = prepare(tree, cache, skip_corrupt=True)
     assert len(prepared.full_train) + len(prepared.test) == 19
     assert prepared.skipped[0].startswith("images/3.jpg: ")
@@ -76,7 +76,7 @@ def test_images_that_exceed_the_disk_are_an_error(tree, cache, monkeypatch):
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(MachineError, match=r"on disk, but .*cache has only 0 MB free"):
         prepare(tree, cache)
-    assert list(cache.iterdir()) == []
+    assert prepared_in(cache) == []
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(tree, cache, monkeypatch):
@@ -87,7 +87,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tree, cache, monkeypatch):
         patch.setattr(writing, "rename_folder", refuse)
         with pytest.raises(MachineError, match=r"cannot be written to .*No space left on device\. Free some space"):
             prepare(tree, cache)
-    assert list(cache.iterdir()) == []
+    assert prepared_in(cache) == []
     assert len(prepare(tree, cache).test) == 4
 
 
@@ -101,7 +101,7 @@ def test_another_process_may_be_faster(tree, cache, tmp_path, monkeypatch):
     real = writing.rename_folder
     monkeypatch.setattr(writing, "rename_folder", faster)
     assert len(prepare(tree, cache).test) == 4
-    assert len(list(cache.iterdir())) == 1
+    assert len(prepared_in(cache)) == 1
 
 
 def test_fault_of_the_machine_is_no_corrupt_image(tree, cache, monkeypatch):
