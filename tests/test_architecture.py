@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -147,20 +148,29 @@ def _where(path):
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def _walked(path):
+    """The tree of a file, and all of its nodes."""
+    tree = ast.parse(path.read_text())
+    return tree, list(ast.walk(tree))
+
+
+@cache
 def _imports(path, top_only=False):
     """Names of modules that a file imports; of the top alone without what is for type checkers only."""
-    tree = ast.parse(path.read_text())
-    for node in tree.body if top_only else ast.walk(tree):
+    tree, nodes = _walked(path)
+    names = []
+    for node in tree.body if top_only else nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _nodes(kind):
     for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _walked(path)[1]:
             if isinstance(node, kind):
                 yield module, path, node
 

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from paretonas import Store
+from paretonas.data.box_listing import list_boxes
 from paretonas.data.images import Split
 from paretonas.device import Transport, parse_device
 from paretonas.device.timing import Protocol, Samples
-from paretonas.errors import UsageError
+from paretonas.errors import DataError, UsageError
 from paretonas.export import ModelFile
 from paretonas.network.cost import spec_cost
 from paretonas.registry import Selection
@@ -42,6 +43,7 @@ proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "st
 throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
 choices, recipe_study, speedup = map(benchmark, ("choices", "recipes", "speedup"))
 detectors = benchmark("detectors")
+box_copies, box_damages, box_exports = map(benchmark, ("box_copies", "box_damages", "box_exports"))
 
 
 # Ablations
@@ -560,3 +562,46 @@ def test_a_found_detector_stands_beside_others_with_one_thing_changed():
     paths = detectors.paths(found, 1)
     assert [set(spec.backbone.blocks) for spec in paths.values()][:4] == [{block} for block in detectors.BLOCKS]
     assert {spec.neck for spec in paths.values()} == {found.neck}
+
+
+# Copies of data with boxes
+
+
+@pytest.fixture(scope="module")
+def pictures(real_data):
+    return box_copies.read_pictures(real_data / "bccd", (4, 2, 2), 64)
+
+
+def counts(pictures):
+    """Images and boxes in all."""
+    everything = box_exports.everything(pictures)
+    return len(everything), sum(len(one.boxes) for one in everything)
+
+
+@pytest.mark.parametrize("name", list(box_exports.EXPORTS))
+def test_what_annotation_tools_export_opens_whole(pictures, name, tmp_path):
+    tree = box_exports.EXPORTS[name](pictures)
+    box_copies.write_tree(tree, tmp_path)
+    listing = list_boxes(tmp_path, False)
+    absent = [] if "images.zip" in tree else [one for one in pictures.splits["test"] if one.name not in " ".join(tree)]
+    images, boxes = counts(pictures)
+    assert len(listing.names) == images - len(absent)
+    assert sum(map(len, listing.labels)) == boxes - sum(len(one.boxes) for one in absent)
+    assert listing.classes == tuple(sorted(listing.classes)) == tuple(sorted(pictures.classes))
+
+
+def test_damaged_data_lose_what_is_damaged_and_nothing_else(pictures, tmp_path):
+    for number, damage in enumerate(box_damages.damages(pictures)):
+        if damage.what == "an image cut off":  # found when it is decoded
+            continue
+        tree, loss = damage.apply(pictures)
+        box_copies.write_tree(tree, tmp_path / str(number))
+        if loss.is_whole:
+            with pytest.raises(DataError):
+                list_boxes(tmp_path / str(number), True)
+            continue
+        listing = list_boxes(tmp_path / str(number), True)
+        found = len(listing.names), sum(map(len, listing.labels))
+        images, boxes = counts(pictures)
+        assert found == (images - loss.images, boxes - loss.boxes), damage.what
+        assert bool(listing.faults or listing.notes) >= bool(loss.images or loss.boxes), damage.what  # none is silent

@@ -76,14 +76,17 @@ class Shapes(Recorder):
 
 
 def result_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What a call on tensors without numbers gives; by our own arithmetic where PyTorch's takes many times as long."""
-    if func is BATCH_NORM:
+    """What a call on tensors without numbers gives; by our own arithmetic where PyTorch's takes many times as long.
+
+    What does not fit is left to PyTorch, which refuses it.
+    """
+    if func is BATCH_NORM and all(x is None or x.shape == args[0].shape[1:2] for x in args[1:5]):
         return _like(args[0]), _like(args[0], [0]), _like(args[0], [0])
-    if func is CONVOLUTION and not args[6]:  # transposed ones are left to PyTorch
-        return _like(args[0], _convolved(*args[:2], *args[3:6]))
+    if func is CONVOLUTION and (shape := _convolved(args)):
+        return _like(args[0], shape)
     if func is MEAN and not kwargs and args[1]:
         return _like(args[0], _reduced(*args))
-    if func is LINEAR and not kwargs:
+    if func is LINEAR and not kwargs and args[1].shape[1] == args[2].shape[0]:
         return _like(args[1], [args[1].shape[0], args[2].shape[1]])
     if func is CAT and not kwargs and _are_joined(*args):
         return _like(args[0][0], _joined(*args))
@@ -96,12 +99,12 @@ def result_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     return func(*args, **kwargs)
 
 
-def _convolved(
-    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
-) -> list[int]:
-    """Shape of what a convolution gives, not a transposed one."""
+def _convolved(args: Sequence[Any]) -> list[int]:
+    """Shape of what a convolution gives; empty for a transposed one, and where tensors do not fit."""
+    x, weight, _, stride, padding, dilation, is_transposed, _, groups = args
     sides = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    return [x.shape[0], weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)]
+    shape = [x.shape[0], weight.shape[0], *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)]
+    return shape if not is_transposed and x.shape[1] == groups * weight.shape[1] and min(shape) > 0 else []
 
 
 def _reduced(x: Tensor, sides: Sequence[int], is_kept: bool = False) -> list[int]:

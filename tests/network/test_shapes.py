@@ -83,8 +83,17 @@ def test_results_are_of_pytorchs_shapes_and_types(call: Callable[[Tensor], Tenso
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    x = torch.empty(2, 6, 9, 7, device="meta")
-    for call in (lambda: x + x[:, :4], lambda: torch.cat([x, x[:, :, :3]], 1), lambda: functional.avg_pool2d(x, 9)):
-        with pytest.raises((RuntimeError, ValueError)), torch.no_grad(), Shapes():
-            call()
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x + x[:, :4],
+        lambda x: torch.cat([x, x[:, :, :3]], 1),
+        lambda x: functional.avg_pool2d(x, 9),
+        lambda x: functional.conv2d(x, x.new_empty(8, 5, 1, 1)),
+        lambda x: functional.conv2d(x, x.new_empty(8, 6, 8, 8)),
+        lambda x: functional.linear(x.mean((2, 3)), x.new_empty(10, 5), x.new_empty(10)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(call: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises((RuntimeError, ValueError)), torch.no_grad(), Shapes():
+        call(torch.empty(2, 6, 9, 7, device="meta"))
