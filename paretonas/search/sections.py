@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, Registry] = {
 WITHIN = {"strategy": ("goals", "prior"), "objective": ("reward", "limits"), "budget": ("fidelity", "screen")}
 """Section of the file -> fields of the configuration that stand in it, beside the section's own."""
 
-NOT_OF_TABLES = ("torch_device", "space", "recipe", "executor", "fidelity")
+NOT_OF_TABLES = ("torch_device", "frozen", "space", "recipe", "executor", "fidelity")
 """What is said of building and training means nothing where others have done it."""
 
 

@@ -59,7 +59,7 @@ def test_a_configuration_survives_json_and_toml(config):
 def test_the_full_example_sets_everything():
     usual = SearchConfig("s", task=FULL.task)
     same = {f.name for f in fields(SearchConfig) if getattr(FULL, f.name) == getattr(usual, f.name)}
-    assert same == {"task", "table", "supernet", "weights"}  # which leaves no fidelity to choose, or shares none
+    assert same == {"task", "table", "supernet", "weights", "pretrain", "frozen"}  # a supernet leaves no fidelity
 
 
 def test_a_supernet_is_read_as_it_was_written():
@@ -96,7 +96,7 @@ def test_defaults_are_written_as_a_later_version_may_have_others():
 
 def test_a_table_has_no_settings_of_what_others_have_done():
     plain = config_to_json(TABLE)
-    assert plain.keys() == {"name", "seed", "baselines", "table", "strategy", "device", "recorded"} - {"recorded"}
+    assert plain.keys() == {"name", "seed", "baselines", "table", "strategy", "device"}
     assert "fidelity" not in plain.get("budget", {})
 
 
