@@ -1,7 +1,7 @@
 """Memory that a training keeps from step to step.
 
 A step makes and frees the same large tensors again and again. glibc gives those above 32 MB back to the system at once,
-which hands them out anew page by page, each filled with zeros: with larger images a third of the time of a training.
+which hands them out anew page by page, each filled with zeros: the more, the larger the features.
 """
 
 from __future__ import annotations
