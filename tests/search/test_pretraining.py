@@ -1,6 +1,5 @@
 """Searches whose backbones learn to classify other images first."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -9,6 +8,7 @@ import pytest
 import torch
 from abacus import CONFIG
 from PIL import Image
+from small_boxes import write_squares
 
 from paretonas.errors import UsageError
 from paretonas.export.checkpoint import load_checkpoint
@@ -64,20 +64,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory):
-    """Ten images with a light square each."""
-    folder, rng = tmp_path_factory.mktemp("boxes"), np.random.default_rng(0)
-    (folder / "images").mkdir()
-    images, annotations = [], []
-    for i in range(10):
-        pixels = rng.integers(0, 60, (64, 64, 3)).astype(np.uint8)
-        x, y = map(int, rng.integers(0, 40, 2))
-        pixels[y : y + 20, x : x + 20] = 220
-        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
-        images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
-        annotations.append({"id": i, "image_id": i, "bbox": [x, y, 20, 20], "category_id": 1, "iscrowd": 0})
-    plain = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
-    (folder / "train.json").write_text(json.dumps(plain))
-    return folder
+    return write_squares(tmp_path_factory.mktemp("boxes"), 10)
 
 
 @pytest.fixture

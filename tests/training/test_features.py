@@ -1,13 +1,11 @@
 """Detectors that learn from the features of a backbone that stays as it is."""
 
-import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
+from small_boxes import write_squares
 
 from paretonas.errors import SpecError
 from paretonas.network import build
@@ -28,18 +26,7 @@ RECIPE = Recipe(epochs=6, batch_size=4, lr=0.1, crop=0.0, min_area=0.5, layout="
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("boxes"), np.random.default_rng(0)
-    (folder / "images").mkdir()
-    images, annotations = [], []
-    for i in range(12):
-        pixels = rng.integers(0, 60, (64, 64, 3)).astype(np.uint8)
-        x, y = map(int, rng.integers(0, 40, 2))
-        pixels[y : y + 20, x : x + 20] = 220
-        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
-        images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
-        annotations.append({"id": i, "image_id": i, "bbox": [x, y, 20, 20], "category_id": 1, "iscrowd": 0})
-    plain = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
-    (folder / "train.json").write_text(json.dumps(plain))
+    folder = write_squares(tmp_path_factory.mktemp("boxes"), 12)
     task = Detection(str(folder), resolution=64)
     task.prepare(tmp_path_factory.mktemp("cache"))
     return task
