@@ -9,6 +9,7 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     comparing,
     console,
     finalists,
+    morphing,
     networks,
     predicting,
     proxies,

@@ -180,7 +180,7 @@ def search(
     with ongoing.search_listener(as_json) as listener:
         begun = new_search(configured, here.new_store(), here.home, listener)
         remember(here.home)
-        _run(begun, as_json, listener)
+        run_search(begun, as_json, listener)
 
 
 _GO_ON = "Stopped; nothing that was finished is lost. Go on with: paretonas resume {}"
@@ -214,10 +214,10 @@ def resume(
         with moved_data():
             opened = open_search(name, store, here.home, listener, change=change)
         remember(here.home)
-        _run(opened, as_json, listener)
+        run_search(opened, as_json, listener)
 
 
-def _run(search: Any, as_json: bool, listener: Any) -> None:
+def run_search(search: Any, as_json: bool, listener: Any) -> None:
     """Run a search, and then its baselines."""
     from paretonas.search.baselines import baselines
 
@@ -232,6 +232,7 @@ def _run(search: Any, as_json: bool, listener: Any) -> None:
 def _run_one(search: Any, as_json: bool) -> None:
     """Run one search with its first lines and its end."""
     from paretonas.report.foretold import foretold
+    from paretonas.report.widths import before_and_after
     from paretonas.search.sections import config_to_json
 
     name = search.config.name
@@ -248,6 +249,8 @@ def _run_one(search: Any, as_json: bool) -> None:
         console.out.print(f"{len(trials)} trials ({counts}), {unique} different networks.")
         for step in foretold(trials):
             console.out.print(str(step))
+        for line in before_and_after(trials):
+            console.out.print(line)
         print_front(name, trials, config_to_json(search.config))
         flagged = sum(console.is_flagged(trial) for trial in trials)
         if flagged:

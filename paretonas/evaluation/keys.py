@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -143,3 +143,8 @@ def scored(spec: Spec, lesson: Lesson, examples: int) -> Key:
 def trust(supernet: str, alone: Lesson, networks: int) -> Key:
     """How a supernet, by its digest, ranks so many networks that were trained alone too."""
     return Key("trust", {"supernet": supernet, "alone": alone.to_json(), "networks": networks})
+
+
+def morph(base: Spec, widths: Sequence[int], lesson: Lesson) -> Key:
+    """Which channels live after a training with MorphNet's regularizer, of a network in these widths."""
+    return Key("morph", {"spec": spec_hash(base), "widths": list(widths), **lesson.to_json()})

@@ -23,6 +23,7 @@ builders = Registry(
         "nasbench201": "paretonas.network.nasbench:NASBench201",
         "recurrent": "paretonas.network.recurrent:RecurrentNetwork",
         "shufflenet": "paretonas.network.shufflenet:ShuffleNet",
+        "widths": "paretonas.network.widths:WidthsNetwork",
     },
 )
 

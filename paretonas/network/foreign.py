@@ -1,4 +1,4 @@
-"""Models without a spec of ours: timm's, and factories of the user's own."""
+"""Models without a spec of ours: timm's, torchvision's, and factories of the user's own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from torch import nn
 from paretonas.errors import SpecError
 from paretonas.registry import blamed
 from paretonas.space import ForeignSpec, Interface
-from paretonas.space.trust import TIMM, load_source
+from paretonas.space.trust import TIMM, TORCHVISION, load_source
+
+WITH_AUXILIARY = ("googlenet", "inception_v3")
+"""Models of torchvision's that give other outputs in training, unless they are told not to."""
 
 
 def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0) -> nn.Module:  # noqa: N802
     """The model with random weights.
 
     Args:
-        spec: `timm:NAME` or `module:factory`; a factory is called with `num_classes` and `in_chans`.
+        spec: `timm:NAME`, `torchvision:NAME`, or `module:factory`, which is called with `num_classes` and `in_chans`.
         interface: Images in, logits out.
         dropout: Before the classifier; timm's only.
 
@@ -26,7 +29,10 @@ def ForeignNetwork(spec: ForeignSpec, interface: Interface, dropout: float = 0.0
         SpecError: The source is not trusted, cannot be found or does not give a module.
     """
     module, _, name = spec.source.partition(":")
-    model = _timm_model(name, interface, dropout) if module == TIMM else _own_model(spec.source, interface)
+    if module == TIMM:
+        model = _timm_model(name, interface, dropout)
+    else:
+        model = _torchvision_model(name, interface) if module == TORCHVISION else _own_model(spec.source, interface)
     strided = [m for m in model.modules() if isinstance(m, nn.Conv2d) and tuple(m.stride) == (2, 2)]
     if len(strided) < spec.strides_dropped:
         raise SpecError(
@@ -50,6 +56,19 @@ def _timm_model(name: str, interface: Interface, dropout: float) -> nn.Module:
 
     _check_timm(name)
     return timm.create_model(name, num_classes=interface.classes, in_chans=interface.channels, drop_rate=dropout)
+
+
+def _torchvision_model(name: str, interface: Interface) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise SpecError(f"A classifier of torchvision's is one of {', '.join(known)}, but got {name!r}.")
+    if interface.channels != 3:
+        raise SpecError(f"Models of torchvision's are fed images of 3 channels, but got {interface.channels}.")
+    given = {"aux_logits": False, "init_weights": True} if name in WITH_AUXILIARY else {}
+    model: nn.Module = models.get_model(name, weights=None, num_classes=interface.classes, **given)
+    return model
 
 
 def timm_features(name: str, channels: int) -> nn.Module:

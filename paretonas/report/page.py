@@ -35,6 +35,7 @@ from paretonas.report.table import config_toml, settings
 from paretonas.report.timings import calibration_rows, conditions, quality, timing_rows, timings_of
 from paretonas.report.totals import nearness, totals
 from paretonas.report.views import PER_DEVICE, charts_of, legend_of, sequences, views_of
+from paretonas.report.widths import steps_of
 from paretonas.report.words import faster, milliseconds, numbers
 from paretonas.store import Store
 from paretonas.trial import State
@@ -127,6 +128,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "verdicts": verdicts(searches),
         "foretold": foretold(search.trials),
         "networks": drawn_networks(search, part_latencies),
+        "steps": steps_of(search.trials),
         "confusions": [
             confusion
             for number, final in search.finals.items()

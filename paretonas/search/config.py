@@ -9,6 +9,7 @@
     [recipe]     how a candidate is trained
     [pretrain]   what backbones learn before: [pretrain.task], and how
     [supernet]   how weights are trained that all candidates share, and by which they are scored instead
+    [morph]      how the widths of one network are fitted to a budget instead of a search
     [budget]     how much may be spent: trials, time, fidelity, screen
     [recorded]   what the search has found out about its circumstances
 
@@ -27,6 +28,7 @@ from paretonas.evaluation.table import TableSource
 from paretonas.loop.plan import Budget
 from paretonas.objective import Limit
 from paretonas.registry import Selection
+from paretonas.search.morph_config import MorphConfig
 from paretonas.store import LONGEST_NAME, check_name
 from paretonas.task import tasks
 
@@ -160,6 +162,7 @@ class SearchConfig:
         devices: Where latency is measured.
         recipe: How a candidate is trained.
         supernet: How candidates are scored by shared weights; None: each is trained.
+        morph: How the widths of a network are fitted to a budget; None: they are not.
         budget: How much may be spent.
         fidelity: How long a candidate is trained: `full`, or `asha` to stop those early that fall behind.
         screen: Cheap metric by which candidates are screened; None: not.
@@ -189,6 +192,7 @@ class SearchConfig:
     devices: tuple[DeviceConfig, ...] = (DeviceConfig(),)
     recipe: Selection = Selection("search")
     supernet: SupernetConfig | None = None
+    morph: MorphConfig | None = None
     budget: Budget = Budget()
     fidelity: Selection = Selection("full")
     screen: Selection | None = None
@@ -218,6 +222,8 @@ class SearchConfig:
         self._check_weights()
         for text in self.limits:
             Limit.parse(text)
+        if self.morph is not None:
+            self._check_morph()
         if self.table is not None:
             self._check_table()
 
@@ -244,6 +250,14 @@ class SearchConfig:
                 "A backbone that stays as it is has weights (--weights FILE or --pretrain-data DATA) and is no "
                 "supernet's, but got (frozen=True)."
             )
+
+    def _check_morph(self) -> None:
+        usual = SearchConfig("x", task=Selection("x"))
+        for name in ("table", "supernet", "pretrain", "frozen", "fidelity", "screen", "prior", "limits"):
+            if getattr(self, name) != getattr(usual, name):
+                raise UsageError(f"A morph is of one network, but got ({name}={getattr(self, name)}).")
+        if self.space.name != "widths":
+            raise UsageError(f"A morph is of the space of a network's widths, but got (space={self.space}).")
 
     def _check_table(self) -> None:
         """What a table has was built, trained and timed by others: settings of that would have no effect."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from paretonas.errors import MachineError, UsageError
 from paretonas.evaluation.evaluator import Call, Evaluator
+from paretonas.evaluation.morphing import MorphingEvaluator
 from paretonas.evaluation.pretraining import Ended, Runs
 from paretonas.evaluation.supernet import Mining, SupernetEvaluator, check_numbers
 from paretonas.evaluation.trained import TrainedEvaluator
@@ -17,8 +18,11 @@ from paretonas.executor import executors
 from paretonas.loop.listener import Listener
 from paretonas.registry import Selection
 from paretonas.search.config import SearchConfig, SupernetConfig
+from paretonas.search.morphing import check_morph, morphed
+from paretonas.search.pretraining import check_pretraining
 from paretonas.store import Store
 from paretonas.strategy import StrategyOptions, strategies
+from paretonas.strategy.enumeration import Listed
 from paretonas.task import recipes
 from paretonas.task.recipe import Recipe
 from paretonas.training import samplings
@@ -32,7 +36,7 @@ PROCESS = "process"
 def mined(
     config: SearchConfig, inner: Evaluator, alone: TrainedEvaluator, space: Any, store: Store, home: Path
 ) -> Evaluator:
-    """The evaluator of a search: `inner`, or one that scores candidates by a supernet where the search asks for it.
+    """The evaluator of a search: `inner`, or one that scores by a supernet, or finds the widths of a network.
 
     Args:
         config: Of the search.
@@ -42,6 +46,8 @@ def mined(
         store: Where evaluations are kept.
         home: Folder of the search's files.
     """
+    if config.morph is not None:
+        return morphed(config.morph, inner, alone, space, runner(config.executor), (store, home / config.name))
     if config.supernet is None:
         return inner
     supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))
@@ -66,12 +72,27 @@ def begin(evaluator: Evaluator, name: str, store: Store, listener: Listener) -> 
 def strategy_after(
     evaluator: Evaluator, config: SearchConfig, strategy: StrategyOptions, note: Callable[[str], None]
 ) -> StrategyOptions:
-    """The strategy of a search, or the one for trainings where its supernet was left aside."""
+    """The strategy of a search; the one for trainings where its supernet was left aside; or what a morph has found."""
+    if isinstance(evaluator, MorphingEvaluator):
+        return Listed(evaluator.proposals)
     if config.supernet is None or not (isinstance(evaluator, SupernetEvaluator) and evaluator.is_left_aside):
         return strategy
     note(f"They are chosen by {config.supernet.fallback.name}.")
     chosen: StrategyOptions = strategies.create(config.supernet.fallback)
     return chosen
+
+
+def check_phases(config: SearchConfig) -> None:
+    """Whether what comes before the first trial can be.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if config.supernet is not None:
+        check_supernet(config.supernet)
+    if config.morph is not None:
+        check_morph(config.morph)
+    check_pretraining(config)
 
 
 def check_supernet(supernet: SupernetConfig) -> Recipe:

@@ -19,6 +19,7 @@ from paretonas.objective import metric
 from paretonas.registry import blamed, short
 from paretonas.search.companions import ZOO
 from paretonas.search.config import SearchConfig
+from paretonas.search.widths import names_code
 from paretonas.space import ForeignSpec, Interface, SearchSpace, Spec, spec_from_json, spec_to_json
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Task
@@ -33,7 +34,8 @@ FEW = 4
 def own_models(config: SearchConfig) -> tuple[str, ...]:
     """The models of the user's own that a configuration names, each as `module:factory`."""
     also = str(config.space.options.get("also", "")) if config.space.name == ZOO else ""
-    return (*config.models, *filter(None, also.split("+")))
+    network = str(config.space.options.get("network", "")) if config.space.name == "widths" else ""
+    return (*config.models, *filter(None, also.split("+")), *([network] if names_code(network) else ()))
 
 
 def check_data(task: Task) -> None:

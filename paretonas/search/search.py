@@ -26,8 +26,8 @@ from paretonas.search.companions import check_names
 from paretonas.search.config import Recorded, SearchConfig
 from paretonas.search.estimating import estimated, with_what_is_given
 from paretonas.search.lanes import open_lanes
-from paretonas.search.mining import begin, check_supernet, mined, runner, strategy_after
-from paretonas.search.pretraining import Beginning, Where, beginning, check_pretraining
+from paretonas.search.mining import begin, check_phases, mined, runner, strategy_after
+from paretonas.search.pretraining import Beginning, Where, beginning
 from paretonas.search.prior import compared, counted, priors
 from paretonas.search.rehearsal import built_space, check_data, rehearse, tell_unused
 from paretonas.search.sections import config_to_json, read_config, written_out
@@ -87,9 +87,7 @@ class Search:
         check_recipe(self._recipe)
         if config.screen is not None:
             screens.create(config.screen)
-        if config.supernet is not None:
-            check_supernet(config.supernet)
-        check_pretraining(config)
+        check_phases(config)
         self._check_objective()
 
     def _check_objective(self) -> None:

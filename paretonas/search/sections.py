@@ -14,11 +14,12 @@ from paretonas.loop.plan import Budget
 from paretonas.objective import rewards
 from paretonas.registry import Registry, Selection, short
 from paretonas.search.config import DeviceConfig, PretrainConfig, Recorded, SearchConfig, SupernetConfig
+from paretonas.search.morph_config import MorphConfig
 from paretonas.space import read_json, spaces
 from paretonas.store import Store
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
-from paretonas.training import samplings
+from paretonas.training import resources, samplings
 
 if TYPE_CHECKING:
     from paretonas.task.recipe import Recipe
@@ -55,7 +56,7 @@ def config_to_json(config: SearchConfig) -> dict[str, Any]:
     plain["objective"] = _some(config, WITHIN["objective"])
     plain["device"] = _plain(config.devices)
     plain["recipe"] = config.recipe.to_json()
-    for name, section in (("pretrain", config.pretrain), ("supernet", config.supernet)):
+    for name, section in (("pretrain", config.pretrain), ("supernet", config.supernet), ("morph", config.morph)):
         if section is not None:
             plain[name] = _plain(vars_of(section))
     plain["executor"] = config.executor.to_json()
@@ -82,6 +83,7 @@ def written_out(config: SearchConfig, task: Task | None, recipe: Recipe, space: 
         plain,
         supernet=None if config.supernet is None else _supernet_written_out(config.supernet),
         pretrain=None if config.pretrain is None else _pretrain_written_out(config.pretrain, config.seed),
+        morph=None if config.morph is None else _morph_written_out(config.morph),
         task=tasks.record(config.task, task),
         space=spaces.record(config.space, space),
         recipe=_without_about(recorded),
@@ -103,6 +105,14 @@ def _pretrain_written_out(pretrain: PretrainConfig, seed: int) -> PretrainConfig
         task=tasks.record(pretrain.task, pretrain.learned(seed)),
         recipe=_without_about(recipes.record(pretrain.recipe)),
         sampling=None if pretrain.sampling is None else samplings.record(pretrain.sampling),
+    )
+
+
+def _morph_written_out(morph: MorphConfig) -> MorphConfig:
+    return replace(
+        morph,
+        recipe=_without_about(recipes.record(morph.recipe)),
+        resource=morph.resource and resources.record(morph.resource),
     )
 
 
@@ -201,6 +211,8 @@ def _field(key: str, value: Any) -> dict[str, Any]:
         return {key: _supernet(value)}
     if key == "pretrain":
         return {key: _pretrain(value)}
+    if key == "morph":
+        return {key: _morph(value)}
     if key == "device":
         written = value if isinstance(value, list | tuple) else [value]
         return {"devices": tuple(_device(one, f"device[{i}]") for i, one in enumerate(written))}
@@ -228,6 +240,14 @@ def _supernet(value: Any) -> SupernetConfig:
     read: dict[str, Any] = {name: registry.read(given.pop(name)) for name, registry in plugins.items() if name in given}
     numbers: SupernetConfig = read_json(SupernetConfig, given, "supernet")
     return replace(numbers, **read)
+
+
+def _morph(value: Any) -> MorphConfig:
+    given = dict(value) if isinstance(value, Mapping) else {"budget": value}
+    plugins = {"resource": resources.read, "recipe": recipes.read}
+    read: dict[str, Any] = {name: plugin(given.pop(name)) for name, plugin in plugins.items() if name in given}
+    plain: MorphConfig = read_json(MorphConfig, given, "morph")
+    return replace(plain, **read)
 
 
 def _device(value: Any, where: str) -> DeviceConfig:

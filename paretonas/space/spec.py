@@ -36,6 +36,7 @@ spec_kinds = Registry(
         "recurrent": "paretonas.space.recurrent:RecurrentSpec",
         "shufflenet": "paretonas.space.shufflenet:ShuffleNetSpec",
         "tabular": "paretonas.space.table:TabularSpec",
+        "widths": "paretonas.space.widths:WidthsSpec",
     },
 )
 
@@ -172,8 +173,8 @@ class ForeignSpec(Spec):
     """A model that is not described by a spec of ours.
 
     Args:
-        source: `timm:NAME`, or `module:factory` for a callable of the user's that takes `num_classes` and `in_chans`;
-            see `trust.py`.
+        source: `timm:NAME`, `torchvision:NAME`, or `module:factory` for a callable of the user's that takes
+            `num_classes` and `in_chans`; see `trust.py`.
         strides_dropped: So many of the first convolutions with stride 2 get stride 1: the small-image form of a network
             that has no shortcut around a stride.
 
@@ -190,7 +191,10 @@ class ForeignSpec(Spec):
             raise SpecError(f"`0 <= strides_dropped <= 10` must hold, but got {self.strides_dropped}.")
         module, _, factory = self.source.partition(":")
         if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", module) or module.endswith(".py") or not factory:
-            raise SpecError(f"A foreign model's source is 'timm:NAME' or 'module:factory', but got {self.source!r}.")
+            raise SpecError(
+                f"A foreign model's source is 'timm:NAME', 'torchvision:NAME' or 'module:factory', but got "
+                f"{self.source!r}."
+            )
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> ForeignSpec:
         """For images below 128 pixels, without as many of the first strides as the MnasNet skeleton loses."""

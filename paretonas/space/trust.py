@@ -26,8 +26,9 @@ VARIABLE = "PARETONAS_TRUSTED"
 """Environment variable: a JSON object, from each trusted source to the folder of its module; empty: installed."""
 FILE = "trusted.json"
 """In a home: what its own command lines have named."""
-TIMM = "timm"
-"""Stands for a module whose models are known, none of which runs code of a file's choice."""
+TIMM, TORCHVISION = "timm", "torchvision"
+LIBRARIES = (TIMM, TORCHVISION)
+"""They stand for modules whose models are known, none of which runs code of a file's choice."""
 EVERYTHING = "*"
 
 
@@ -54,7 +55,7 @@ def trust(*written: str) -> tuple[str, ...]:
         sources.append(source)
         if is_file or _holds(folder, source):
             known = _with_folder(known, source, folder)
-        elif module != TIMM:
+        elif module not in LIBRARIES:
             known.setdefault(source, "")
     os.environ[VARIABLE] = json.dumps(known)
     return tuple(sources)

@@ -44,6 +44,10 @@ SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
     "task": PLUGIN, "space": PLUGIN, "strategy": PLUGIN, "recipe": PLUGIN, "executor": PLUGIN,
     "table": {"file": TEXT, "metric": TEXT, "quality": TEXT, "latency": TEXTS, "decisions": TEXTS},
     "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE, "fallback": PLUGIN},
+    "morph": {
+        "budget": TEXT, "resource": PLUGIN, "recipe": PLUGIN, "steps": WHOLE, "strength": POSITIVE,
+        "threshold": POSITIVE, "grouping": TEXT, "samples": WHOLE, "keep": TEXTS, "only": TEXTS,
+    },
     "objective": {"reward": PLUGIN, "limits": TEXTS},
     "budget": {"trials": WHOLE, "seconds": POSITIVE, "trial_seconds": POSITIVE, "fidelity": PLUGIN, "screen": PLUGIN},
     "recorded": {

@@ -1,4 +1,4 @@
-"""Every architecture of a space once, in order: for spaces that are lists, such as the zoo, and for small ones.
+"""Every architecture of a space once, in order, for spaces that are lists, such as the zoo, and small ones; or some.
 
 Source: ours; exhaustive search.
 """
@@ -13,6 +13,37 @@ from paretonas.objective import Goals
 from paretonas.space import Architecture, SearchSpace
 from paretonas.strategy.strategy import AskCounter, Prior, Strategy, StrategyOptions
 from paretonas.trial import Proposal, Trial
+
+
+@dataclass(frozen=True)
+class Listed(StrategyOptions):
+    """These architectures, in their order, then the end; what somebody else has chosen.
+
+    Args:
+        proposals: Numbered from 0.
+    """
+
+    proposals: tuple[Proposal, ...]
+
+    def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
+        """Begin a search; nothing but the proposals matters."""
+        return _Listed(self.proposals)
+
+
+class _Listed(Strategy):
+    def __init__(self, proposals: Sequence[Proposal]):
+        self._counter, self._proposals = AskCounter(), proposals
+
+    def ask(self, n: int) -> list[Proposal]:
+        count = min(n, len(self._proposals) - self._counter.next)
+        return [self._proposals[self._counter.take()] for _ in range(count)]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        self._counter.see(trials)
+
+    @property
+    def is_finished(self) -> bool:
+        return self._counter.next >= len(self._proposals)
 
 
 @dataclass(frozen=True)

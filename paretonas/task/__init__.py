@@ -21,6 +21,7 @@ recipes = Registry(
         "language": "paretonas.task.recipe_book:LANGUAGE",
         "language-search": "paretonas.task.recipe_book:LANGUAGE_SEARCH",
         "mnasnet": "paretonas.task.recipe_book:MNASNET",
+        "morph": "paretonas.task.recipe_book:MORPH",
         "nas-rl": "paretonas.task.recipe_book:NAS_RL",
         "nasnet": "paretonas.task.recipe_book:NASNET",
         "search": "paretonas.task.recipe_book:SEARCH",

@@ -174,3 +174,16 @@ PRETRAIN = Recipe(
 """Source: DetNAS's supernet learns ImageNet with label smoothing .1 and parts of the images (Chen et al., NeurIPS 2019;
 megvii-model/DetNAS). Differs: schedule, batch and learning rate are ours, for data sets of some thousand images.
 """
+
+MORPH = Recipe(
+    about="What shows which channels a network can spare: 8 epochs at one learning rate, no decay",
+    epochs=8.0,
+    batch_size=64,
+    lr=0.1,
+    schedule="exponential",
+    decay_rate=1.0,
+    warmup=0.05,
+    crop=0.0,
+)
+"""Source: Gordon et al., MorphNet, CVPR 2018; its release recommends a fixed learning rate in this phase. Differs:
+epochs, batch and rate are ours, for searches that take minutes."""

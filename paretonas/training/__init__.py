@@ -11,4 +11,15 @@ samplings = Registry(
     },
 )
 
-__all__ = ["samplings"]
+resources = Registry(
+    "resource",
+    {
+        "activations": "paretonas.training.resource:Activations",
+        "latency": "paretonas.training.resource:EstimatedLatency",
+        "macs": "paretonas.training.resource:MACs",
+        "params": "paretonas.training.resource:Parameters",
+        "roofline": "paretonas.training.resource:RooflineLatency",
+    },
+)
+
+__all__ = ["resources", "samplings"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Trained:
         train_loss: Their mean over the last epoch.
         seconds: Wall time, also of earlier processes if it was taken up again.
         examples: How many went through.
+        kept: What the task has kept to its end; see `At`.
     """
 
     model: nn.Module
@@ -42,6 +43,7 @@ class Trained:
     train_loss: float
     seconds: float
     examples: int
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Sessio
                 state.save(so_far, parts, optimizer)
     best = average.model if average is not None else model
     seconds = begun.seconds + time.perf_counter() - begin
-    return Trained(best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, len(losses) * batch_size)
+    return Trained(
+        best.eval(), tuple(losses), float(np.mean(losses[-per_epoch:])), seconds, len(losses) * batch_size, kept
+    )
 
 
 def as_run(model: nn.Module, device: torch.device | None = None) -> Run:

@@ -1,0 +1,197 @@
+"""What a worker is sent of a morph: training a network with MorphNet's regularizer, and reading which channels live."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paretonas.device.predictor import Predictor
+from paretonas.evaluation.job import origin
+from paretonas.evaluation.keys import Lesson
+from paretonas.network import build
+from paretonas.network.layout import Layout
+from paretonas.network.operations import operations
+from paretonas.network.shapes import without_numbers
+from paretonas.network.widths import spec_layout
+from paretonas.space import Interface, Spec, spec_from_json
+from paretonas.space.widths import WidthsSpec
+from paretonas.task.recipe import Recipe
+from paretonas.task.task import Task
+from paretonas.training.fit import Session, fit, torch_device
+from paretonas.training.morphnet import CURVE, Penalised, Penalty, Sparsity, alive, strengths
+from paretonas.training.progress import ProgressFile
+from paretonas.training.resource import Resource, ResourceOptions, Subject
+from paretonas.training.state import StateFile
+from paretonas.training.weights import Weights, load_weights
+
+SLOW = 50
+"""Steps after which the pressure of a resource that takes long to ask is looked up again."""
+POINTS = 100
+"""Of a curve that is kept."""
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How channels are made to die.
+
+    Args:
+        resource: What is saved.
+        sparsity: Which channels live.
+        strength: Of the regularizer; None: found within the training.
+        shrink: Share of the cost that is wanted then.
+        is_protected: Of each group whether its channels are left alone.
+    """
+
+    resource: ResourceOptions
+    sparsity: Sparsity
+    strength: float | None = None
+    shrink: float = 0.5
+    is_protected: tuple[bool, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """JSON data that tell it apart from others."""
+        resource = {"name": type(self.resource).__name__, **vars(self.resource)}
+        of = {name: value for name, value in vars(self).items() if name not in ("resource", "sparsity")}
+        return {**of, "resource": resource, "sparsity": asdict(self.sparsity)}
+
+
+@dataclass(frozen=True)
+class MorphJob:
+    """All that a worker needs to see which channels a network can spare.
+
+    Args:
+        base: The network as it was, as JSON data.
+        widths: Of its groups now.
+        task: What is learned.
+        pruning: How channels are made to die.
+        recipe: How it learns.
+        seed: Of weights and batches.
+        torch_device: Where.
+        folder: For the state of the training.
+        weights: That the network as it was begins with; None: fresh ones.
+        predictor: Of its latency, where that is saved.
+    """
+
+    base: Mapping[str, Any]
+    widths: tuple[int, ...]
+    task: Task
+    pruning: Pruning
+    recipe: Recipe
+    seed: int
+    torch_device: str
+    folder: Path
+    weights: Weights | None = None
+    predictor: Predictor | None = None
+
+    @property
+    def lesson(self) -> Lesson:
+        """What decides the outcome beside the network; that of a latency is the predictor too."""
+        pruning = json.dumps(self.pruning.identity(), sort_keys=True)
+        digest = hashlib.sha256(f"{self.task.digest} {pruning}".encode()).hexdigest()[:16]
+        return Lesson("Morph", digest, self.recipe, self.seed, origin(self.weights))
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the outcome; JSON data."""
+        return {"base": dict(self.base), "widths": list(self.widths), **self.lesson.to_json()}
+
+    @property
+    def _file(self) -> Path:
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]
+        return self.folder / f"morph-{digest}"
+
+    @property
+    def progress(self) -> Path:
+        """File that tells how far it is."""
+        return self._file.with_suffix(".progress")
+
+    @property
+    def state(self) -> Path:
+        """File from which it goes on."""
+        return self._file.with_suffix(".state")
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Which channels of a network live after such a training.
+
+    Args:
+        widths: Of each group: how many.
+        curve: Step, strength, what the alive widths cost, and the regularizer, at some hundred steps.
+        train_loss: Mean over the last epoch, with the regularizer.
+        seconds: Of the training.
+    """
+
+    widths: tuple[int, ...]
+    curve: tuple[tuple[float, ...], ...]
+    train_loss: float
+    seconds: float
+
+
+def network_of(base: Spec, layout: Layout, widths: tuple[int, ...]) -> Spec:
+    """The network in these widths; the network itself where they are its own."""
+    return base if widths == layout.widths else WidthsSpec(base, widths)
+
+
+def resource_of(
+    options: ResourceOptions, base: Spec, interface: Interface, predictor: Predictor | None = None
+) -> Resource:
+    """What widths of a network cost.
+
+    Args:
+        options: Of what is spent.
+        base: The network as it was.
+        interface: What it is fed and gives.
+        predictor: Of its latency; None: nobody has measured any.
+    """
+    with without_numbers():
+        model = build(base, interface)
+    estimate = None if predictor is None else partial(_estimate, predictor, base, interface)
+    return options.of(Subject(model.to("meta"), spec_layout(base, interface), interface, estimate))
+
+
+def _estimate(predictor: Predictor, base: Spec, interface: Interface, widths: tuple[int, ...]) -> float:
+    layout = spec_layout(base, interface)
+    allowed = tuple(max(group.floor, width) for group, width in zip(layout.groups, widths, strict=True))
+    return predictor.estimate(operations(network_of(base, layout, allowed), interface)).latency_ms
+
+
+def run_morph(job: MorphJob) -> Alive:
+    """Train a network with the regularizer, from where it was stopped, and say which channels live; in a worker.
+
+    Raises:
+        TrainingError: It diverged.
+    """
+    base, task, pruning = spec_from_json(job.base), job.task, job.pruning
+    interface = base.with_state(task.interface)
+    layout = spec_layout(base, interface)
+    resource = resource_of(pruning.resource, base, interface, job.predictor)
+    every = SLOW if pruning.resource.is_estimated else 1
+    penalty = Penalty(
+        layout.resized(job.widths), resource, pruning.sparsity, pruning.strength, pruning.shrink, every,
+        pruning.is_protected,
+    )  # fmt: skip
+    spec = network_of(base, layout, job.widths)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        model = task.network(spec, job.recipe)
+    if job.weights is not None and spec is base:
+        load_weights(model, job.weights.file, task.interface.outputs[0].shape[-1])
+    job.folder.mkdir(parents=True, exist_ok=True)
+    state = StateFile(job.state, job.identity())
+    session = Session("train", torch_device(job.torch_device), state, on_step=ProgressFile(job.progress).step)
+    trained = fit(model, Penalised(task, penalty), job.recipe, job.seed, session)
+    living = alive(strengths(trained.model, penalty.layout, pruning.sparsity), pruning.sparsity.threshold)
+    curve = trained.kept[CURVE].cpu().tolist()
+    steps = sorted({round(i * (len(curve) - 1) / POINTS) for i in range(POINTS + 1)})
+    state.delete()
+    job.progress.unlink(missing_ok=True)
+    return Alive(
+        tuple(map(len, living)), tuple((step, *curve[step]) for step in steps), trained.train_loss, trained.seconds
+    )

@@ -1,0 +1,310 @@
+"""A morph: a network learns which channels it can spare, is widened until the budget is used up, and so on.
+
+What is found is evaluated as the candidates of any search are: trained from scratch without the regularizer, and timed.
+
+Source: Gordon et al., MorphNet, CVPR 2018, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paretonas.device import Device
+from paretonas.device.predictor import Predictor, Scope, fit, spread_out
+from paretonas.errors import SpecError, StoreError, WorkError
+from paretonas.evaluation import keys
+from paretonas.evaluation.around import Around
+from paretonas.evaluation.evaluator import About, Call, Evaluator, Listens, Phase
+from paretonas.evaluation.keys import Cache
+from paretonas.evaluation.latencies import QUICK
+from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, network_of, run_morph
+from paretonas.evaluation.pretraining import Runs
+from paretonas.evaluation.trained import TrainedEvaluator
+from paretonas.network.layout import Layout
+from paretonas.network.operations import operations
+from paretonas.network.widths import spec_layout
+from paretonas.space import Architecture, SearchSpace, Spec, read_json, spec_to_json
+from paretonas.task.recipe import Recipe
+from paretonas.training.autotune import SpeedJob, seconds_of_training
+from paretonas.training.progress import read_share
+from paretonas.trial import Proposal
+
+WIDER = 0.6
+"""Share of the budget that living channels are to cost where the strength is found: what is left pays for widening."""
+NEAR = 0.002
+"""Relative difference of two multipliers that are called equal."""
+SLOWEST, FASTEST = 0.3, 1.2
+"""Shares of the widths of networks whose latency is measured."""
+
+
+@dataclass(frozen=True)
+class Morphing:
+    """How the widths of a network are sought.
+
+    Args:
+        base: The network.
+        steps: How often it learns which channels it can spare.
+        pruning: How channels are made to die; its shrink is set by the budget where it is 0.
+        budget: Metric that is bounded: `macs`, `params`, or the name of a latency.
+        bound: Of it; None: what the network takes as it is.
+        recipe: Of these trainings.
+        samples: Networks whose latency is measured, where that is what is saved.
+        most: Times its widths that a group may have.
+    """
+
+    base: Spec
+    steps: int
+    pruning: Pruning
+    budget: str
+    bound: float | None
+    recipe: Recipe
+    samples: int = 30
+    most: int = 4
+
+
+class MorphingEvaluator(Around):
+    """Another evaluator, before whose first trial the widths are found that are to be tried.
+
+    Args:
+        inner: What is passed on.
+        alone: The part of it that trains and times.
+        morphing: How.
+        space: Of the widths.
+        run: Runs calls in workers.
+        kept: Where evaluations are kept, and the folder for states of trainings.
+
+    Attributes:
+        proposals: The network as it was, and what each step gave; there after `begin`.
+    """
+
+    proposals: tuple[Proposal, ...]
+
+    def __init__(
+        self,
+        inner: Evaluator,
+        alone: TrainedEvaluator,
+        morphing: Morphing,
+        space: SearchSpace,
+        run: Runs,
+        kept: tuple[Cache, Path],
+    ):
+        super().__init__(inner)
+        self._alone, self._morphing, self._space, self._run = alone, morphing, space, run
+        self._cache, self._folder = kept
+        self._interface = morphing.base.with_state(alone.task.interface)
+        self._predictor: Predictor | None = None
+
+    @property
+    def _layout(self) -> Layout:
+        return spec_layout(self._morphing.base, self._interface)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The inner one's, and a training for each step."""
+        morphing = self._morphing
+        job = SpeedJob(
+            spec_to_json(morphing.base), self._alone.task, morphing.recipe, self._alone.schooling.torch_device
+        )
+        seconds = seconds_of_training(job)
+        times = "once" if morphing.steps == 1 else f"{morphing.steps} times"
+        whole = None if seconds is None else seconds * morphing.steps
+        return (*self._inner.phases(), Phase(f"learning {times} which channels are spared", whole))
+
+    def about(self) -> About:
+        about, morphing = self._inner.about(), self._morphing
+        bound = "what it takes as it is" if morphing.bound is None else f"{morphing.bound:g}"
+        groups = self._layout.groups
+        words = f"{len(groups)} groups of channels, {morphing.budget} at most {bound}"
+        fixed = [f"the width of {layer} stays: {why}" for layer, why in self._layout.fixed.items()]
+        return replace(about, lines=(*about.lines, words, *fixed[:5]))
+
+    def begin(self, listener: Listens) -> None:
+        """The inner one's; then step by step, from where it was stopped."""
+        self._inner.begin(listener)
+        layout, morphing = self._layout, self._morphing
+        bound = self._spent(layout.widths) if morphing.bound is None else morphing.bound
+        if morphing.pruning.resource.is_estimated:
+            self._predictor = self._fit(listener)
+        found, widths = [Proposal(0, self._architecture(layout.widths))], layout.widths
+        for step in range(1, morphing.steps + 1):
+            living = self._living(step, widths, bound, listener)
+            kept = self._kept(widths, living.widths)
+            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits())
+            told = {"groups": [group.name for group in layout.groups], "before": list(layout.widths)}
+            told |= {"alive": list(kept), "widths": list(widths), "multiplier": multiplier}
+            context = {"morph": {"step": step, **told, **_told(living)}}
+            found.append(Proposal(step, self._architecture(widths), context))
+            spent, own = self._spent(widths), self._spent(layout.widths)
+            listener.note(
+                f"Step {step}: {sum(kept)} of {sum(layout.widths)} channels live (strength "
+                f"{living.curve[-1][1]:.3g}); x{multiplier:.3g} they take {spent:.4g} {morphing.budget}, "
+                f"{spent / own:.2f} of what the network took."
+            )
+        self.proposals = tuple(found)
+
+    def _kept(self, before: Sequence[int], living: Sequence[int]) -> tuple[int, ...]:
+        """Living widths that the network may have; of what is protected, as many channels as there were."""
+        protected = self._morphing.pruning.is_protected or (False,) * len(before)
+        return tuple(
+            own if is_protected else group.nearest(alive)
+            for group, own, alive, is_protected in zip(self._layout.groups, before, living, protected, strict=True)
+        )
+
+    def _limits(self) -> tuple[int, ...]:
+        """Widths beyond which groups do not grow: those of what is protected as it is."""
+        groups, protected = self._layout.groups, self._morphing.pruning.is_protected
+        return tuple(
+            group.width if protected and protected[i] else self._morphing.most * group.width
+            for i, group in enumerate(groups)
+        )
+
+    def _architecture(self, widths: Sequence[int]) -> Architecture:
+        choices = (decision.choices.index(width) for decision, width in zip(self._space.decisions, widths, strict=True))
+        return self._space.architecture(tuple(choices))
+
+    def _spent(self, widths: Sequence[int]) -> float:
+        """What a network of these widths takes of the budget."""
+        spec = network_of(self._morphing.base, self._layout, tuple(widths))
+        if (device := self._device) is None:
+            return float(self._alone.cost(spec).metrics()[self._morphing.budget])
+        return self._alone.latency(spec, device, QUICK).latency_ms
+
+    @property
+    def _device(self) -> Device | None:
+        """Of which the latency is bounded."""
+        title, _, name = self._morphing.budget.partition(".")
+        return next((d for d in self._alone.devices if title == "latency_ms" and d.name == name), None)
+
+    # Learning what lives
+
+    def _living(self, step: int, widths: tuple[int, ...], bound: float, listener: Listens) -> Alive:
+        """What lives after the training of a step; known ones are looked up."""
+        job = self._job(widths, bound)
+        key = keys.morph(self._morphing.base, widths, job.lesson)
+        stored = key.get(self._cache)
+        if stored is not None:
+            return alive_from_json(stored)
+        what = f"step {step}: learning which channels are spared"
+        alive: Alive | None = None
+        for ended in self._run([Call(run_morph, (job,))]):
+            listener.counting(what, round(100 * (1.0 if ended else read_share(job.progress))), 100)
+            alive = ended[0][1] if ended else alive
+        assert alive is not None
+        if sum(alive.widths) == 0:
+            raise WorkError(
+                "Channels live on where the strength of the regularizer is right, but none did. Give a smaller one "
+                f"(--strength, {alive.curve[-1][1]:.3g} at the end), or a longer training."
+            )
+        key.put(self._cache, asdict(alive))
+        return alive
+
+    def _job(self, widths: tuple[int, ...], bound: float) -> MorphJob:
+        morphing, schooling = self._morphing, self._alone.schooling
+        pruning = morphing.pruning
+        if not pruning.shrink:
+            share = bound / self._spent(widths)
+            pruning = replace(pruning, shrink=min(0.95, WIDER * share))
+        return MorphJob(
+            spec_to_json(morphing.base), widths, self._alone.task, pruning, morphing.recipe, schooling.seed,
+            schooling.torch_device, self._folder, schooling.weights, self._predictor,
+        )  # fmt: skip
+
+    def _fit(self, listener: Listens) -> Predictor:
+        """A predictor of the latency of this network in other widths.
+
+        Raises:
+            MeasureError: Too few could be measured.
+        """
+        device, layout, base = self._device or self._alone.devices[0], self._layout, self._morphing.base
+        drawn = [network_of(base, layout, widths) for widths in drawn_widths(layout, 4 * self._morphing.samples)]
+        listings = [operations(spec, self._interface) for spec in drawn]
+        chosen = spread_out(listings, self._morphing.samples)
+        latencies = []
+        for done, place in enumerate(chosen):
+            listener.counting("measuring widths", done, len(chosen))
+            latencies.append(self._alone.latency(drawn[place], device, QUICK).latency_ms)
+        listener.counting("measuring widths", len(chosen), len(chosen))
+        scope = Scope((base.kind, "widths"), self._alone.task.interface, device.identity)
+        predictor = fit(scope, [listings[place] for place in chosen], latencies)
+        listener.note(
+            f"The latency of widths is estimated from {len(chosen)} that were measured; held out, they are off by "
+            f"{100 * predictor.held_out.error:.1f} % on average. What is found is measured."
+        )
+        return predictor
+
+
+def widen(
+    layout: Layout,
+    alive: Sequence[int],
+    bound: float,
+    spent: Callable[[Sequence[int]], float],
+    limits: Sequence[int],
+) -> tuple[float, tuple[int, ...]]:
+    """The largest multiplier of living widths that the budget allows, and the widths that it gives.
+
+    Args:
+        layout: Of the network.
+        alive: Its living widths.
+        bound: Of what is spent.
+        spent: By a network of given widths.
+        limits: Widths beyond which no group grows.
+
+    Raises:
+        WorkError: The smallest widths take more than the bound.
+    """
+
+    def at(multiplier: float) -> tuple[int, ...]:
+        pairs = zip(layout.groups, alive, limits, strict=True)
+        return tuple(
+            min(group.nearest(multiplier * width) if width else 0, limit - limit % group.multiple)
+            for group, width, limit in pairs
+        )
+
+    low, high = 0.0, 1.0
+    if spent(at(low)) > bound:
+        raise WorkError(
+            f"A network is narrowed to its budget, but with one channel a layer it takes more than {bound:g}."
+        )
+    while spent(at(high)) <= bound and at(high) != at(2 * high):
+        low, high = high, 2 * high
+    while high - low > NEAR * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if spent(at(middle)) <= bound else (low, middle)
+    return low, at(low)
+
+
+def drawn_widths(layout: Layout, count: int) -> list[tuple[int, ...]]:
+    """Widths of networks by which latencies are learned, always the same: wider and narrower, each group for itself."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        whole = rng.uniform(SLOWEST, FASTEST)
+        shares = np.clip(whole * rng.uniform(0.5, 1.5, len(layout.groups)), 0.0, FASTEST)
+        found.append(
+            tuple(
+                max(group.multiple, group.nearest(share * group.width))
+                for group, share in zip(layout.groups, shares, strict=True)
+            )
+        )
+    return list(dict.fromkeys(found))
+
+
+def _told(living: Alive) -> dict[str, Any]:
+    return {"strength": living.curve[-1][1], "curve": [list(point) for point in living.curve]}
+
+
+def alive_from_json(data: object) -> Alive:
+    """What a training left alive, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        alive: Alive = read_json(Alive, data, "morph")
+    except SpecError as error:
+        raise StoreError(f"A stored step of a morph says which channels live, but: {error}") from None
+    return alive

@@ -1,0 +1,135 @@
+"""Which branches of a network can be taken out: those without which it still computes something.
+
+A branch is taken out where it is found, on numbers, that the network without it computes what the network computes in
+which nothing comes out of the branch.
+
+Source: Gordon et al., MorphNet, CVPR 2018, section 4.4 (residual branches that vanish).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from paretonas.network.layout import MAKERS, Layout, Removal
+from paretonas.network.resizing import sided_tensors, take_out
+from paretonas.space import Interface
+
+NEAR = 1e-4
+"""Relative difference of outputs that are called equal."""
+AROUND = 3
+"""Modules, one around the other, that may go with a branch."""
+
+
+def find_removals(model: nn.Module, layout: Layout, interface: Interface) -> dict[int, Removal]:
+    """The groups without which a network still is one, and what goes with each."""
+    model = _unbiased(model.eval())
+    inputs = [_noise(interface, seed) for seed in (1, 2)]
+    shapes = _shapes(model, inputs[0])
+    found = {}
+    for group in range(len(layout.groups)):
+        places = [path for path in _around(layout, group) if shapes.get(path, False)]
+        if not places:
+            continue
+        with _without_readers(model, layout, group):
+            first, second = (_flat(model, x) for x in inputs)
+        if _are_near(first, second):
+            continue  # nothing of the input is left
+        removal = next((r for r in _candidates(places) if _computes(model, r, inputs[0], first)), None)
+        if removal is not None:
+            found[group] = removal
+    return found
+
+
+def _candidates(places: Sequence[str]) -> Iterator[Removal]:
+    yield from ((path, "identity") for path in places)
+    yield from ((path, "zeros") for path in places)
+
+
+def _computes(model: nn.Module, removal: Removal, inputs: Sequence[Tensor], wanted: Tensor) -> bool:
+    """Whether a network without that module gives these outputs."""
+    path, _ = removal
+    before = model.get_submodule(path)
+    take_out(model, removal)
+    try:
+        return _are_near(_flat(model, inputs), wanted)
+    except (RuntimeError, TypeError):  # what is around it does not take that
+        return False
+    finally:
+        model.set_submodule(path, before)
+
+
+def _around(layout: Layout, group: int) -> list[str]:
+    """The modules that hold all layers of a group, the innermost first."""
+    names = [layer.name.split(".") for layer in layout.layers if group in layer.groups]
+    common = [parts[0] for parts in zip(*names, strict=False) if len(set(parts)) == 1]
+    return [".".join(common[:depth]) for depth in range(len(common), max(0, len(common) - AROUND), -1)]
+
+
+def _shapes(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, bool]:
+    """Of each module, whether it gives one tensor of the shape of the one that it is fed."""
+    found: dict[str, bool] = {}
+
+    def note(name: str) -> None:
+        def hook(module: nn.Module, args: tuple[object, ...], output: object) -> None:
+            fed = args[0] if len(args) == 1 else None
+            found[name] = isinstance(fed, Tensor) and isinstance(output, Tensor) and fed.shape == output.shape
+
+        hooks.append(model.get_submodule(name).register_forward_hook(hook))
+
+    hooks: list[torch.utils.hooks.RemovableHandle] = []
+    for name, _ in model.named_modules():
+        note(name)
+    _flat(model, inputs)
+    for handle in hooks:
+        handle.remove()
+    return found
+
+
+def _unbiased(model: nn.Module) -> nn.Module:
+    """The network, of which layers that are fed zeros give zeros, and no branch begins small."""
+    for module in model.modules():
+        for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if name in ("bias", "running_mean"):
+                nn.init.zeros_(tensor)
+            elif not isinstance(module, MAKERS) and tensor.is_floating_point():
+                nn.init.uniform_(tensor, 0.5, 1.5)
+    return model
+
+
+@contextmanager
+def _without_readers(model: nn.Module, layout: Layout, group: int) -> Iterator[None]:
+    """Meanwhile nothing comes of what the channels of a group hold."""
+    modules, before = dict(model.named_modules()), list[tuple[Tensor, Tensor]]()
+    for layer in layout.layers:
+        if any(run.group == group for run in layer.ins):
+            before += [(x, x.detach().clone()) for _, _, x, sides in sided_tensors(modules, layer) if len(sides) == 2]
+    for tensor, _ in before:
+        nn.init.zeros_(tensor)
+    yield
+    with torch.no_grad():
+        for tensor, values in before:
+            tensor.copy_(values)
+
+
+def _noise(interface: Interface, seed: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(p.shape, generator=generator)
+        if p.dtype == "float32"
+        else torch.randint(0, 2, p.shape, generator=generator).to(getattr(torch, p.dtype))
+        for p in interface.inputs
+    )
+
+
+def _flat(model: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    with torch.no_grad():
+        outputs = model(*inputs)
+    return torch.cat([x.flatten().float() for x in ((outputs,) if isinstance(outputs, Tensor) else outputs)])
+
+
+def _are_near(a: Tensor, b: Tensor) -> bool:
+    return bool((a - b).abs().max() <= NEAR * max(float(a.abs().max()), float(b.abs().max()), 1e-12))
