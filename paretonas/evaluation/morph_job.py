@@ -77,6 +77,7 @@ class MorphJob:
         folder: For the state of the training.
         weights: That the network as it was begins with; None: fresh ones.
         predictor: Of its latency, where that is saved.
+        fitted_on: What the predictor follows from; empty where there is none.
     """
 
     base: Mapping[str, Any]
@@ -89,12 +90,13 @@ class MorphJob:
     folder: Path
     weights: Weights | None = None
     predictor: Predictor | None = None
+    fitted_on: str = ""
 
     @property
     def lesson(self) -> Lesson:
-        """What decides the outcome beside the network; that of a latency is the predictor too."""
+        """What decides the outcome beside the network."""
         pruning = json.dumps(self.pruning.identity(), sort_keys=True)
-        digest = hashlib.sha256(f"{self.task.digest} {pruning}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{self.task.digest} {pruning} {self.fitted_on}".rstrip().encode()).hexdigest()[:16]
         return Lesson("Morph", digest, self.recipe, self.seed, origin(self.weights))
 
     def identity(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from paretonas.errors import SpecError, StoreError, WorkError
 from paretonas.evaluation import keys
 from paretonas.evaluation.around import Around
 from paretonas.evaluation.evaluator import About, Call, Evaluator, Listens, Phase
-from paretonas.evaluation.keys import Cache
+from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import QUICK
 from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, network_of, run_morph
 from paretonas.evaluation.pretraining import Runs
@@ -102,8 +102,10 @@ class MorphingEvaluator(Around):
         return spec_layout(self._morphing.base, self._interface)
 
     def phases(self) -> tuple[Phase, ...]:
-        """The inner one's, and a training for each step."""
-        morphing = self._morphing
+        """The inner one's, and a training for each step, unless the first was done."""
+        morphing, widths = self._morphing, self._layout.widths
+        if self._stored(self._job(widths, self._bound())) is not None:
+            return self._inner.phases()
         job = SpeedJob(
             spec_to_json(morphing.base), self._alone.task, morphing.recipe, self._alone.schooling.torch_device
         )
@@ -124,7 +126,7 @@ class MorphingEvaluator(Around):
         """The inner one's; then step by step, from where it was stopped."""
         self._inner.begin(listener)
         layout, morphing = self._layout, self._morphing
-        bound = self._spent(layout.widths) if morphing.bound is None else morphing.bound
+        bound = self._bound()
         if morphing.pruning.resource.is_estimated:
             self._predictor = self._fit(listener)
         found, widths = [Proposal(0, self._architecture(layout.widths))], layout.widths
@@ -143,6 +145,9 @@ class MorphingEvaluator(Around):
                 f"{spent / own:.2f} of what the network took."
             )
         self.proposals = tuple(found)
+
+    def _bound(self) -> float:
+        return self._spent(self._layout.widths) if self._morphing.bound is None else self._morphing.bound
 
     def _kept(self, before: Sequence[int], living: Sequence[int]) -> tuple[int, ...]:
         """Living widths that the network may have; of what is protected, as many channels as there were."""
@@ -177,15 +182,21 @@ class MorphingEvaluator(Around):
         title, _, name = self._morphing.budget.partition(".")
         return next((d for d in self._alone.devices if title == "latency_ms" and d.name == name), None)
 
+    @property
+    def _fitted_on(self) -> str:
+        """What the predictor follows from; empty where there is none."""
+        if not self._morphing.pruning.resource.is_estimated:
+            return ""
+        device = self._device or self._alone.devices[0]
+        return f"{self._morphing.samples} networks on {sorted(device.identity.items())}"
+
     # Learning what lives
 
     def _living(self, step: int, widths: tuple[int, ...], bound: float, listener: Listens) -> Alive:
         """What lives after the training of a step; known ones are looked up."""
         job = self._job(widths, bound)
-        key = keys.morph(self._morphing.base, widths, job.lesson)
-        stored = key.get(self._cache)
-        if stored is not None:
-            return alive_from_json(stored)
+        if (known := self._stored(job)) is not None:
+            return known
         what = f"step {step}: learning which channels are spared"
         alive: Alive | None = None
         for ended in self._run([Call(run_morph, (job,))]):
@@ -197,8 +208,15 @@ class MorphingEvaluator(Around):
                 "Channels live on where the strength of the regularizer is right, but none did. Give a smaller one "
                 f"(--strength, {alive.curve[-1][1]:.3g} at the end), or a longer training."
             )
-        key.put(self._cache, asdict(alive))
+        self._key(job).put(self._cache, asdict(alive))
         return alive
+
+    def _key(self, job: MorphJob) -> Key:
+        return keys.morph(self._morphing.base, job.widths, job.lesson)
+
+    def _stored(self, job: MorphJob) -> Alive | None:
+        stored = self._key(job).get(self._cache)
+        return None if stored is None else alive_from_json(stored)
 
     def _job(self, widths: tuple[int, ...], bound: float) -> MorphJob:
         morphing, schooling = self._morphing, self._alone.schooling
@@ -208,7 +226,7 @@ class MorphingEvaluator(Around):
             pruning = replace(pruning, shrink=min(0.95, WIDER * share))
         return MorphJob(
             spec_to_json(morphing.base), widths, self._alone.task, pruning, morphing.recipe, schooling.seed,
-            schooling.torch_device, self._folder, schooling.weights, self._predictor,
+            schooling.torch_device, self._folder, schooling.weights, self._predictor, self._fitted_on,
         )  # fmt: skip
 
     def _fit(self, listener: Listens) -> Predictor:

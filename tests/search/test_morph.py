@@ -1,0 +1,208 @@
+"""A morph: a search whose trials are a network and what became of its widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from abacus import CONFIG
+from small_networks import SMALL
+
+from paretonas.errors import StoreError, UsageError, WorkError
+from paretonas.evaluation.morphing import MorphingEvaluator, alive_from_json, drawn_widths, widen
+from paretonas.loop.listener import Listener
+from paretonas.network.layout import Layout
+from paretonas.network.widths import spec_layout
+from paretonas.registry import Selection
+from paretonas.search.config import SearchConfig
+from paretonas.search.finalists import train_trials
+from paretonas.search.finish import Finishing
+from paretonas.search.morph_config import MorphConfig
+from paretonas.search.search import new_search, open_search
+from paretonas.search.sections import config_from_json, config_to_json
+from paretonas.search.widths import network_spec
+from paretonas.space import Interface, spec_to_json
+from paretonas.space.widths import WidthGroup, WidthsSpec, width_space
+from paretonas.task import recipes
+from paretonas.trial import State
+
+TUNED = {"layout": "channels-last", "precision": "float32"}
+RECIPE = Selection("morph", {"epochs": 6.0, "batch_size": 20, "warmup": 0.0, "lr": 1.0, **TUNED})
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import json
+
+    file = tmp_path_factory.mktemp("network") / "small.json"
+    file.write_text(json.dumps(spec_to_json(SMALL)))
+    return file
+
+
+@pytest.fixture
+def config(network: Path) -> SearchConfig:
+    space = Selection("widths", {"network": str(network)})
+    return replace(CONFIG, space=space, morph=MorphConfig(recipe=RECIPE, strength=3.0))
+
+
+def test_a_morph_of_equal_cost_has_other_widths(config, store, tmp_path):
+    notes = []
+    search = new_search(config, store, tmp_path, Listener(note=notes.append))
+    (phase,) = search.evaluator.phases()
+    assert "which channels are spared" in phase.what
+    before, after = search.run()
+    assert before.state is after.state is State.COMPLETE
+    assert search.space.decode(before.architecture) == SMALL
+    spec = search.space.decode(after.architecture)
+    assert isinstance(spec, WidthsSpec)
+    assert spec.base == SMALL
+    told = after.context["morph"]
+    assert tuple(told["widths"]) == spec.widths
+    assert sum(told["alive"]) < sum(told["before"])
+    assert 0.8 < after.metrics["macs"] / before.metrics["macs"] <= 1
+    assert any("channels live" in note for note in notes)
+    assert search.evaluator.phases() == ()
+    assert not list(tmp_path.rglob("morph-*"))
+    again = open_search("s", store, tmp_path).run()
+    assert [trial.architecture for trial in again] == [before.architecture, after.architecture]
+
+
+def test_finalists_are_trained_and_exported(config, store, tmp_path):
+    search = new_search(config, store, tmp_path)
+    trials = search.run()
+    recipe = replace(recipes.create("search"), epochs=0.5, **TUNED)
+    finalists = train_trials(search, trials, Finishing(recipe))
+    assert all(finalist.files["onnx"].exists() for finalist in finalists)
+    assert finalists[0].metrics["macs"] != finalists[1].metrics["macs"] or trials[0].spec_hash != trials[1].spec_hash
+
+
+def test_stopped_in_the_middle_it_goes_on_to_the_same_widths(config, store, tmp_path, monkeypatch):
+    whole = new_search(replace(config, name="whole", seed=3), store, tmp_path)
+    whole.run()
+    (key,) = [key for key, _ in store.evaluations("morph")]
+    found = store.get("morph", key)
+    steps = []
+
+    def stop(self, done, steps_in_all):
+        steps.append(done)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    other = type(store)(tmp_path / "other.db")
+    search = new_search(replace(config, name="stopped", seed=3), other, tmp_path / "other")
+    with monkeypatch.context() as patch:
+        patch.setattr("paretonas.training.state.StateFile.is_due", True)
+        patch.setattr("paretonas.training.progress.ProgressFile.step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            search.run()
+    assert list((tmp_path / "other").rglob("morph-*.state"))
+    open_search("stopped", other, tmp_path / "other").run()
+    again = other.get("morph", key)
+    assert {**again, "seconds": 0} == {**found, "seconds": 0}
+
+
+def test_a_budget_of_latency_is_measured_and_kept(config, store, tmp_path):
+    latency = MorphConfig("latency_ms<=0.009", recipe=RECIPE, strength=3.0, samples=20)
+    search = new_search(replace(config, morph=latency), store, tmp_path)
+    before, after = search.run()
+    assert after.metrics["latency_ms"] <= 0.009 < before.metrics["latency_ms"]
+
+
+def test_layers_that_are_kept_stay(config, store, tmp_path):
+    morph = replace(config.morph, keep=("stem", "head"))
+    search = new_search(replace(config, morph=morph), store, tmp_path)
+    _, after = search.run()
+    told = after.context["morph"]
+    widths = dict(zip(told["groups"], zip(told["before"], told["widths"], strict=True), strict=True))
+    assert all(one == other for name, (one, other) in widths.items() if "stem" in name or "head" in name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keep": ("nowhere",)}, "Layers are named"),
+        ({"keep": (".",)}, "all are to be kept"),
+        ({"grouping": "mean"}, "max or l2"),
+        ({"recipe": Selection("search")}, "branch_scale=1"),
+        ({"resource": Selection("roofline")}, "roofline is of a machine"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_stored(config, store, tmp_path, change, message):
+    with pytest.raises(UsageError, match=message):
+        new_search(replace(config, morph=replace(config.morph, **change)), store, tmp_path)
+    assert store.searches() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget": "accuracy<=1"}, {"budget": "weight_bytes<=1e6"}, {"steps": 0}, {"samples": 3}, {"keep": ("(",)},
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(UsageError):
+        MorphConfig(**wrong)
+
+
+def test_a_morph_is_of_one_network_s_widths(config):
+    with pytest.raises(UsageError, match="space of a network's widths"):
+        replace(config, space=Selection("few"))
+    with pytest.raises(UsageError, match="is of one network"):
+        replace(config, limits=("macs<=1e6",))
+
+
+def test_its_configuration_is_written_and_read(config):
+    morph = MorphConfig("macs<=1e6", Selection("params"), 2, RECIPE, 0.5, 0.1, "l2", 40, ("stem",), ("head",))
+    assert config_from_json(config_to_json(replace(config, morph=morph))).morph == morph
+
+
+def test_no_channel_alive_is_an_error(config, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("paretonas.evaluation.morph_job.alive", lambda vectors, threshold: [[] for _ in vectors])
+    with pytest.raises(WorkError, match="none did"):
+        new_search(config, store, tmp_path).run()
+
+
+def layout(*groups: WidthGroup) -> Layout:
+    return Layout(groups, (), {})
+
+
+def test_the_largest_multiplier_within_the_budget_is_found():
+    groups = layout(WidthGroup("a", 10), WidthGroup("b", 20, multiple=4), WidthGroup("c", 5, is_removable=True))
+    spent = sum
+    multiplier, widths = widen(groups, (4, 8, 0), 30, spent, (30, 60, 15))
+    assert widths == (10, 20, 0)
+    assert 2.5 == pytest.approx(multiplier, rel=0.05)
+    assert widen(groups, (10, 20, 5), 16, spent, (30, 60, 15))[1] == (5, 8, 2)
+    assert widen(groups, (4, 8, 0), 1e9, spent, (30, 60, 15))[1] == (30, 60, 0)
+    with pytest.raises(WorkError, match="one channel a layer"):
+        widen(groups, (4, 8, 0), 3, spent, (30, 60, 15))
+
+
+def test_a_damaged_row_is_refused():
+    with pytest.raises(StoreError, match="which channels live"):
+        alive_from_json({"widths": "many"})
+
+
+def test_a_space_of_widths_is_of_the_network_as_it_was():
+    fed = Interface.of_images(3, 32, 10)
+    found = spec_layout(SMALL, fed)
+    space = width_space(SMALL, found.groups)
+    seed = space.architecture([d.choices.index(w) for d, w in zip(space.decisions, found.widths, strict=True)])
+    assert space.decode(seed) == SMALL
+    assert len(drawn_widths(found, 10)) == 10
+    other = WidthsSpec(SMALL, tuple(width + 1 for width in found.widths))
+    with pytest.raises(Exception, match="as it was"):
+        width_space(other, found.groups)
+
+
+@pytest.mark.parametrize("text", ["mobilenet-v2", "timm:resnet18", "torchvision:resnet18", "mnasnet-a1:width=0.5"])
+def test_networks_are_named_as_everywhere(text):
+    assert network_spec(text, resolution=32) is not None
+
+
+def test_its_evaluator_proposes_the_network_and_its_steps(config, store, tmp_path):
+    search = new_search(replace(config, morph=replace(config.morph, steps=2)), store, tmp_path)
+    trials = search.run()
+    assert isinstance(search.evaluator, MorphingEvaluator)
+    assert [trial.context.get("morph", {}).get("step") for trial in trials] == [None, 1, 2]
