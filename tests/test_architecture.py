@@ -21,7 +21,7 @@ from paretonas.space import spaces
 from paretonas.space.spec import spec_kinds
 from paretonas.strategy import strategies
 from paretonas.task import recipes, tasks
-from paretonas.training import samplings
+from paretonas.training import resources, samplings
 from paretonas.zoo import zoo
 
 ROOT = Path(paretonas.__file__).parent
@@ -84,7 +84,7 @@ REGISTRIES = {
     "export": [formats],
     "device": [device.runtimes, device.transports, profile.profilers],
     "task": [tasks, recipes],
-    "training": [samplings],
+    "training": [resources, samplings],
     "strategy": [strategies],
     "loop": [gates.schedulers, gates.screens],
 }

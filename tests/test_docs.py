@@ -285,7 +285,8 @@ def configured(tmp_path, monkeypatch):
     begun = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("paretonas.search.search.new_search", lambda config, *_: begun.append(config))
-    monkeypatch.setattr("paretonas.cli.searching._run", lambda *_: None)
+    monkeypatch.setattr("paretonas.cli.searching.run_search", lambda *_: None)
+    monkeypatch.setattr("paretonas.cli.morphing.run_search", lambda *_: None)
     (tmp_path / "cats.toml").write_text(blocks(STORE, "toml")[0]["code"], encoding="utf-8")
     (tmp_path / "runs").mkdir()
     return begun

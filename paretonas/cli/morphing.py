@@ -120,6 +120,7 @@ def _network(network: str | None, of_search: tuple[str | None, int | None], here
         )
     if network is not None:
         return trust_models(network)[0] if names_code(network) else network
+    assert search is not None
     store = here.store()
     opened = open_search(search, store, here.home)
     chosen = next((one for one in store.trials(search) if one.number == trial), None)

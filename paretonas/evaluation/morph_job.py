@@ -27,7 +27,8 @@ from paretonas.task.task import Task
 from paretonas.training.fit import Session, fit, torch_device
 from paretonas.training.morphnet import CURVE, Penalised, Penalty, Sparsity, alive, strengths
 from paretonas.training.progress import ProgressFile
-from paretonas.training.resource import Resource, ResourceOptions, Subject
+from paretonas.training.resource import Resource
+from paretonas.training.spending import ResourceOptions, Subject
 from paretonas.training.state import StateFile
 from paretonas.training.weights import Weights, load_weights
 

@@ -7,7 +7,7 @@ Source: Gordon et al., MorphNet, CVPR 2018, algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from paretonas.evaluation.latencies import QUICK
 from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, network_of, run_morph
 from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.trained import TrainedEvaluator
+from paretonas.evaluation.widening import drawn_widths, widen
 from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
@@ -34,10 +35,6 @@ from paretonas.trial import Proposal
 
 WIDER = 0.6
 """Share of the budget that living channels are to cost where the strength is found: what is left pays for widening."""
-NEAR = 0.002
-"""Relative difference of two multipliers that are called equal."""
-SLOWEST, FASTEST = 0.3, 1.2
-"""Shares of the widths of networks whose latency is measured."""
 
 
 @dataclass(frozen=True)
@@ -251,64 +248,6 @@ class MorphingEvaluator(Around):
             f"{100 * predictor.held_out.error:.1f} % on average. What is found is measured."
         )
         return predictor
-
-
-def widen(
-    layout: Layout,
-    alive: Sequence[int],
-    bound: float,
-    spent: Callable[[Sequence[int]], float],
-    limits: Sequence[int],
-) -> tuple[float, tuple[int, ...]]:
-    """The largest multiplier of living widths that the budget allows, and the widths that it gives.
-
-    Args:
-        layout: Of the network.
-        alive: Its living widths.
-        bound: Of what is spent.
-        spent: By a network of given widths.
-        limits: Widths beyond which no group grows.
-
-    Raises:
-        WorkError: The smallest widths take more than the bound.
-    """
-
-    def at(multiplier: float) -> tuple[int, ...]:
-        pairs = zip(layout.groups, alive, limits, strict=True)
-        return tuple(
-            min(group.nearest(multiplier * width) if width else 0, limit - limit % group.multiple)
-            for group, width, limit in pairs
-        )
-
-    low, high = 0.0, 1.0
-    if spent(at(low)) > bound:
-        raise WorkError(
-            f"A network is narrowed to its budget, but with one channel a layer it takes more than {bound:g}."
-        )
-    while spent(at(high)) <= bound and at(high) != at(2 * high):
-        low, high = high, 2 * high
-    while high - low > NEAR * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if spent(at(middle)) <= bound else (low, middle)
-    return low, at(low)
-
-
-def drawn_widths(layout: Layout, count: int) -> list[tuple[int, ...]]:
-    """Widths of networks by which latencies are learned, always the same: wider and narrower, each group for itself."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(count):
-        whole = rng.uniform(SLOWEST, FASTEST)
-        shares = np.clip(whole * rng.uniform(0.5, 1.5, len(layout.groups)), 0.0, FASTEST)
-        found.append(
-            tuple(
-                max(group.multiple, group.nearest(share * group.width))
-                for group, share in zip(layout.groups, shares, strict=True)
-            )
-        )
-    return list(dict.fromkeys(found))
 
 
 def _told(living: Alive) -> dict[str, Any]:

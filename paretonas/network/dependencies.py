@@ -74,8 +74,9 @@ def _channels(thing: Any, side: str, dim: int) -> int:
         return int(thing.shape[dim])
     if isinstance(thing, nn.LayerNorm):
         return int(thing.normalized_shape[0])
-    names = ("in_features", "in_channels") if side == INS else ("out_features", "out_channels")
-    names = names if isinstance(thing, MAKERS) else ("num_features", "num_channels", "num_parameters")
+    names: tuple[str, ...] = ("num_features", "num_channels", "num_parameters")
+    if isinstance(thing, MAKERS):
+        names = ("in_features", "in_channels") if side == INS else ("out_features", "out_channels")
     return next(int(getattr(thing, name)) for name in names if hasattr(thing, name))
 
 

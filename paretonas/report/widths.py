@@ -74,7 +74,7 @@ def before_and_after(trials: Sequence[Trial]) -> list[str]:
     steps = {step.trial: step for step in steps_of(trials)}
     if not steps:
         return []
-    lines = []
+    lines = list[str]()
     for trial in sorted(trials, key=lambda one: one.number):
         step = steps.get(trial.number)
         name = f"after step {len(lines)}" if step else "before"

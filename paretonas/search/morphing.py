@@ -26,7 +26,7 @@ from paretonas.training import resources
 from paretonas.training.autotune import like
 from paretonas.training.morphnet import Sparsity
 from paretonas.training.optimization import check_recipe
-from paretonas.training.resource import ResourceOptions
+from paretonas.training.spending import ResourceOptions
 
 USUAL = "macs"
 
@@ -75,10 +75,8 @@ def morphed(
     if budget not in ("macs", "params") and LATENCY.name not in budget:
         budget = USUAL  # what is saved has no unit of a budget
     pruning = Pruning(resource, _sparsity(config), config.strength, 0.0, _protected(config, layout.groups))
-    morphing = Morphing(
-        base, config.steps, pruning, budget, limit and limit.bound, like(check_morph(config), alone.schooling.recipe),
-        config.samples, space.most,
-    )  # fmt: skip
+    bound, recipe = limit.bound if limit else None, like(check_morph(config), alone.schooling.recipe)
+    morphing = Morphing(base, config.steps, pruning, budget, bound, recipe, config.samples, space.most)
     return MorphingEvaluator(inner, alone, morphing, built_space(space), run, kept)
 
 

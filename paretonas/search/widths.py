@@ -1,4 +1,7 @@
-"""The widths of any network as a search space that is registered; its groups of channels are found when it is built."""
+"""The widths of any network as a search space that is registered; its groups of channels are found when it is built.
+
+Source: Gordon et al., MorphNet, CVPR 2018, section 3.
+"""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ samplings = Registry(
 resources = Registry(
     "resource",
     {
-        "activations": "paretonas.training.resource:Activations",
-        "latency": "paretonas.training.resource:EstimatedLatency",
-        "macs": "paretonas.training.resource:MACs",
-        "params": "paretonas.training.resource:Parameters",
-        "roofline": "paretonas.training.resource:RooflineLatency",
+        "activations": "paretonas.training.spending:Activations",
+        "latency": "paretonas.training.spending:EstimatedLatency",
+        "macs": "paretonas.training.spending:MACs",
+        "params": "paretonas.training.spending:Parameters",
+        "roofline": "paretonas.training.spending:RooflineLatency",
     },
 )
 

@@ -47,7 +47,7 @@ def begun(monkeypatch):
 
     monkeypatch.setattr("paretonas.search.search.new_search", begin)
     monkeypatch.setattr("paretonas.search.search.open_search", lambda *_, change: begin(change))
-    monkeypatch.setattr("paretonas.cli.searching._run", lambda *_: None)
+    monkeypatch.setattr("paretonas.cli.searching.run_search", lambda *_: None)
     return found
 
 

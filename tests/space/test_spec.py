@@ -121,9 +121,9 @@ def test_whole_number_is_read_where_a_fraction_is_meant():
         (changed_block(filters=10**30), r"filters=1000"),
         ({"kind": "foreign"}, "foreign lacks 'source'"),
         ({"kind": "foreign", "source": 1}, r"foreign\.source is of type str, but got 1"),
-        ({"kind": "foreign", "source": "resnet18"}, "'timm:NAME' or 'module:factory', but got 'resnet18'"),
-        ({"kind": "foreign", "source": "timm:"}, "'timm:NAME' or 'module:factory'"),
-        ({"kind": "foreign", "source": ":resnet18"}, "'timm:NAME' or 'module:factory'"),
+        ({"kind": "foreign", "source": "resnet18"}, "'torchvision:NAME' or 'module:factory', but got 'resnet18'"),
+        ({"kind": "foreign", "source": "timm:"}, "'torchvision:NAME' or 'module:factory'"),
+        ({"kind": "foreign", "source": ":resnet18"}, "'torchvision:NAME' or 'module:factory'"),
     ],
 )
 def test_what_is_not_a_spec_is_refused(data, message):

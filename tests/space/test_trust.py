@@ -97,7 +97,7 @@ def test_module_that_cannot_be_run_is_one_sentence(folder, text, message):
 
 @pytest.mark.parametrize("source", ["no colon", ":net", "a b:net", "a/b:net", "my.py:net", ".a:net", "a..b:net", "a:"])
 def test_source_has_the_form_of_a_module_and_a_name(source):
-    with pytest.raises(SpecError, match="'timm:NAME' or 'module:factory'"):
+    with pytest.raises(SpecError, match="'torchvision:NAME' or 'module:factory'"):
         ForeignSpec(source)
 
 

@@ -10,11 +10,12 @@ from paretonas.errors import UsageError
 from paretonas.network.cost import cost
 from paretonas.network.dependencies import find_layout
 from paretonas.space import Interface, Port
-from paretonas.task.task import At
 from paretonas.task.recipe import Recipe
+from paretonas.task.task import At
 from paretonas.training import resources
 from paretonas.training.morphnet import Penalty, Sparsity, alive, first_strength, lasso, regularizer, strengths
-from paretonas.training.resource import Estimated, MACs, Parameters, Resource, Subject
+from paretonas.training.resource import Estimated, Resource
+from paretonas.training.spending import MACs, Parameters, Subject
 
 FED = Interface((Port("image", (1, 3, 17, 19)),), (Port("logits", (1, 2)),))
 

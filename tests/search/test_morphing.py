@@ -10,7 +10,8 @@ from abacus import CONFIG
 from small_networks import SMALL
 
 from paretonas.errors import StoreError, UsageError, WorkError
-from paretonas.evaluation.morphing import MorphingEvaluator, alive_from_json, drawn_widths, widen
+from paretonas.evaluation.morphing import MorphingEvaluator, alive_from_json
+from paretonas.evaluation.widening import drawn_widths, widen
 from paretonas.loop.listener import Listener
 from paretonas.network.layout import Layout
 from paretonas.network.widths import spec_layout
@@ -172,7 +173,7 @@ def test_the_largest_multiplier_within_the_budget_is_found():
     spent = sum
     multiplier, widths = widen(groups, (4, 8, 0), 30, spent, (30, 60, 15))
     assert widths == (10, 20, 0)
-    assert 2.5 == pytest.approx(multiplier, rel=0.05)
+    assert pytest.approx(multiplier, rel=0.05) == 2.5
     assert widen(groups, (10, 20, 5), 16, spent, (30, 60, 15))[1] == (5, 8, 2)
     assert widen(groups, (4, 8, 0), 1e9, spent, (30, 60, 15))[1] == (30, 60, 0)
     with pytest.raises(WorkError, match="one channel a layer"):
