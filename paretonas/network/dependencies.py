@@ -8,20 +8,18 @@ Source: Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023.
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from paretonas.errors import SpecError
+from paretonas.network.dependents import Dependent, dependents, traced
 from paretonas.network.layout import MAKERS, NORMS, Layer, Layout, Run, is_depthwise
-from paretonas.registry import blamed
 from paretonas.space import Interface
 from paretonas.space.widths import WidthGroup
 
@@ -41,23 +39,9 @@ def find_layout(model: nn.Module, interface: Interface) -> Layout:
     """
     shapes = deepcopy(model).to("meta").requires_grad_(True)
     names = {id(thing): name for name, thing in (*shapes.named_modules(), *shapes.named_parameters())}
-    graph = _traced(shapes, interface)
+    graph = traced(shapes, interface)
     closures = _Closures(graph, names)
     return _sorted_out(closures, dict(shapes.named_modules()), closures.dims)
-
-
-def _traced(shapes: nn.Module, interface: Interface) -> Any:
-    import torch_pruning
-
-    inputs = tuple(torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs)
-    what = "A network whose widths are changed is traced, but this one cannot be"
-    with warnings.catch_warnings(), torch.enable_grad(), blamed(what, SpecError):
-        warnings.simplefilter("ignore")
-        return torch_pruning.DependencyGraph().build_dependency(shapes, inputs, _forward, verbose=False)
-
-
-def _forward(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
-    return model(*inputs)
 
 
 def _can_change(thing: Any) -> bool:
@@ -97,23 +81,22 @@ class _Closures:
         self.channels: dict[tuple[str, str], int] = {}
         self.reasons: dict[int, str] = {}
         self.dims: dict[str, int] = {}
-        self._names, self._graph = names, graph
+        self._names = names
         covered: dict[int, set[int]] = defaultdict(set)
         for module in [m for m in graph.module2node if isinstance(m, MAKERS) and not is_depthwise(m)]:
             channels = module.weight.shape[0]
             free = [i for i in range(channels) if i not in covered[id(module)]]
             if free:
-                pruner = graph.get_pruner_of_module(module)
-                self._add(graph.get_pruning_group(module, pruner.prune_out_channels, free), free, covered)
+                self._add(dependents(graph, module, free), free, covered)
 
-    def _add(self, found: Any, free: Sequence[int], covered: dict[int, set[int]]) -> None:
+    def _add(self, found: Sequence[Dependent], free: Sequence[int], covered: dict[int, set[int]]) -> None:
         number, members = len(self.members), defaultdict[tuple[str, str], list[tuple[int, int]]](list)
         place = {channel: i for i, channel in enumerate(free)}
         self.sizes.append(len(free))
         for item in found:
-            node, module = item.dep.target, item.dep.target.module
+            node, module = item.node, item.node.module
             has_two = isinstance(module, MAKERS) and not is_depthwise(module)
-            is_read = has_two and not self._graph.is_out_channel_pruning_fn(item.dep.handler)
+            is_read = has_two and not item.is_made
             if not (node.outputs or is_read):
                 self.reasons.setdefault(number, "the network gives what it makes")
             name = self._names.get(id(module))
@@ -127,11 +110,11 @@ class _Closures:
                 self.dims[name] = node.pruning_dim
             side = INS if is_read else OUTS
             count = self.channels.setdefault((name, side), _channels(module, side, self.dims.get(name, 0)))
-            if max(item.idxs) >= count:
+            if max(channel for channel, _ in item.pairs) >= count:
                 self.reasons.setdefault(number, f"its channels cannot be followed to {name}")
-            members[name, side] += [(i, place[root]) for i, root in zip(item.idxs, item.root_idxs, strict=True)]
+            members[name, side] += [(channel, place[root]) for channel, root in item.pairs]
             if has_two and side == OUTS:
-                covered[id(module)] |= set(item.idxs)
+                covered[id(module)] |= {channel for channel, _ in item.pairs}
         self.members.append(dict(members))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -25,39 +26,44 @@ AROUND = 3
 
 
 def find_removals(model: nn.Module, layout: Layout, interface: Interface) -> dict[int, Removal]:
-    """The groups without which a network still is one, and what goes with each."""
+    """The groups without which a network still is one, and what goes with each.
+
+    Args:
+        model: Of this layout; its weights are changed.
+        layout: Of it.
+        interface: What it is fed and gives.
+    """
     model = _unbiased(model.eval())
     inputs = [_noise(interface, seed) for seed in (1, 2)]
-    shapes = _shapes(model, inputs[0])
+    fed = _fed(model, {path for group in range(len(layout.groups)) for path in _around(layout, group)}, inputs[0])
     found = {}
     for group in range(len(layout.groups)):
-        places = [path for path in _around(layout, group) if shapes.get(path, False)]
-        if not places:
-            continue
+        places = [path for path in _around(layout, group) if path in fed]
         with _without_readers(model, layout, group):
-            first, second = (_flat(model, x) for x in inputs)
-        if _are_near(first, second):
-            continue  # nothing of the input is left
-        removal = next((r for r in _candidates(places) if _computes(model, r, inputs[0], first)), None)
-        if removal is not None:
-            found[group] = removal
+            given = {path: _given(model, path, fed[path]) for path in places}
+        same = next((path for path in places if _are_near(given[path], fed[path])), None)
+        if same is not None:
+            found[group] = same, "identity"
+            continue
+        empty = next((path for path in places if not given[path].any()), None)
+        if empty is not None and _is_whole(model, (empty, "zeros"), inputs):
+            found[group] = empty, "zeros"
     return found
 
 
-def _candidates(places: Sequence[str]) -> Iterator[Removal]:
-    yield from ((path, "identity") for path in places)
-    yield from ((path, "zeros") for path in places)
+def _given(model: nn.Module, path: str, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model.get_submodule(path)(x)
 
 
-def _computes(model: nn.Module, removal: Removal, inputs: Sequence[Tensor], wanted: Tensor) -> bool:
-    """Whether a network without that module gives these outputs."""
+def _is_whole(model: nn.Module, removal: Removal, inputs: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether what a network gives without that module still follows from what it is fed."""
     path, _ = removal
     before = model.get_submodule(path)
     take_out(model, removal)
     try:
-        return _are_near(_flat(model, inputs), wanted)
-    except (RuntimeError, TypeError):  # what is around it does not take that
-        return False
+        first, second = (_flat(model, x) for x in inputs)
+        return not _are_near(first, second)
     finally:
         model.set_submodule(path, before)
 
@@ -65,24 +71,23 @@ def _computes(model: nn.Module, removal: Removal, inputs: Sequence[Tensor], want
 def _around(layout: Layout, group: int) -> list[str]:
     """The modules that hold all layers of a group, the innermost first."""
     names = [layer.name.split(".") for layer in layout.layers if group in layer.groups]
-    common = [parts[0] for parts in zip(*names, strict=False) if len(set(parts)) == 1]
+    common = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*names, strict=False))]
     return [".".join(common[:depth]) for depth in range(len(common), max(0, len(common) - AROUND), -1)]
 
 
-def _shapes(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, bool]:
-    """Of each module, whether it gives one tensor of the shape of the one that it is fed."""
-    found: dict[str, bool] = {}
+def _fed(model: nn.Module, paths: set[str], inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """What modules are fed that take one tensor, and give one of its shape."""
+    found: dict[str, Tensor] = {}
 
-    def note(name: str) -> None:
+    def note(name: str) -> torch.utils.hooks.RemovableHandle:
         def hook(module: nn.Module, args: tuple[object, ...], output: object) -> None:
             fed = args[0] if len(args) == 1 else None
-            found[name] = isinstance(fed, Tensor) and isinstance(output, Tensor) and fed.shape == output.shape
+            if isinstance(fed, Tensor) and isinstance(output, Tensor) and fed.shape == output.shape:
+                found[name] = fed.clone()
 
-        hooks.append(model.get_submodule(name).register_forward_hook(hook))
+        return model.get_submodule(name).register_forward_hook(hook)
 
-    hooks: list[torch.utils.hooks.RemovableHandle] = []
-    for name, _ in model.named_modules():
-        note(name)
+    hooks = [note(path) for path in sorted(paths)]
     _flat(model, inputs)
     for handle in hooks:
         handle.remove()
