@@ -11,22 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from paretonas.device.predictor import Predictor
-from paretonas.evaluation.job import origin
+from paretonas.evaluation.job import checked_scores, origin
 from paretonas.evaluation.keys import Lesson
+from paretonas.export.checkpoint import save_checkpoint
 from paretonas.network import build
 from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
+from paretonas.network.resizing import resize
 from paretonas.network.shapes import without_numbers
 from paretonas.network.widths import spec_layout
 from paretonas.space import Interface, Spec, spec_from_json
 from paretonas.space.widths import WidthsSpec
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
-from paretonas.training.fit import Session, fit, torch_device
-from paretonas.training.morphnet import CURVE, Penalised, Penalty, Sparsity, alive, strengths
+from paretonas.training.fit import Session, as_run, fit, torch_device
+from paretonas.training.morphnet import CURVE, Penalised, Penalty, Sparsity, alive, kept_channels, strengths
 from paretonas.training.progress import ProgressFile
+from paretonas.training.recalibrate import recalibrate
 from paretonas.training.resource import Resource
 from paretonas.training.spending import ResourceOptions, Subject
 from paretonas.training.state import StateFile
@@ -36,6 +40,8 @@ SLOW = 50
 """Steps after which the pressure of a resource that takes long to ask is looked up again."""
 POINTS = 100
 """Of a curve that is kept."""
+EXAMPLES = 1000
+"""For the normalization statistics of a network that is cut: what is cut off was not all zero."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class MorphJob:
         weights: That the network as it was begins with; None: fresh ones.
         predictor: Of its latency, where that is saved.
         fitted_on: What the predictor follows from; empty where there is none.
+        file: Where the network of what lives goes, with its weights.
     """
 
     base: Mapping[str, Any]
@@ -92,6 +99,7 @@ class MorphJob:
     weights: Weights | None = None
     predictor: Predictor | None = None
     fitted_on: str = ""
+    file: Path | None = None
 
     @property
     def lesson(self) -> Lesson:
@@ -125,13 +133,17 @@ class Alive:
     """Which channels of a network live after such a training.
 
     Args:
-        widths: Of each group: how many.
+        living: Channels above the threshold, in all groups.
+        widths: Of each group, of the network of those that live.
+        metrics: Of that network with its weights, on the validation part.
         curve: Step, strength, what the alive widths cost, and the regularizer, at some hundred steps.
         train_loss: Mean over the last epoch, with the regularizer.
         seconds: Of the training.
     """
 
+    living: int
     widths: tuple[int, ...]
+    metrics: Mapping[str, float]
     curve: tuple[tuple[float, ...], ...]
     train_loss: float
     seconds: float
@@ -190,11 +202,28 @@ def run_morph(job: MorphJob) -> Alive:
     state = StateFile(job.state, job.identity())
     session = Session("train", torch_device(job.torch_device), state, on_step=ProgressFile(job.progress).step)
     trained = fit(model, Penalised(task, penalty), job.recipe, job.seed, session)
-    living = alive(strengths(trained.model, penalty.layout, pruning.sparsity), pruning.sparsity.threshold)
+    vectors, threshold = strengths(trained.model, penalty.layout, pruning.sparsity), pruning.sparsity.threshold
+    kept = kept_channels(vectors, penalty.layout, threshold, pruning.is_protected)
+    widths = tuple(map(len, kept))
+    metrics = _cut(job, trained.model, penalty.layout, kept)
     curve = trained.kept[CURVE].cpu().tolist()
     steps = sorted({round(i * (len(curve) - 1) / POINTS) for i in range(POINTS + 1)})
     state.delete()
     job.progress.unlink(missing_ok=True)
-    return Alive(
-        tuple(map(len, living)), tuple((step, *curve[step]) for step in steps), trained.train_loss, trained.seconds
-    )
+    living = sum(map(len, alive(vectors, threshold)))
+    points = tuple((step, *curve[step]) for step in steps)
+    return Alive(living, widths, metrics, points, trained.train_loss, trained.seconds)
+
+
+def _cut(job: MorphJob, model: nn.Module, layout: Layout, kept: list[list[int]]) -> dict[str, float]:
+    """Score the network of the channels that are kept, with their weights, and leave it in the job's file."""
+    base, task, device = spec_from_json(job.base), job.task, torch_device(job.torch_device)
+    widths = tuple(map(len, kept))
+    cut = resize(model, layout, widths, kept).to(device)
+    recalibrate(cut, task, job.recipe, job.seed, EXAMPLES)
+    metrics = checked_scores(task, task.score(as_run(cut, device), "val"))
+    if job.file is not None:
+        interface = base.with_state(task.interface)
+        spec = network_of(base, spec_layout(base, interface), widths)
+        save_checkpoint(cut.cpu(), spec, interface, job.file, {**task.metadata, "metrics": metrics})
+    return metrics

@@ -27,6 +27,7 @@ from paretonas.evaluation.widening import drawn_widths, widen
 from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
+from paretonas.objective.metric import metric
 from paretonas.space import Architecture, SearchSpace, Spec, read_json, spec_to_json
 from paretonas.task.recipe import Recipe
 from paretonas.training.autotune import SpeedJob, seconds_of_training
@@ -101,7 +102,7 @@ class MorphingEvaluator(Around):
     def phases(self) -> tuple[Phase, ...]:
         """The inner one's, and a training for each step, unless the first was done."""
         morphing, widths = self._morphing, self._layout.widths
-        if self._stored(self._job(widths, self._bound())) is not None:
+        if self._stored(self._job(1, widths, self._bound())) is not None:
             return self._inner.phases()
         job = SpeedJob(
             spec_to_json(morphing.base), self._alone.task, morphing.recipe, self._alone.schooling.torch_device
@@ -129,7 +130,7 @@ class MorphingEvaluator(Around):
         found, widths = [Proposal(0, self._architecture(layout.widths))], layout.widths
         for step in range(1, morphing.steps + 1):
             living = self._living(step, widths, bound, listener)
-            kept = self._kept(widths, living.widths)
+            kept = living.widths
             multiplier, widths = widen(layout, kept, bound, self._spent, self._limits())
             told = {"groups": [group.name for group in layout.groups], "before": list(layout.widths)}
             told |= {"alive": list(kept), "widths": list(widths), "multiplier": multiplier}
@@ -137,22 +138,19 @@ class MorphingEvaluator(Around):
             found.append(Proposal(step, self._architecture(widths), context))
             spent, own = self._spent(widths), self._spent(layout.widths)
             listener.note(
-                f"Step {step}: {sum(kept)} of {sum(layout.widths)} channels live (strength "
+                f"Step {step}: {living.living} of {sum(layout.widths)} channels live (strength "
                 f"{living.curve[-1][1]:.3g}); x{multiplier:.3g} they take {spent:.4g} {morphing.budget}, "
                 f"{spent / own:.2f} of what the network took."
+            )
+            score = metric(self.quality)
+            listener.note(
+                f"As it lives, with its weights: {score.title} {score.text(living.metrics[self.quality])} "
+                f"(step-{step}.safetensors in its folder)."
             )
         self.proposals = tuple(found)
 
     def _bound(self) -> float:
         return self._spent(self._layout.widths) if self._morphing.bound is None else self._morphing.bound
-
-    def _kept(self, before: Sequence[int], living: Sequence[int]) -> tuple[int, ...]:
-        """Living widths that the network may have; of what is protected, as many channels as there were."""
-        protected = self._morphing.pruning.is_protected or (False,) * len(before)
-        return tuple(
-            own if is_protected else group.nearest(alive)
-            for group, own, alive, is_protected in zip(self._layout.groups, before, living, protected, strict=True)
-        )
 
     def _limits(self) -> tuple[int, ...]:
         """Widths beyond which groups do not grow: those of what is protected as it is."""
@@ -191,7 +189,7 @@ class MorphingEvaluator(Around):
 
     def _living(self, step: int, widths: tuple[int, ...], bound: float, listener: Listens) -> Alive:
         """What lives after the training of a step; known ones are looked up."""
-        job = self._job(widths, bound)
+        job = self._job(step, widths, bound)
         if (known := self._stored(job)) is not None:
             return known
         what = f"step {step}: learning which channels are spared"
@@ -200,7 +198,7 @@ class MorphingEvaluator(Around):
             listener.counting(what, round(100 * (1.0 if ended else read_share(job.progress))), 100)
             alive = ended[0][1] if ended else alive
         assert alive is not None
-        if sum(alive.widths) == 0:
+        if alive.living == 0:
             raise WorkError(
                 "Channels live on where the strength of the regularizer is right, but none did. Give a smaller one "
                 f"(--strength, {alive.curve[-1][1]:.3g} at the end), or a longer training."
@@ -215,7 +213,7 @@ class MorphingEvaluator(Around):
         stored = self._key(job).get(self._cache)
         return None if stored is None else alive_from_json(stored)
 
-    def _job(self, widths: tuple[int, ...], bound: float) -> MorphJob:
+    def _job(self, step: int, widths: tuple[int, ...], bound: float) -> MorphJob:
         morphing, schooling = self._morphing, self._alone.schooling
         pruning = morphing.pruning
         if not pruning.shrink:
@@ -224,6 +222,7 @@ class MorphingEvaluator(Around):
         return MorphJob(
             spec_to_json(morphing.base), widths, self._alone.task, pruning, morphing.recipe, schooling.seed,
             schooling.torch_device, self._folder, schooling.weights, self._predictor, self._fitted_on,
+            self._folder / f"step-{step}.safetensors",
         )  # fmt: skip
 
     def _fit(self, listener: Listens) -> Predictor:

@@ -121,6 +121,29 @@ def alive(vectors: Sequence[Tensor], threshold: float) -> list[list[int]]:
     return [torch.nonzero(vector.detach() > threshold).flatten().tolist() for vector in vectors]
 
 
+def kept_channels(
+    vectors: Sequence[Tensor], layout: Layout, threshold: float, is_protected: Sequence[bool] = ()
+) -> list[list[int]]:
+    """Of each group the channels of a network of those that live: as many as it may have, the strongest.
+
+    Args:
+        vectors: Of each group the strengths.
+        layout: Of the network.
+        threshold: A channel with this strength or less is dead.
+        is_protected: Of each group whether all channels stay; none: of no group.
+    """
+    kept = []
+    for i, (group, living, vector) in enumerate(zip(layout.groups, alive(vectors, threshold), vectors, strict=True)):
+        if is_protected and is_protected[i]:
+            kept.append(list(range(group.width)))
+            continue
+        width = min(group.width, group.nearest(len(living)))
+        parts = vector.detach().reshape(group.multiple, -1)  # of a convolution in groups as many of each
+        best = parts.topk(width // group.multiple).indices + torch.arange(group.multiple)[:, None] * parts.shape[1]
+        kept.append(sorted(best.flatten().tolist()))
+    return kept
+
+
 def regularizer(vectors: Sequence[Tensor], pressure: Tensor) -> Tensor:
     """The sum of the strengths, weighted by what their channels cost: `sum_g pressure_g * sum_c strength_gc`.
 

@@ -12,6 +12,7 @@ from small_networks import SMALL
 from paretonas.errors import StoreError, UsageError, WorkError
 from paretonas.evaluation.morphing import MorphingEvaluator, alive_from_json
 from paretonas.evaluation.widening import drawn_widths, widen
+from paretonas.export.checkpoint import load_checkpoint
 from paretonas.loop.listener import Listener
 from paretonas.network.layout import Layout
 from paretonas.network.widths import spec_layout
@@ -65,6 +66,10 @@ def test_a_morph_of_equal_cost_has_other_widths(config, store, tmp_path):
     assert any("channels live" in note for note in notes)
     assert search.evaluator.phases() == ()
     assert not list(tmp_path.rglob("morph-*"))
+    (file,) = tmp_path.rglob("step-1.safetensors")
+    alive = load_checkpoint(file)
+    assert alive.spec.widths == tuple(told["alive"])
+    assert alive.info["metrics"]["accuracy"] > 0.2
     again = open_search("s", store, tmp_path).run()
     assert [trial.architecture for trial in again] == [before.architecture, after.architecture]
 

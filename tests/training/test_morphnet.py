@@ -9,11 +9,22 @@ from torch import Tensor, nn
 from paretonas.errors import UsageError
 from paretonas.network.cost import cost
 from paretonas.network.dependencies import find_layout
+from paretonas.network.layout import Layout
 from paretonas.space import Interface, Port
+from paretonas.space.widths import WidthGroup
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At
 from paretonas.training import resources
-from paretonas.training.morphnet import Penalty, Sparsity, alive, first_strength, lasso, regularizer, strengths
+from paretonas.training.morphnet import (
+    Penalty,
+    Sparsity,
+    alive,
+    first_strength,
+    kept_channels,
+    lasso,
+    regularizer,
+    strengths,
+)
 from paretonas.training.resource import Estimated, Resource
 from paretonas.training.spending import MACs, Parameters, Subject
 
@@ -150,3 +161,10 @@ def test_a_roofline_is_of_one_machine(text: str) -> None:
 def test_latency_needs_an_estimate(subject: Subject) -> None:
     with pytest.raises(UsageError, match="nobody has measured"):
         resources.create("latency").of(subject)
+
+
+def test_the_strongest_that_live_are_kept_and_as_many_of_each_group() -> None:
+    layout = Layout((WidthGroup("a", 6, multiple=2), WidthGroup("b", 3), WidthGroup("c", 2, is_removable=True)), (), {})
+    vectors = [torch.tensor([0.5, 0.0, 0.4, 0.0, 0.3, 0.0]), torch.tensor([0.0, 0.005, 0.0]), torch.zeros(2)]
+    assert kept_channels(vectors, layout, 0.01) == [[0, 2, 3, 4], [1], []]
+    assert kept_channels(vectors, layout, 0.01, (True, False, True)) == [[0, 1, 2, 3, 4, 5], [1], [0, 1]]
