@@ -36,7 +36,7 @@ def find_removals(model: nn.Module, layout: Layout, interface: Interface) -> dic
     model = _unbiased(model.eval())
     inputs = [_noise(interface, seed) for seed in (1, 2)]
     fed = _fed(model, {path for group in range(len(layout.groups)) for path in _around(layout, group)}, inputs[0])
-    found = {}
+    found: dict[int, Removal] = {}
     for group in range(len(layout.groups)):
         places = [path for path in _around(layout, group) if path in fed]
         with _without_readers(model, layout, group):
