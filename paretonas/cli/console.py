@@ -154,7 +154,8 @@ def size_words(number: int) -> str:
 def plan(search: Search, trials_left: int | None, workers: int, seconds: float | None) -> None:
     """The first lines of a search: what it is, what a trial costs, when it will be done."""
     config, targets = search.config, search.objective.targets
-    where = f"{config.strategy.name} in {search.space.name} ({size_words(search.space.size)} points)"
+    by = config.strategy.name if config.morph is None else "MorphNet"
+    where = f"{by} in {search.space.name} ({size_words(search.space.size)} points)"
     out.print(Text.assemble(styled(config.name, "bold"), ": ", shown(where)))
     aims = [f"{target:.3g} ms{on(name)}" for name, target in targets.items()]
     goal = f"aiming at {' and '.join(aims)}" if aims else f"for {metric(search.objective.quality).title} alone"

@@ -85,8 +85,8 @@ def morph(
         "skip_corrupt": skip_corrupt or None,
     }  # fmt: skip
     set_data(settings, data, task, of_images, {})
-    set_plugins(settings, {"space": "widths", "strategy": None, "recipe": recipe, "fidelity": None, "screen": None},
-                {"network": text, "width": width}, {}, {}, {"trials": steps + 1})  # fmt: skip
+    plugins = {"space": "widths", "strategy": "enumeration", "recipe": recipe, "fidelity": None, "screen": None}
+    set_plugins(settings, plugins, {"network": text, "width": width}, {}, {}, {"trials": steps + 1})
     with_devices(settings, device or (), read_targets(target_ms or ()), {})
     of_morph = {
         "budget": _budget(target_macs, target_params, read_targets(target_ms or ())), "resource": resource,

@@ -256,6 +256,8 @@ class SearchConfig:
         for name in ("table", "supernet", "pretrain", "frozen", "fidelity", "screen", "prior", "limits"):
             if getattr(self, name) != getattr(usual, name):
                 raise UsageError(f"A morph is of one network, but got ({name}={getattr(self, name)}).")
+        if self.strategy.name not in (usual.strategy.name, "enumeration"):
+            raise UsageError(f"A morph's trials are what its steps find, but got (strategy={self.strategy}).")
         if self.space.name != "widths":
             raise UsageError(f"A morph is of the space of a network's widths, but got (space={self.space}).")
 

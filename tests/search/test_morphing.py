@@ -45,7 +45,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(network: Path) -> SearchConfig:
     space = Selection("widths", {"network": str(network)})
-    return replace(CONFIG, space=space, morph=MorphConfig(recipe=RECIPE, strength=3.0))
+    return replace(
+        CONFIG, space=space, strategy=Selection("enumeration"), morph=MorphConfig(recipe=RECIPE, strength=3.0)
+    )
 
 
 def test_a_morph_of_equal_cost_has_other_widths(config, store, tmp_path):
@@ -154,6 +156,8 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_a_morph_is_of_one_network_s_widths(config):
     with pytest.raises(UsageError, match="space of a network's widths"):
         replace(config, space=Selection("few"))
+    with pytest.raises(UsageError, match="what its steps find"):
+        replace(config, strategy=Selection("ppo"))
     with pytest.raises(UsageError, match="is of one network"):
         replace(config, limits=("macs<=1e6",))
 
