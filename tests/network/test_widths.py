@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.errors import SpecError
+from paretonas.export import formats
 from paretonas.network import build
 from paretonas.network.cost import spec_cost
 from paretonas.network.dependencies import find_layout
@@ -101,6 +104,20 @@ def test_branches_of_width_0_are_gone(subject: tuple[str, Spec, Layout]) -> None
     )
     assert not torch.equal(run(without, 1), run(without, 2))  # it is still a network
     assert spec_cost(WidthsSpec(spec, tuple(widths)), FED).macs < spec_cost(spec, FED).macs
+
+
+@pytest.mark.slow
+def test_other_widths_are_exported_and_compute_the_same(subject: tuple[str, Spec, Layout], tmp_path: Path) -> None:
+    _, spec, layout = subject
+    pairs = enumerate(zip(layout.groups, narrower(layout, 0.7), strict=True))
+    other = WidthsSpec(spec, tuple(0 if group.is_removable and i % 2 else width for i, (group, width) in pairs))
+    model = build(other, FED).eval()
+    formats.create("onnx").write(model, other, FED, tmp_path / "other.onnx", {})
+    inputs = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        wanted = model(inputs)
+    (given,) = OnnxRuntime().load(tmp_path / "other.onnx")((inputs.numpy(),))
+    torch.testing.assert_close(torch.from_numpy(given), wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_fresh_weights_have_the_spread_of_their_layers() -> None:
