@@ -169,6 +169,10 @@ class DetectorSpec(Spec):
             )
 
     @property
+    def is_foreign(self) -> bool:
+        return self.backbone.is_foreign
+
+    @property
     def classifier(self) -> Spec:
         """The backbone."""
         return self.backbone

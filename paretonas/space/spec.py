@@ -93,6 +93,11 @@ class Spec(Readable):
         """What of it can learn from classes alone: all of it, or the classifier whose stages it looks at."""
         return self
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether layers of it are others', of whatever kind."""
+        return False
+
     def parts(self) -> tuple[Part, ...]:
         """From the input to the output; none: the parts are the top modules of the network."""
         return ()
@@ -195,6 +200,10 @@ class ForeignSpec(Spec):
                 f"A foreign model's source is 'timm:NAME', 'torchvision:NAME' or 'module:factory', but got "
                 f"{self.source!r}."
             )
+
+    @property
+    def is_foreign(self) -> bool:
+        return True
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, resolution: int | None = None) -> ForeignSpec:
         """For images below 128 pixels, without as many of the first strides as the MnasNet skeleton loses."""

@@ -67,6 +67,10 @@ class WidthsSpec(Spec):
         if self.base.kind == self.kind:
             raise SpecError("Widths are those of the network as it was, but got one whose widths were changed before.")
 
+    @property
+    def is_foreign(self) -> bool:
+        return self.base.is_foreign
+
     def parts(self) -> tuple[Part, ...]:
         """Those of the network as it was, their filters unknown."""
         return tuple(replace(part, filters=None) for part in self.base.parts())

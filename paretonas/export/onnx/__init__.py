@@ -31,7 +31,7 @@ from paretonas.export.onnx.graph import OPSETS, output_names, stamped
 from paretonas.export.onnx.metadata import read_metadata, write_metadata
 from paretonas.export.onnx.origin import modules_of_nodes
 from paretonas.files import written_aside
-from paretonas.space import ForeignSpec, Interface, Spec
+from paretonas.space import Interface, Spec
 
 __all__ = ["OnnxFormat", "export_directly", "export_with_torch", "modules_of_nodes", "stamped"]
 
@@ -59,7 +59,7 @@ class OnnxFormat(Format):
         decoding: Decoding | None = None,
     ) -> None:
         self._check_decoding(decoding)
-        export = export_with_torch if spec.kind == ForeignSpec.kind else export_directly
+        export = export_with_torch if spec.is_foreign else export_directly
         with in_evaluation(model), written_aside(path) as draft:
             export(model, interface, draft)
             if decoding is not None:
