@@ -6,12 +6,13 @@ Source: Gordon et al., MorphNet, CVPR 2018, section 3.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paretonas.errors import SpecError
 from paretonas.network.widths import spec_layout
-from paretonas.space import ForeignSpec, SearchSpace, Spec, load_spec, spec_from_json
+from paretonas.space import ForeignSpec, SearchSpace, Spec, load_spec, spec_from_json, spec_hash
+from paretonas.space.space import name_with_options
 from paretonas.space.trust import LIBRARIES
 from paretonas.space.widths import width_space
 from paretonas.zoo import zoo, zoo_spec
@@ -85,4 +86,5 @@ class WidthsSpace:
         """The space that these options describe."""
         base = self.base
         interface = base.with_state(base.usual_interface(COLOURS, self.resolution, base.usual_classes))
-        return width_space(base, spec_layout(base, interface).groups, self.most)
+        named = self if not self.network.startswith("{") else replace(self, network=spec_hash(base))
+        return width_space(base, spec_layout(base, interface).groups, self.most, name_with_options("widths", named))

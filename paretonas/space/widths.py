@@ -86,13 +86,14 @@ class WidthsSpec(Spec):
         return self.base.usual_interface(channels, resolution, classes)
 
 
-def width_space(base: Spec, groups: Sequence[WidthGroup], most: int = 4) -> SearchSpace:
+def width_space(base: Spec, groups: Sequence[WidthGroup], most: int = 4, name: str = "widths") -> SearchSpace:
     """All widths of a network up to so many times those that it has.
 
     Args:
         base: The network.
         groups: Of its layers.
         most: Times its widths.
+        name: Of the space.
 
     Raises:
         SpecError: There are no groups.
@@ -116,4 +117,4 @@ def width_space(base: Spec, groups: Sequence[WidthGroup], most: int = 4) -> Sear
         Decision(f"{group.name}.width", tuple(range(group.floor, most * group.width + 1, group.multiple)), "width")
         for group in groups
     )
-    return SearchSpace("widths", decisions, decode)
+    return SearchSpace(name, decisions, decode)

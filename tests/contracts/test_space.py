@@ -10,6 +10,7 @@ FOR_SMALL_IMAGES = {
     "amoebanet": "amoebanet:cells=3,filters=8",
     "nasnet": "nasnet:cells=3,filters=8",
     "pnasnet": "pnasnet:cells=3,filters=8",
+    "widths": "widths:network=mnasnet-small,width=0.1,resolution=32,most=1",
     "zoo": "zoo:width=0.25,resolution=32,networks=mobilenet-v2+mnasnet-a1,also=timm:test_efficientnet",
     "faster-rcnn": "faster-rcnn:width=0.25,filters=8,proposals=20,box_filters=16",
     "nas-fpn": "nas-fpn:width=0.25,filters=8,stacks=2,head_layers=1",
