@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from paretonas.device.predictor import Predictor
+from paretonas.errors import SpecError, StoreError
 from paretonas.evaluation.job import checked_scores, origin
 from paretonas.evaluation.keys import Lesson
 from paretonas.export.checkpoint import save_checkpoint
@@ -23,7 +24,7 @@ from paretonas.network.operations import operations
 from paretonas.network.resizing import resize
 from paretonas.network.shapes import without_numbers
 from paretonas.network.widths import spec_layout
-from paretonas.space import Interface, Spec, spec_from_json
+from paretonas.space import Interface, Spec, read_json, spec_from_json
 from paretonas.space.widths import WidthsSpec
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
@@ -148,6 +149,10 @@ class Alive:
     train_loss: float
     seconds: float
 
+    def told(self) -> dict[str, Any]:
+        """What a trial keeps of the training; JSON data."""
+        return {"strength": self.curve[-1][1], "curve": [list(point) for point in self.curve]}
+
 
 def network_of(base: Spec, layout: Layout, widths: tuple[int, ...]) -> Spec:
     """The network in these widths; the network itself where they are its own."""
@@ -173,7 +178,7 @@ def resource_of(
 
 def _estimate(predictor: Predictor, base: Spec, interface: Interface, widths: tuple[int, ...]) -> float:
     layout = spec_layout(base, interface)
-    allowed = tuple(max(group.floor, width) for group, width in zip(layout.groups, widths, strict=True))
+    allowed = tuple(group.nearest(width) for group, width in zip(layout.groups, widths, strict=True))
     return predictor.estimate(operations(network_of(base, layout, allowed), interface)).latency_ms
 
 
@@ -201,7 +206,9 @@ def run_morph(job: MorphJob) -> Alive:
     job.folder.mkdir(parents=True, exist_ok=True)
     state = StateFile(job.state, job.identity())
     session = Session("train", torch_device(job.torch_device), state, on_step=ProgressFile(job.progress).step)
-    trained = fit(model, Penalised(task, penalty), job.recipe, job.seed, session)
+    trained = fit(
+        model, Penalised(task, penalty, json.dumps(pruning.identity(), sort_keys=True)), job.recipe, job.seed, session
+    )
     vectors, threshold = strengths(trained.model, penalty.layout, pruning.sparsity), pruning.sparsity.threshold
     kept = kept_channels(vectors, penalty.layout, threshold, pruning.is_protected)
     widths = tuple(map(len, kept))
@@ -227,3 +234,16 @@ def _cut(job: MorphJob, model: nn.Module, layout: Layout, kept: list[list[int]])
         spec = network_of(base, spec_layout(base, interface), widths)
         save_checkpoint(cut.cpu(), spec, interface, job.file, {**task.metadata, "metrics": metrics})
     return metrics
+
+
+def alive_from_json(data: object) -> Alive:
+    """What a training left alive, checked.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    try:
+        alive: Alive = read_json(Alive, data, "morph")
+    except SpecError as error:
+        raise StoreError(f"A stored step of a morph says which channels live, but: {error}") from None
+    return alive

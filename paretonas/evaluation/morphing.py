@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from paretonas.device import Device
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
-from paretonas.errors import SpecError, StoreError, WorkError
+from paretonas.errors import WorkError
 from paretonas.evaluation import keys
 from paretonas.evaluation.around import Around
 from paretonas.evaluation.evaluator import About, Call, Evaluator, Listens, Phase
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import QUICK
-from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, network_of, run_morph
+from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, alive_from_json, network_of, run_morph
 from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.trained import TrainedEvaluator
 from paretonas.evaluation.widening import drawn_widths, widen
@@ -28,14 +27,32 @@ from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
 from paretonas.objective.metric import metric
-from paretonas.space import Architecture, SearchSpace, Spec, read_json, spec_to_json
+from paretonas.space import Architecture, SearchSpace, Spec, spec_to_json
 from paretonas.task.recipe import Recipe
 from paretonas.training.autotune import SpeedJob, seconds_of_training
 from paretonas.training.progress import read_share
+from paretonas.training.weights import Weights
 from paretonas.trial import Proposal
 
 WIDER = 0.6
 """Share of the budget that living channels are to cost where the strength is found: what is left pays for widening."""
+LEAST_SHRINK = 0.95
+"""Share of what a network takes that is wanted at most: less would not show which channels are spared."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """The budget.
+
+    Args:
+        metric: `macs`, `params`, or the name of a latency.
+        device: Of the latency; None: it is none.
+        bound: Of the metric; None: what the network takes as it is.
+    """
+
+    metric: str
+    device: Device | None
+    bound: float | None
 
 
 @dataclass(frozen=True)
@@ -46,9 +63,9 @@ class Morphing:
         base: The network.
         steps: How often it learns which channels it can spare.
         pruning: How channels are made to die; its shrink is set by the budget where it is 0.
-        budget: Metric that is bounded: `macs`, `params`, or the name of a latency.
-        bound: Of it; None: what the network takes as it is.
+        budget: What is bounded.
         recipe: Of these trainings.
+        weights: That the network as it was begins with; None: fresh ones.
         samples: Networks whose latency is measured, where that is what is saved.
         most: Times its widths that a group may have.
     """
@@ -56,11 +73,11 @@ class Morphing:
     base: Spec
     steps: int
     pruning: Pruning
-    budget: str
-    bound: float | None
+    budget: Bounded
     recipe: Recipe
-    samples: int = 30
-    most: int = 4
+    weights: Weights | None
+    samples: int
+    most: int
 
 
 class MorphingEvaluator(Around):
@@ -114,9 +131,10 @@ class MorphingEvaluator(Around):
 
     def about(self) -> About:
         about, morphing = self._inner.about(), self._morphing
-        bound = "what it takes as it is" if morphing.bound is None else f"{morphing.bound:g}"
+        budget = morphing.budget
+        bound = "what it takes as it is" if budget.bound is None else f"{budget.bound:g}"
         groups = self._layout.groups
-        words = f"{len(groups)} groups of channels, {morphing.budget} at most {bound}"
+        words = f"{len(groups)} groups of channels, {budget.metric} at most {bound}"
         fixed = [f"the width of {layer} stays: {why}" for layer, why in self._layout.fixed.items()]
         return replace(about, lines=(*about.lines, words, *fixed[:5]))
 
@@ -125,40 +143,57 @@ class MorphingEvaluator(Around):
         self._inner.begin(listener)
         layout, morphing = self._layout, self._morphing
         bound = self._bound()
+        least = self._spent(self._least)
+        if least > bound:
+            raise WorkError(
+                f"A network is narrowed to its budget, but with one channel a layer it takes {least:.4g} "
+                f"{morphing.budget.metric}, which is more than {bound:.4g}."
+            )
         if morphing.pruning.resource.is_estimated:
             self._predictor = self._fit(listener)
         found, widths = [Proposal(0, self._architecture(layout.widths))], layout.widths
         for step in range(1, morphing.steps + 1):
             living = self._living(step, widths, bound, listener)
             kept = living.widths
-            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits())
+            before, own = sum(widths), self._spent(layout.widths)
+            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits)
             told = {"groups": [group.name for group in layout.groups], "before": list(layout.widths)}
             told |= {"alive": list(kept), "widths": list(widths), "multiplier": multiplier}
-            context = {"morph": {"step": step, **told, **_told(living)}}
+            context = {"morph": {"step": step, **told, **living.told()}}
             found.append(Proposal(step, self._architecture(widths), context))
-            spent, own = self._spent(widths), self._spent(layout.widths)
+            spent = self._spent(widths)
             listener.note(
-                f"Step {step}: {living.living} of {sum(layout.widths)} channels live (strength "
-                f"{living.curve[-1][1]:.3g}); x{multiplier:.3g} they take {spent:.4g} {morphing.budget}, "
+                f"Step {step}: {living.living} of {before} channels live (strength "
+                f"{living.curve[-1][1]:.3g}); x{multiplier:.3g} they take {spent:.4g} {morphing.budget.metric}, "
                 f"{spent / own:.2f} of what the network took."
             )
             score = metric(self.quality)
+            file = f" (step-{step}.safetensors in its folder)" if self._file(step).exists() else ""
             listener.note(
-                f"As it lives, with its weights: {score.title} {score.text(living.metrics[self.quality])} "
-                f"(step-{step}.safetensors in its folder)."
+                f"As it lives, with its weights: {score.title} {score.text(living.metrics[self.quality])}{file}."
             )
         self.proposals = tuple(found)
 
     def _bound(self) -> float:
-        return self._spent(self._layout.widths) if self._morphing.bound is None else self._morphing.bound
+        bound = self._morphing.budget.bound
+        return self._spent(self._layout.widths) if bound is None else bound
 
-    def _limits(self) -> tuple[int, ...]:
-        """Widths beyond which groups do not grow: those of what is protected as it is."""
-        groups, protected = self._layout.groups, self._morphing.pruning.is_protected
+    @property
+    def _is_protected(self) -> tuple[bool, ...]:
+        return self._morphing.pruning.is_protected or (False,) * len(self._layout.groups)
+
+    @property
+    def _limits(self) -> tuple[tuple[int, int], ...]:
+        """Of each group the narrowest and the widest that it may be: of what is protected, as it is."""
+        pairs = zip(self._layout.groups, self._is_protected, strict=True)
         return tuple(
-            group.width if protected and protected[i] else self._morphing.most * group.width
-            for i, group in enumerate(groups)
+            (group.width, group.width) if is_protected else (group.floor, self._morphing.most * group.width)
+            for group, is_protected in pairs
         )
+
+    @property
+    def _least(self) -> tuple[int, ...]:
+        return tuple(narrowest for narrowest, _ in self._limits)
 
     def _architecture(self, widths: Sequence[int]) -> Architecture:
         choices = (decision.choices.index(width) for decision, width in zip(self._space.decisions, widths, strict=True))
@@ -167,23 +202,22 @@ class MorphingEvaluator(Around):
     def _spent(self, widths: Sequence[int]) -> float:
         """What a network of these widths takes of the budget."""
         spec = network_of(self._morphing.base, self._layout, tuple(widths))
-        if (device := self._device) is None:
-            return float(self._alone.cost(spec).metrics()[self._morphing.budget])
-        return self._alone.latency(spec, device, QUICK).latency_ms
+        budget = self._morphing.budget
+        if budget.device is None:
+            return float(self._alone.cost(spec).metrics()[budget.metric])
+        return self._alone.latency(spec, budget.device, QUICK).latency_ms
 
     @property
-    def _device(self) -> Device | None:
-        """Of which the latency is bounded."""
-        title, _, name = self._morphing.budget.partition(".")
-        return next((d for d in self._alone.devices if title == "latency_ms" and d.name == name), None)
+    def _device(self) -> Device:
+        """Whose latency is estimated."""
+        return self._morphing.budget.device or self._alone.devices[0]
 
     @property
     def _fitted_on(self) -> str:
         """What the predictor follows from; empty where there is none."""
         if not self._morphing.pruning.resource.is_estimated:
             return ""
-        device = self._device or self._alone.devices[0]
-        return f"{self._morphing.samples} networks on {sorted(device.identity.items())}"
+        return f"{self._morphing.samples} networks on {sorted(self._device.identity.items())}"
 
     # Learning what lives
 
@@ -206,6 +240,10 @@ class MorphingEvaluator(Around):
         self._key(job).put(self._cache, asdict(alive))
         return alive
 
+    def _file(self, step: int) -> Path:
+        """The network of what lives after a step, with its weights."""
+        return self._folder / f"step-{step}.safetensors"
+
     def _key(self, job: MorphJob) -> Key:
         return keys.morph(self._morphing.base, job.widths, job.lesson)
 
@@ -217,12 +255,13 @@ class MorphingEvaluator(Around):
         morphing, schooling = self._morphing, self._alone.schooling
         pruning = morphing.pruning
         if not pruning.shrink:
-            share = bound / self._spent(widths)
-            pruning = replace(pruning, shrink=min(0.95, WIDER * share))
+            least = self._spent(self._least)  # whatever dies, so much is left
+            wanted = (least + WIDER * max(0.0, bound - least)) / self._spent(widths)
+            pruning = replace(pruning, shrink=min(LEAST_SHRINK, wanted))
         return MorphJob(
             spec_to_json(morphing.base), widths, self._alone.task, pruning, morphing.recipe, schooling.seed,
-            schooling.torch_device, self._folder, schooling.weights, self._predictor, self._fitted_on,
-            self._folder / f"step-{step}.safetensors",
+            schooling.torch_device, self._folder, morphing.weights, self._predictor, self._fitted_on,
+            self._file(step),
         )  # fmt: skip
 
     def _fit(self, listener: Listens) -> Predictor:
@@ -231,7 +270,7 @@ class MorphingEvaluator(Around):
         Raises:
             MeasureError: Too few could be measured.
         """
-        device, layout, base = self._device or self._alone.devices[0], self._layout, self._morphing.base
+        device, layout, base = self._device, self._layout, self._morphing.base
         drawn = [network_of(base, layout, widths) for widths in drawn_widths(layout, 4 * self._morphing.samples)]
         listings = [operations(spec, self._interface) for spec in drawn]
         chosen = spread_out(listings, self._morphing.samples)
@@ -247,20 +286,3 @@ class MorphingEvaluator(Around):
             f"{100 * predictor.held_out.error:.1f} % on average. What is found is measured."
         )
         return predictor
-
-
-def _told(living: Alive) -> dict[str, Any]:
-    return {"strength": living.curve[-1][1], "curve": [list(point) for point in living.curve]}
-
-
-def alive_from_json(data: object) -> Alive:
-    """What a training left alive, checked.
-
-    Raises:
-        StoreError: A damaged row.
-    """
-    try:
-        alive: Alive = read_json(Alive, data, "morph")
-    except SpecError as error:
-        raise StoreError(f"A stored step of a morph says which channels live, but: {error}") from None
-    return alive

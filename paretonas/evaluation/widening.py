@@ -23,7 +23,7 @@ def widen(
     alive: Sequence[int],
     bound: float,
     spent: Callable[[Sequence[int]], float],
-    limits: Sequence[int],
+    limits: Sequence[tuple[int, int]],
 ) -> tuple[float, tuple[int, ...]]:
     """The largest multiplier of living widths that the budget allows, and the widths that it gives.
 
@@ -32,7 +32,7 @@ def widen(
         alive: Its living widths.
         bound: Of what is spent.
         spent: By a network of given widths.
-        limits: Widths beyond which no group grows.
+        limits: Of each group the narrowest and the widest that it may be.
 
     Raises:
         WorkError: The smallest widths take more than the bound.
@@ -41,8 +41,8 @@ def widen(
     def at(multiplier: float) -> tuple[int, ...]:
         pairs = zip(layout.groups, alive, limits, strict=True)
         return tuple(
-            min(group.nearest(multiplier * width) if width else 0, limit - limit % group.multiple)
-            for group, width, limit in pairs
+            max(least, min(group.nearest(multiplier * width) if width else 0, most - most % group.multiple))
+            for group, width, (least, most) in pairs
         )
 
     low, high = 0.0, 1.0

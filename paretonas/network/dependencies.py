@@ -19,7 +19,7 @@ from torch import nn
 
 from paretonas.errors import SpecError
 from paretonas.network.dependents import Dependent, dependents, traced
-from paretonas.network.layout import MAKERS, NORMS, Layer, Layout, Run, is_depthwise
+from paretonas.network.layout import MAKERS, NORMS, Layer, Layout, Run, has_width, is_depthwise
 from paretonas.space import Interface
 from paretonas.space.widths import WidthGroup
 
@@ -104,7 +104,7 @@ class _Closures:
                 continue  # an addition, a concatenation
             if not _can_change(module):
                 self.reasons.setdefault(number, f"{name}, a {type(module).__name__}, comes in one width")
-            if not isinstance(module, (*MAKERS, *NORMS, nn.Parameter)):
+            if not has_width(module):
                 continue
             if isinstance(module, nn.Parameter):
                 self.dims[name] = node.pruning_dim

@@ -92,6 +92,12 @@ class Layout:
         return replace(self, groups=tuple(groups), layers=tuple(layers))
 
 
+def has_width(thing: object) -> bool:
+    """Whether a module or parameter makes or passes on channels of which it has a number for each."""
+    is_single = isinstance(thing, nn.PReLU) and thing.num_parameters == 1
+    return isinstance(thing, (*MAKERS, *NORMS, nn.Parameter)) and not is_single
+
+
 def is_depthwise(module: nn.Module) -> bool:
     """Whether a convolution has a filter for each channel."""
     return isinstance(module, MAKERS[:3]) and module.groups == module.in_channels == module.out_channels > 1

@@ -52,7 +52,7 @@ class Step:
     @property
     def widest(self) -> int:
         """Channels of the widest layer."""
-        return max(max(one.before, one.after) for one in self.widths)
+        return max(max(one.before, one.alive, one.after) for one in self.widths)
 
     @property
     def removed(self) -> tuple[str, ...]:

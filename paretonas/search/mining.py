@@ -18,7 +18,7 @@ from paretonas.executor import executors
 from paretonas.loop.listener import Listener
 from paretonas.registry import Selection
 from paretonas.search.config import SearchConfig, SupernetConfig
-from paretonas.search.morphing import check_morph, morphed
+from paretonas.search.morphing import Kept, check_morph, morphed
 from paretonas.search.pretraining import check_pretraining
 from paretonas.store import Store
 from paretonas.strategy import StrategyOptions, strategies
@@ -47,7 +47,8 @@ def mined(
         home: Folder of the search's files.
     """
     if config.morph is not None:
-        return morphed(config.morph, inner, alone, space, runner(config.executor), (store, home / config.name))
+        kept = Kept(store, home / config.name, Path(config.weights) if config.weights else None)
+        return morphed(config.morph, inner, alone, space, runner(config.executor), kept)
     if config.supernet is None:
         return inner
     supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -53,6 +54,11 @@ class MorphConfig:
                     "A morph's budget is an upper bound of macs, params or a latency_ms, such as 'macs<=28e6', but got "
                     f"{self.budget!r}."
                 )
+        if not ((self.strength is None or 0 < self.strength < math.inf) and 0 <= self.threshold < 1):
+            raise UsageError(
+                f"`0 < strength` and `0 <= threshold < 1` must hold, but got (strength={self.strength}, "
+                f"threshold={self.threshold})."
+            )
         if not (1 <= self.steps <= MOST_STEPS and FEWEST_SAMPLES <= self.samples <= MOST_SAMPLES):
             raise UsageError(
                 f"`1 <= steps <= {MOST_STEPS}` and `{FEWEST_SAMPLES} <= samples <= {MOST_SAMPLES}` must hold, but got "

@@ -61,6 +61,8 @@ def beginning(
     Raises:
         UsageError: It cannot be.
     """
+    if config.morph is not None:
+        return Beginning()  # weights are those of the network as it was, and its trials learn from scratch
     weights = Weights.of(Path(config.weights)) if config.weights else None
     pretraining = None
     if config.pretrain is not None:

@@ -100,7 +100,7 @@ def rehearse(config: SearchConfig, task: Task, recipe: Recipe, space: SearchSpac
         _check_screen(config, task)
         spec = _working_spec(space, task, recipe)
         _check_loss(task, recipe, spec)
-        if config.weights:
+        if config.weights and config.morph is None:
             load_weights(task.network(spec, recipe), Path(config.weights), task.interface.outputs[0].shape[-1])
 
 

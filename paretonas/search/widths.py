@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paretonas.errors import SpecError
+from paretonas.network.cost import spec_cost
 from paretonas.network.widths import spec_layout
-from paretonas.space import ForeignSpec, SearchSpace, Spec, load_spec, spec_from_json, spec_hash
+from paretonas.space import ForeignSpec, SearchSpace, Spec, load_spec, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.space import name_with_options
 from paretonas.space.trust import LIBRARIES
 from paretonas.space.widths import width_space
@@ -25,7 +26,7 @@ def network_spec(text: str, width: float = 1.0, resolution: int | None = None) -
     """A network as users write it.
 
     Args:
-        text: A name of the zoo, `timm:NAME`, `torchvision:NAME`, `module:factory`, a file of a spec, or its JSON text.
+        text: A name of the zoo, `timm:NAME`, `torchvision:NAME`, `module:factory`, or a spec as JSON.
         width: Multiplier of its filters.
         resolution: Side of the images; below 128 pixels the first strides go. None: as it is. Of a spec nothing is
             changed.
@@ -35,8 +36,6 @@ def network_spec(text: str, width: float = 1.0, resolution: int | None = None) -
     """
     if text.startswith("{"):
         return _spec(text).scaled(width)
-    if text.endswith(".json"):
-        return load_spec(Path(text).expanduser()).scaled(width)
     if ":" in text and text.partition(":")[0] not in zoo:
         return ForeignSpec(text).scaled(width, resolution=resolution)
     return zoo_spec(text, width, resolution)
@@ -59,9 +58,10 @@ class WidthsSpace:
     """The widths of one network: MorphNet's space, for any strategy.
 
     Args:
-        network: A name of the zoo, `timm:NAME`, `torchvision:NAME`, `module:factory`, or a spec's .json file.
+        network: A name of the zoo, `timm:NAME`, `torchvision:NAME`, `module:factory`, a spec's .json file, or its text.
         width: Multiplier of its filters.
-        resolution: Side of the images in pixels; below 128 networks of the zoo and foreign ones lose first strides.
+        resolution: Side of the images in pixels; below 128 networks of the zoo lose first strides, and foreign ones
+            that run without them.
         most: Times its widths that a layer may have.
 
     Raises:
@@ -76,11 +76,21 @@ class WidthsSpace:
     def __post_init__(self) -> None:
         if not 1 <= self.most <= 10:
             raise SpecError(f"`1 <= most <= 10` must hold, but got (most={self.most}).")
+        if self.network.endswith(".json"):  # what is recorded is the network, wherever its file is then
+            spec = load_spec(Path(self.network).expanduser())
+            object.__setattr__(self, "network", json.dumps(spec_to_json(spec)))
 
     @property
     def base(self) -> Spec:
-        """The network as it is."""
-        return network_spec(self.network, self.width, self.resolution)
+        """The network as it is: in its own strides where it does not run without its first ones."""
+        spec = network_spec(self.network, self.width, self.resolution)
+        if not spec.is_foreign:
+            return spec
+        try:
+            spec_cost(spec, spec.usual_interface(COLOURS, self.resolution, spec.usual_classes))
+        except SpecError:
+            return network_spec(self.network, self.width)
+        return spec
 
     def build(self) -> SearchSpace:
         """The space that these options describe."""

@@ -41,8 +41,9 @@ class WidthGroup:
         return 0 if self.is_removable else self.multiple
 
     def nearest(self, width: float) -> int:
-        """The width that may be, nearest to this one."""
-        return max(self.floor, min(WIDEST // self.multiple, round(width / self.multiple)) * self.multiple)
+        """The width that may be, nearest to this one; none at all for none alone."""
+        least = self.multiple if width > 0 else self.floor
+        return max(least, min(WIDEST // self.multiple, round(width / self.multiple)) * self.multiple)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class WidthsSpec(Spec):
         return self.base.usual_interface(channels, resolution, classes)
 
 
-def width_space(base: Spec, groups: Sequence[WidthGroup], most: int = 4, name: str = "widths") -> SearchSpace:
+def width_space(base: Spec, groups: Sequence[WidthGroup], most: int = 3, name: str = "widths") -> SearchSpace:
     """All widths of a network up to so many times those that it has.
 
     Args:

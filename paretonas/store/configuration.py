@@ -35,6 +35,7 @@ TEXT: Kind = ("a text", lambda value: isinstance(value, str))
 TEXTS: Kind = ("a list of texts", _is_texts)
 WHOLE: Kind = ("a whole number, 0 or more", lambda value: _is_number(value) and isinstance(value, int) and value >= 0)
 POSITIVE: Kind = ("a positive number", lambda value: _is_number(value) and value > 0)
+NUMBER: Kind = ("a number", _is_number)
 TRUTH: Kind = ("true or false", lambda value: isinstance(value, bool))
 PLUGIN: Kind = ("an object with the name of a plugin and its options", _is_plugin)
 DEVICE: Mapping[str, Kind] = {"device": TEXT, "name": TEXT, "target_ms": POSITIVE, "estimate": WHOLE}
@@ -46,7 +47,7 @@ SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
     "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE, "fallback": PLUGIN},
     "morph": {
         "budget": TEXT, "resource": PLUGIN, "recipe": PLUGIN, "steps": WHOLE, "strength": POSITIVE,
-        "threshold": POSITIVE, "grouping": TEXT, "samples": WHOLE, "keep": TEXTS, "only": TEXTS,
+        "threshold": NUMBER, "grouping": TEXT, "samples": WHOLE, "keep": TEXTS, "only": TEXTS,
     },
     "objective": {"reward": PLUGIN, "limits": TEXTS},
     "budget": {"trials": WHOLE, "seconds": POSITIVE, "trial_seconds": POSITIVE, "fidelity": PLUGIN, "screen": PLUGIN},

@@ -30,8 +30,8 @@ from paretonas.training.resource import Numbers, Resource
 
 Grouping = Literal["max", "l2"]
 
-STRENGTH, CURVE, PRESSURE = "morph.strength", "morph.curve", "morph.pressure"
-"""What a training keeps: the strength now; strength, alive cost and regularizer of each step; and the pressure."""
+STRENGTH, CURVE, PRESSURE, COST = "morph.strength", "morph.curve", "morph.pressure", "morph.cost"
+"""What a training keeps: the strength now; strength, alive cost and regularizer of each step; pressure, cost."""
 SHRUNK = 0.7
 """Share of the steps after which a strength that is found has to have brought the cost to where it is wanted."""
 GAIN = 30.0
@@ -94,7 +94,7 @@ def _vectors(model: nn.Module, layout: Layout, sparsity: Sparsity) -> list[list[
                 part = vector[begin : begin + run.count]
                 into[run.group].append(part if run.copies == 1 else part.reshape(-1, run.copies).amax(1))
             begin += run.count
-    gone = [torch.zeros(0)]  # of a group that went with its branch
+    gone = [next(model.parameters()).new_zeros(0)]  # of a group that went with its branch
     return [scale or norm or gone for scale, norm in zip(scales, norms, strict=True)]
 
 
@@ -134,11 +134,11 @@ def kept_channels(
     """
     kept = []
     for i, (group, living, vector) in enumerate(zip(layout.groups, alive(vectors, threshold), vectors, strict=True)):
-        if is_protected and is_protected[i]:
+        if (is_protected and is_protected[i]) or not len(vector):  # the latter went with a branch
             kept.append(list(range(group.width)))
             continue
         width = min(group.width, group.nearest(len(living)))
-        parts = vector.detach().reshape(group.multiple, -1)  # of a convolution in groups as many of each
+        parts = vector.detach().cpu().reshape(group.multiple, -1)  # of a convolution in groups as many of each
         best = parts.topk(width // group.multiple).indices + torch.arange(group.multiple)[:, None] * parts.shape[1]
         kept.append(sorted(best.flatten().tolist()))
     return kept
@@ -169,7 +169,7 @@ class Penalty:
         sparsity: Which channels live.
         strength: Of the regularizer, times what the network costs at first; None: found within the training.
         shrink: Share of the first cost that is wanted where the strength is found.
-        every: Steps after which the pressure is looked up again.
+        every: Steps after which cost and pressure are looked up again.
         is_protected: Of each group whether its channels are left alone; none: of no group.
 
     Raises:
@@ -208,7 +208,7 @@ class Penalised(Wrapper):
 
     task: Task
     penalty: Penalty
-    identity: str = ""
+    identity: str
 
     @property
     def digest(self) -> str:
@@ -223,13 +223,14 @@ class Penalised(Wrapper):
         penalty, first = self.penalty, self._first
         vectors = strengths(model, penalty.layout, penalty.sparsity)
         widths = [int((vector.detach() > penalty.sparsity.threshold).sum()) for vector in vectors]
-        cost = penalty.resource.cost(widths)
         if at.step % penalty.every == 0 or PRESSURE not in at.kept:
-            at.kept[PRESSURE] = torch.as_tensor(penalty.pressure(widths))
+            at.kept[PRESSURE] = torch.as_tensor(penalty.pressure(widths), dtype=torch.float32)
+            at.kept[COST] = torch.tensor(penalty.resource.cost(widths))
+        cost = float(at.kept[COST])
         total = regularizer(vectors, at.kept[PRESSURE])
         strength = self._strength(at, cost / first)
-        at.kept[STRENGTH] = torch.tensor(strength, dtype=torch.float64)
-        row = torch.tensor([[strength, cost, float(total.detach())]], dtype=torch.float64)
+        at.kept[STRENGTH] = torch.tensor(strength)
+        row = torch.tensor([[strength, cost, float(total.detach())]])
         at.kept[CURVE] = torch.cat([at.kept[CURVE].cpu(), row]) if CURVE in at.kept else row
         return own + strength / first * total
 

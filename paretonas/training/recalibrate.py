@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At, Task
@@ -25,7 +26,7 @@ def recalibrate(model: nn.Module, task: Task, recipe: Recipe, seed: int, example
         examples: At least so many, in whole batches.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    kept = [norm.momentum for norm in norms]
+    kept, device = [norm.momentum for norm in norms], next(model.parameters()).device
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain average
@@ -34,7 +35,8 @@ def recalibrate(model: nn.Module, task: Task, recipe: Recipe, seed: int, example
     model.train()
     with torch.no_grad():
         for step, batch in enumerate(task.batches("train", recipe, seed, range(batches))):
-            task.loss(model, batch, At(step, batches, seed, recipe))
+            here = tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, batch)
+            task.loss(model, here, At(step, batches, seed, recipe))
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
     model.eval()

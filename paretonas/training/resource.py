@@ -130,6 +130,7 @@ class Estimated(Resource):
         for group, width in enumerate(widths):
             step = max(1, round(DELTA * width / self.multiples[group])) * self.multiples[group]
             below, above = list(widths), list(widths)
-            below[group], above[group] = max(self.floors[group], width - step), width + step
+            below[group] = max(self.floors[group], width - step)
+            above[group] = max(self.floors[group], width) + step
             slopes.append((self.cost(above) - self.cost(below)) / (above[group] - below[group]))
         return np.maximum(np.array(slopes), 0.0)

@@ -10,14 +10,16 @@ from abacus import CONFIG
 from small_networks import SMALL
 
 from paretonas.errors import StoreError, UsageError, WorkError
-from paretonas.evaluation.morphing import MorphingEvaluator, alive_from_json
+from paretonas.evaluation.morph_job import alive_from_json
+from paretonas.evaluation.morphing import MorphingEvaluator
 from paretonas.evaluation.widening import drawn_widths, widen
-from paretonas.export.checkpoint import load_checkpoint
+from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.loop.listener import Listener
+from paretonas.network import build
 from paretonas.network.layout import Layout
 from paretonas.network.widths import spec_layout
 from paretonas.registry import Selection
-from paretonas.search.config import SearchConfig
+from paretonas.search.config import DeviceConfig, SearchConfig
 from paretonas.search.finalists import train_trials
 from paretonas.search.finish import Finishing
 from paretonas.search.morph_config import MorphConfig
@@ -142,9 +144,51 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(config, store, tmp_
     assert store.searches() == []
 
 
+def test_weights_are_those_of_the_network_as_it_was(config, store, tmp_path):
+    file, other = tmp_path / "own.safetensors", tmp_path / "other.safetensors"
+    fed = Interface.of_images(1, 8, 10)
+    save_checkpoint(build(SMALL, fed), SMALL, fed, file, {})
+    wide = SMALL.scaled(2.0)
+    save_checkpoint(build(wide, fed), wide, fed, other, {})
+    trials = new_search(replace(config, weights=str(file)), store, tmp_path).run()
+    assert all(trial.state is State.COMPLETE for trial in trials)
+    with pytest.raises(UsageError, match="shapes of the network that learns"):
+        new_search(replace(config, name="other", weights=str(other)), store, tmp_path)
+
+
+def test_a_budget_that_cannot_be_met_is_an_error_before_anything_learns(config, store, tmp_path):
+    search = new_search(replace(config, morph=replace(config.morph, budget="macs<=10")), store, tmp_path)
+    with pytest.raises(WorkError, match="one channel a layer"):
+        search.run()
+    assert not list(store.evaluations("morph"))
+
+
+def test_a_budget_is_of_one_of_its_devices(config, store, tmp_path):
+    named = replace(config, devices=(DeviceConfig("onnxruntime@abacus", "phone"),))
+    search = new_search(replace(named, morph=replace(config.morph, budget="latency_ms.phone<=9")), store, tmp_path)
+    assert "latency_ms at most 9" in " ".join(search.evaluator.about().lines)
+    two = (DeviceConfig("onnxruntime@abacus", "phone"), DeviceConfig("onnxruntime@abacus:there", "pi"))
+    with pytest.raises(UsageError, match="one of its devices"):
+        new_search(
+            replace(config, name="t", devices=two, morph=replace(config.morph, budget="latency_ms<=9")), store, tmp_path
+        )
+
+
+def test_a_file_of_a_spec_is_recorded_as_what_it_says(config, store, tmp_path, network):
+    search = new_search(config, store, tmp_path)
+    assert search.config.space.options["network"].startswith("{")
+
+
+def test_layers_of_one_width_are_kept_together(config, store, tmp_path):
+    morph = replace(config.morph, keep=(r"blocks\.1\.0\.body\.[67]",))
+    search = new_search(replace(config, morph=morph), store, tmp_path)
+    assert search is not None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"strength": -1.0}, {"strength": float("nan")}, {"threshold": 1.0},
         {"budget": "accuracy<=1"}, {"budget": "weight_bytes<=1e6"}, {"steps": 0}, {"samples": 3}, {"keep": ("(",)},
     ],
 )  # fmt: skip
@@ -173,6 +217,9 @@ def test_no_channel_alive_is_an_error(config, store, tmp_path, monkeypatch):
         new_search(config, store, tmp_path).run()
 
 
+LIMITS = ((1, 30), (4, 60), (0, 15))
+
+
 def layout(*groups: WidthGroup) -> Layout:
     return Layout(groups, (), {})
 
@@ -180,13 +227,14 @@ def layout(*groups: WidthGroup) -> Layout:
 def test_the_largest_multiplier_within_the_budget_is_found():
     groups = layout(WidthGroup("a", 10), WidthGroup("b", 20, multiple=4), WidthGroup("c", 5, is_removable=True))
     spent = sum
-    multiplier, widths = widen(groups, (4, 8, 0), 30, spent, (30, 60, 15))
+    multiplier, widths = widen(groups, (4, 8, 0), 30, spent, LIMITS)
     assert widths == (10, 20, 0)
     assert pytest.approx(multiplier, rel=0.05) == 2.5
-    assert widen(groups, (10, 20, 5), 16, spent, (30, 60, 15))[1] == (5, 8, 2)
-    assert widen(groups, (4, 8, 0), 1e9, spent, (30, 60, 15))[1] == (30, 60, 0)
+    assert widen(groups, (10, 20, 5), 16, spent, LIMITS)[1] == (5, 8, 2)
+    assert widen(groups, (4, 8, 0), 1e9, spent, LIMITS)[1] == (30, 60, 0)
+    assert widen(groups, (4, 8, 5), 22, spent, ((1, 30), (4, 60), (5, 5)))[1] == (5, 12, 5)
     with pytest.raises(WorkError, match="one channel a layer"):
-        widen(groups, (4, 8, 0), 3, spent, (30, 60, 15))
+        widen(groups, (4, 8, 0), 3, spent, LIMITS)
 
 
 def test_a_damaged_row_is_refused():

@@ -106,6 +106,7 @@ def test_a_depthwise_convolution_counts_twice() -> None:
 def test_estimates_have_slopes_by_differences() -> None:
     resource = Estimated(lambda widths: 3.0 * widths[0] + widths[0] * widths[1] / 10, (1, 2), (1, 2))
     assert resource.pressure([20, 40]).tolist() == pytest.approx([7.0, 2.0])
+    assert resource.pressure([0, 40])[0] == pytest.approx(7.0)  # a group of which nothing lives
 
 
 def test_a_group_without_normalization_has_the_root_mean_square_of_its_weights() -> None:
@@ -167,4 +168,5 @@ def test_the_strongest_that_live_are_kept_and_as_many_of_each_group() -> None:
     layout = Layout((WidthGroup("a", 6, multiple=2), WidthGroup("b", 3), WidthGroup("c", 2, is_removable=True)), (), {})
     vectors = [torch.tensor([0.5, 0.0, 0.4, 0.0, 0.3, 0.0]), torch.tensor([0.0, 0.005, 0.0]), torch.zeros(2)]
     assert kept_channels(vectors, layout, 0.01) == [[0, 2, 3, 4], [1], []]
+    assert kept_channels([*vectors[:2], torch.zeros(0)], layout, 0.01)[2] == [0, 1]  # gone with a branch around it
     assert kept_channels(vectors, layout, 0.01, (True, False, True)) == [[0, 1, 2, 3, 4, 5], [1], [0, 1]]
