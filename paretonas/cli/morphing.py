@@ -48,6 +48,10 @@ def morph(
     ] = None,
     threshold: Annotated[float, typer.Option(help="A channel of this strength or less is dead.")] = 0.01,
     grouping: Annotated[str, typer.Option(help="Layers of one width: `max` of their strengths, or `l2`.")] = "max",
+    multiple: Annotated[
+        int,
+        typer.Option(help="Widths are multiples of this where they were; 1: any, as in the paper."),
+    ] = 8,
     keep: Annotated[
         list[str] | None, typer.Option(help="Layers whose widths stay: a regular expression; may be repeated.")
     ] = None,
@@ -91,6 +95,7 @@ def morph(
     of_morph = {
         "budget": _budget(target_macs, target_params, read_targets(target_ms or ())), "resource": resource,
         "steps": steps, "recipe": morph_recipe, "strength": strength, "threshold": threshold, "grouping": grouping,
+        "multiple": multiple,
         "keep": keep, "only": only,
     }  # fmt: skip
     settings["morph"] = {key: value for key, value in of_morph.items() if value not in (None, "")}

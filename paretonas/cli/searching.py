@@ -249,7 +249,7 @@ def _run_one(search: Any, as_json: bool) -> None:
         console.out.print(f"{len(trials)} trials ({counts}), {unique} different networks.")
         for step in foretold(trials):
             console.out.print(str(step))
-        for line in before_and_after(trials):
+        for line in before_and_after(trials, search.objective.quality):
             console.out.print(line)
         print_front(name, trials, config_to_json(search.config))
         flagged = sum(console.is_flagged(trial) for trial in trials)

@@ -68,6 +68,7 @@ class Morphing:
         weights: That the network as it was begins with; None: fresh ones.
         samples: Networks whose latency is measured, where that is what is saved.
         most: Times its widths that a group may have.
+        aligned: Widths are multiples of this where they were.
     """
 
     base: Spec
@@ -78,6 +79,7 @@ class Morphing:
     weights: Weights | None
     samples: int
     most: int
+    aligned: int
 
 
 class MorphingEvaluator(Around):
@@ -156,7 +158,7 @@ class MorphingEvaluator(Around):
             living = self._living(step, widths, bound, listener)
             kept = living.widths
             before, own = sum(widths), self._spent(layout.widths)
-            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits)
+            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits, morphing.aligned)
             told = {"groups": [group.name for group in layout.groups], "before": list(layout.widths)}
             told |= {"alive": list(kept), "widths": list(widths), "multiplier": multiplier}
             context = {"morph": {"step": step, **told, **living.told()}}

@@ -24,6 +24,7 @@ def widen(
     bound: float,
     spent: Callable[[Sequence[int]], float],
     limits: Sequence[tuple[int, int]],
+    aligned: int = 1,
 ) -> tuple[float, tuple[int, ...]]:
     """The largest multiplier of living widths that the budget allows, and the widths that it gives.
 
@@ -33,6 +34,7 @@ def widen(
         bound: Of what is spent.
         spent: By a network of given widths.
         limits: Of each group the narrowest and the widest that it may be.
+        aligned: Widths are multiples of this where those of the seed are.
 
     Raises:
         WorkError: The smallest widths take more than the bound.
@@ -41,7 +43,7 @@ def widen(
     def at(multiplier: float) -> tuple[int, ...]:
         pairs = zip(layout.groups, alive, limits, strict=True)
         return tuple(
-            max(least, min(group.nearest(multiplier * width) if width else 0, most - most % group.multiple))
+            max(least, min(group.nearest(multiplier * width, aligned) if width else 0, most - most % group.multiple))
             for group, width, (least, most) in pairs
         )
 

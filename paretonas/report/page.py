@@ -35,7 +35,7 @@ from paretonas.report.table import config_toml, settings
 from paretonas.report.timings import calibration_rows, conditions, quality, timing_rows, timings_of
 from paretonas.report.totals import nearness, totals
 from paretonas.report.views import PER_DEVICE, charts_of, legend_of, sequences, views_of
-from paretonas.report.widths import steps_of
+from paretonas.report.widths import curve_chart, steps_of
 from paretonas.report.words import faster, milliseconds, numbers
 from paretonas.store import Store
 from paretonas.trial import State
@@ -111,7 +111,9 @@ def _about(search: Searched) -> dict[str, Any]:
 def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[str, Any]:
     """What the searches found."""
     search, views = searches[0], views_of(searches[0])
-    charts = {key: chart for key, chart in charts_of(searches, views).items() if chart is not None}
+    steps = steps_of(search.trials)
+    drawn = charts_of(searches, views) | {f"morph-{step.trial}": curve_chart(step) for step in steps}
+    charts = {key: chart for key, chart in drawn.items() if chart is not None}
     near = [(s, totals(s), view, nearness(s, view.pair)) for s in searches for view in views]
     plain = {s.name: settings(s.config) for s in searches}
     return {
@@ -128,7 +130,7 @@ def _found(searches: Sequence[Searched], part_latencies: PartLatencies) -> dict[
         "verdicts": verdicts(searches),
         "foretold": foretold(search.trials),
         "networks": drawn_networks(search, part_latencies),
-        "steps": steps_of(search.trials),
+        "steps": steps,
         "confusions": [
             confusion
             for number, final in search.finals.items()

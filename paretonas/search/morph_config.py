@@ -28,6 +28,7 @@ class MorphConfig:
         threshold: A channel of this strength or less is dead.
         grouping: Of layers that share a group: `max` or `l2`.
         samples: Networks that are measured to estimate latencies.
+        multiple: Widths are multiples of this where the network's were: engines compute others more slowly.
         keep: Regular expressions; layers whose names one matches keep their widths.
         only: Regular expressions; where there are some, other layers keep their widths.
 
@@ -43,6 +44,7 @@ class MorphConfig:
     threshold: float = 0.01
     grouping: str = "max"
     samples: int = 30
+    multiple: int = 8
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
@@ -64,6 +66,8 @@ class MorphConfig:
                 f"`1 <= steps <= {MOST_STEPS}` and `{FEWEST_SAMPLES} <= samples <= {MOST_SAMPLES}` must hold, but got "
                 f"(steps={self.steps}, samples={self.samples})."
             )
+        if not 1 <= self.multiple <= 256:
+            raise UsageError(f"`1 <= multiple <= 256` must hold, but got (multiple={self.multiple}).")
         for expression in (*self.keep, *self.only):
             try:
                 re.compile(expression)

@@ -93,7 +93,9 @@ def morphed(
     if kept.weights is not None:
         load_weights(alone.task.network(base, recipe), kept.weights, alone.task.interface.outputs[0].shape[-1])
         weights = Weights.of(kept.weights)
-    morphing = Morphing(base, config.steps, pruning, budget, recipe, weights, config.samples, space.most)
+    morphing = Morphing(
+        base, config.steps, pruning, budget, recipe, weights, config.samples, space.most, config.multiple
+    )
     return MorphingEvaluator(inner, alone, morphing, built_space(space), run, (kept.store, kept.folder))
 
 

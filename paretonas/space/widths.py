@@ -6,6 +6,7 @@ is sought; a width of 0 removes a residual branch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -40,10 +41,16 @@ class WidthGroup:
         """The smallest width."""
         return 0 if self.is_removable else self.multiple
 
-    def nearest(self, width: float) -> int:
-        """The width that may be, nearest to this one; none at all for none alone."""
-        least = self.multiple if width > 0 else self.floor
-        return max(least, min(WIDEST // self.multiple, round(width / self.multiple)) * self.multiple)
+    def nearest(self, width: float, aligned: int = 1) -> int:
+        """The width that may be, nearest to this one; none at all for none alone.
+
+        Args:
+            width: Wanted.
+            aligned: A multiple of this, too, where the seed's width is one.
+        """
+        multiple = math.lcm(self.multiple, aligned) if self.width % aligned == 0 else self.multiple
+        least = multiple if width > 0 else self.floor
+        return max(least, min(WIDEST // multiple, round(width / multiple)) * multiple)
 
 
 @dataclass(frozen=True)

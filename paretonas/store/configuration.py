@@ -47,7 +47,7 @@ SECTIONS: Mapping[str, Kind | Mapping[str, Kind]] = {
     "supernet": {"sampling": PLUGIN, "recipe": PLUGIN, "examples": WHOLE, "checked": WHOLE, "fallback": PLUGIN},
     "morph": {
         "budget": TEXT, "resource": PLUGIN, "recipe": PLUGIN, "steps": WHOLE, "strength": POSITIVE,
-        "threshold": NUMBER, "grouping": TEXT, "samples": WHOLE, "keep": TEXTS, "only": TEXTS,
+        "threshold": NUMBER, "grouping": TEXT, "samples": WHOLE, "multiple": WHOLE, "keep": TEXTS, "only": TEXTS,
     },
     "objective": {"reward": PLUGIN, "limits": TEXTS},
     "budget": {"trials": WHOLE, "seconds": POSITIVE, "trial_seconds": POSITIVE, "fidelity": PLUGIN, "screen": PLUGIN},

@@ -48,7 +48,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(network: Path) -> SearchConfig:
     space = Selection("widths", {"network": str(network)})
     return replace(
-        CONFIG, space=space, strategy=Selection("enumeration"), morph=MorphConfig(recipe=RECIPE, strength=3.0)
+        CONFIG,
+        space=space,
+        strategy=Selection("enumeration"),
+        morph=MorphConfig(recipe=RECIPE, strength=3.0, multiple=1),
     )
 
 
@@ -113,7 +116,7 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_widths(config, store, tmp_
 
 
 def test_a_budget_of_latency_is_measured_and_kept(config, store, tmp_path):
-    latency = MorphConfig("latency_ms<=0.009", recipe=RECIPE, strength=3.0, samples=20)
+    latency = MorphConfig("latency_ms<=0.009", recipe=RECIPE, strength=3.0, samples=20, multiple=1)
     search = new_search(replace(config, morph=latency), store, tmp_path)
     before, after = search.run()
     assert after.metrics["latency_ms"] <= 0.009 < before.metrics["latency_ms"]
@@ -189,7 +192,7 @@ def test_layers_of_one_width_are_kept_together(config, store, tmp_path):
     "wrong",
     [
         {"strength": -1.0}, {"strength": float("nan")}, {"threshold": 1.0},
-        {"budget": "accuracy<=1"}, {"budget": "weight_bytes<=1e6"}, {"steps": 0}, {"samples": 3}, {"keep": ("(",)},
+        {"budget": "accuracy<=1"}, {"budget": "weight_bytes<=1e6"}, {"steps": 0}, {"multiple": 0}, {"samples": 3}, {"keep": ("(",)},
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(wrong):
@@ -207,7 +210,7 @@ def test_a_morph_is_of_one_network_s_widths(config):
 
 
 def test_its_configuration_is_written_and_read(config):
-    morph = MorphConfig("macs<=1e6", Selection("params"), 2, RECIPE, 0.5, 0.1, "l2", 40, ("stem",), ("head",))
+    morph = MorphConfig("macs<=1e6", Selection("params"), 2, RECIPE, 0.5, 0.1, "l2", 40, 4, ("stem",), ("head",))
     assert config_from_json(config_to_json(replace(config, morph=morph))).morph == morph
 
 
