@@ -24,7 +24,18 @@ from paretonas.data.listing import DIGITS
 from paretonas.report.table import write_parquet
 from paretonas.trial import State, Trial
 
-KINDS = ("training", "calibration", "profile", "tuning", "untrained", "scored", "predictor", "estimate", "trust")
+KINDS = (
+    "training",
+    "calibration",
+    "profile",
+    "tuning",
+    "untrained",
+    "scored",
+    "predictor",
+    "estimate",
+    "trust",
+    "morph",
+)
 """Of evaluations, beside latencies."""
 PLACES = {"task": "data", "table": "file"}
 """Sections of a configuration that name a place, and their fields that do."""
