@@ -54,7 +54,7 @@ def spec_layout(spec: Spec, interface: Interface) -> Layout:
     if not layout.groups:
         reasons = "; ".join(f"{layer}: {why}" for layer, why in layout.fixed.items())
         raise SpecError(f"A network has layers whose widths can be changed, but {short(spec)} has none ({reasons}).")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # whoever asks may build without numbers
         torch.manual_seed(0)
         removals = find_removals(build(spec, interface), layout, interface)
     groups = (replace(g, is_removable=i in removals) for i, g in enumerate(layout.groups))

@@ -120,6 +120,14 @@ def test_other_widths_are_exported_and_compute_the_same(subject: tuple[str, Spec
     torch.testing.assert_close(torch.from_numpy(given), wanted, rtol=1e-3, atol=1e-5)
 
 
+def test_a_layout_is_found_where_numbers_are_left_out() -> None:
+    spec = NETWORKS["mobilenet-v2"]
+    spec_layout.cache_clear()
+    spec_cost.cache_clear()
+    widths = tuple(group.width + 1 for group in find_layout(build(spec, FED), FED).groups)
+    assert spec_cost(WidthsSpec(spec, widths), FED).macs > spec_cost(spec, FED).macs
+
+
 def test_fresh_weights_have_the_spread_of_their_layers() -> None:
     spec = NETWORKS["mobilenet-v2"]
     layout = spec_layout(spec, FED)
