@@ -35,6 +35,7 @@ EVALUATIONS = [
     ("predictor", {"drawn": "d" * 16, "networks": 20}, {"samples": []}),
     ("trust", {"supernet": "s" * 16, "networks": 12}, {"tau": 0.6}),
     ("estimate", {"spec": "a" * 16, "predictor": "p" * 16}, {"latency_ms": 1.0}),
+    ("morph", {"spec": "a" * 16, "widths": [8]}, {"widths": [4]}),
 ]
 
 

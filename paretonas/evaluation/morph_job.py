@@ -209,15 +209,15 @@ def run_morph(job: MorphJob) -> Alive:
     trained = fit(
         model, Penalised(task, penalty, json.dumps(pruning.identity(), sort_keys=True)), job.recipe, job.seed, session
     )
-    vectors, threshold = strengths(trained.model, penalty.layout, pruning.sparsity), pruning.sparsity.threshold
-    kept = kept_channels(vectors, penalty.layout, threshold, pruning.is_protected)
+    vectors = strengths(trained.model, penalty.layout, pruning.sparsity)
+    kept = kept_channels(vectors, penalty.layout, pruning.sparsity, pruning.is_protected)
     widths = tuple(map(len, kept))
     metrics = _cut(job, trained.model, penalty.layout, kept)
     curve = trained.kept[CURVE].cpu().tolist()
     steps = sorted({round(i * (len(curve) - 1) / POINTS) for i in range(POINTS + 1)})
     state.delete()
     job.progress.unlink(missing_ok=True)
-    living = sum(map(len, alive(vectors, threshold)))
+    living = sum(map(len, alive(vectors, pruning.sparsity)))
     points = tuple((step, *curve[step]) for step in steps)
     return Alive(living, widths, metrics, points, trained.train_loss, trained.seconds)
 

@@ -47,6 +47,7 @@ class Sparsity:
     Args:
         threshold: A channel with this strength or less is dead.
         grouping: Of the vectors of layers that share a group: `max`, elementwise, or `l2`, the root of their squares.
+        is_relative: Whether the threshold is a share of the strongest channel of the group.
         l1: Share of the mean magnitude, the rest being the root mean square, in the strengths of group lasso.
 
     Raises:
@@ -55,6 +56,7 @@ class Sparsity:
 
     threshold: float = 0.01
     grouping: Grouping = "max"
+    is_relative: bool = False
     l1: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,24 +118,31 @@ def _joined(vectors: Sequence[Tensor], grouping: Grouping) -> Tensor:
     return stacked.amax(0) if grouping == "max" else stacked.square().sum(0).add(1e-16).sqrt()
 
 
-def alive(vectors: Sequence[Tensor], threshold: float) -> list[list[int]]:
+def alive(vectors: Sequence[Tensor], sparsity: Sparsity) -> list[list[int]]:
     """Of each group the channels that live."""
-    return [torch.nonzero(vector.detach() > threshold).flatten().tolist() for vector in vectors]
+    return [torch.nonzero(_lives(vector, sparsity)).flatten().tolist() for vector in vectors]
+
+
+def _lives(vector: Tensor, sparsity: Sparsity) -> Tensor:
+    """Of each channel whether it lives: (width,)."""
+    vector = vector.detach()
+    is_scaled = sparsity.is_relative and len(vector) > 0
+    return vector > sparsity.threshold * (vector.max() if is_scaled else 1.0)
 
 
 def kept_channels(
-    vectors: Sequence[Tensor], layout: Layout, threshold: float, is_protected: Sequence[bool] = ()
+    vectors: Sequence[Tensor], layout: Layout, sparsity: Sparsity, is_protected: Sequence[bool] = ()
 ) -> list[list[int]]:
     """Of each group the channels of a network of those that live: as many as it may have, the strongest.
 
     Args:
         vectors: Of each group the strengths.
         layout: Of the network.
-        threshold: A channel with this strength or less is dead.
+        sparsity: Which channels live.
         is_protected: Of each group whether all channels stay; none: of no group.
     """
     kept = []
-    for i, (group, living, vector) in enumerate(zip(layout.groups, alive(vectors, threshold), vectors, strict=True)):
+    for i, (group, living, vector) in enumerate(zip(layout.groups, alive(vectors, sparsity), vectors, strict=True)):
         if (is_protected and is_protected[i]) or not len(vector):  # the latter went with a branch
             kept.append(list(range(group.width)))
             continue
@@ -222,7 +231,7 @@ class Penalised(Wrapper):
         own = self.task.loss(model, batch, at)
         penalty, first = self.penalty, self._first
         vectors = strengths(model, penalty.layout, penalty.sparsity)
-        widths = [int((vector.detach() > penalty.sparsity.threshold).sum()) for vector in vectors]
+        widths = [int(_lives(vector, penalty.sparsity).sum()) for vector in vectors]
         if at.step % penalty.every == 0 or PRESSURE not in at.kept:
             at.kept[PRESSURE] = torch.as_tensor(penalty.pressure(widths), dtype=torch.float32)
             at.kept[COST] = torch.tensor(penalty.resource.cost(widths))

@@ -25,6 +25,7 @@ SPACES = [
     "nasbench201:channels=4,cells=1",
     "nas-rl-chain:layers=6,width=0.25",
     "elastic:resolution=32,width=0.25,se=true",
+    "widths:network=mnasnet-small,width=0.25,resolution=32,most=1",
 ]
 NETWORKS = {f"{name}/{seed}": (name, seed) for name, seed in product(SPACES, range(2))}
 

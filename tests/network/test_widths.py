@@ -37,7 +37,13 @@ NORMALIZED_OVER_CHANNELS = ("convnext_atto",)
 """Where a channel less changes the others."""
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+LONG = ("efficientnet_b0", "densenet121", "torchvision's mobilenet_v2")
+"""Networks like others that are looked at with the long tests alone."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in NETWORKS]
+)
 def subject(request: pytest.FixtureRequest) -> tuple[str, Spec, Layout]:
     spec = NETWORKS[request.param]
     return request.param, spec, spec_layout(spec, FED)

@@ -215,7 +215,7 @@ def test_its_configuration_is_written_and_read(config):
 
 
 def test_no_channel_alive_is_an_error(config, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("paretonas.evaluation.morph_job.alive", lambda vectors, threshold: [[] for _ in vectors])
+    monkeypatch.setattr("paretonas.evaluation.morph_job.alive", lambda vectors, sparsity: [[] for _ in vectors])
     with pytest.raises(WorkError, match="none did"):
         new_search(config, store, tmp_path).run()
 

@@ -59,7 +59,7 @@ def subject() -> Subject:
 def test_the_regularizer_is_that_of_the_release(subject: Subject) -> None:
     """Source: google-research/morph-net, flop_regularizer_test.py."""
     vectors = strengths(subject.model, subject.layout, Sparsity(threshold=0.45))
-    widths = [len(channels) for channels in alive(vectors, 0.45)]
+    widths = [len(channels) for channels in alive(vectors, Sparsity(0.45))]
     assert widths == [7, 11, 10, 17]
     macs = MACs().of(subject)
     assert (2 * macs.of_layers(subject.layout.widths))[:2].tolist() == [22_610 * 3 * 13, 646 * 3 * 23]
@@ -167,6 +167,15 @@ def test_latency_needs_an_estimate(subject: Subject) -> None:
 def test_the_strongest_that_live_are_kept_and_as_many_of_each_group() -> None:
     layout = Layout((WidthGroup("a", 6, multiple=2), WidthGroup("b", 3), WidthGroup("c", 2, is_removable=True)), (), {})
     vectors = [torch.tensor([0.5, 0.0, 0.4, 0.0, 0.3, 0.0]), torch.tensor([0.0, 0.005, 0.0]), torch.zeros(2)]
-    assert kept_channels(vectors, layout, 0.01) == [[0, 2, 3, 4], [1], []]
-    assert kept_channels([*vectors[:2], torch.zeros(0)], layout, 0.01)[2] == [0, 1]  # gone with a branch around it
-    assert kept_channels(vectors, layout, 0.01, (True, False, True)) == [[0, 1, 2, 3, 4, 5], [1], [0, 1]]
+    assert kept_channels(vectors, layout, Sparsity(0.01)) == [[0, 2, 3, 4], [1], []]
+    assert kept_channels([*vectors[:2], torch.zeros(0)], layout, Sparsity(0.01))[2] == [
+        0,
+        1,
+    ]  # gone with a branch around it
+    assert kept_channels(vectors, layout, Sparsity(0.01), (True, False, True)) == [[0, 1, 2, 3, 4, 5], [1], [0, 1]]
+
+
+def test_a_threshold_may_be_a_share_of_the_strongest() -> None:
+    vectors = [torch.tensor([0.004, 0.0005, 0.0]), torch.zeros(2), torch.zeros(0)]
+    assert alive(vectors, Sparsity(0.01)) == [[], [], []]
+    assert alive(vectors, Sparsity(0.2, is_relative=True)) == [[0], [], []]
