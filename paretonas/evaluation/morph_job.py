@@ -29,7 +29,17 @@ from paretonas.space.widths import WidthsSpec
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Task
 from paretonas.training.fit import Session, as_run, fit, torch_device
-from paretonas.training.morphnet import CURVE, Penalised, Penalty, Sparsity, alive, kept_channels, strengths
+from paretonas.training.morphnet import (
+    CURVE,
+    FIRST_SCALE,
+    Penalised,
+    Penalty,
+    Sparsity,
+    alive,
+    kept_channels,
+    scale_down,
+    strengths,
+)
 from paretonas.training.progress import ProgressFile
 from paretonas.training.recalibrate import recalibrate
 from paretonas.training.resource import Resource
@@ -201,6 +211,7 @@ def run_morph(job: MorphJob) -> Alive:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = task.network(spec, job.recipe)
+    scale_down(model, penalty.layout, FIRST_SCALE)
     if job.weights is not None and spec is base:
         load_weights(model, job.weights.file, task.interface.outputs[0].shape[-1])
     job.folder.mkdir(parents=True, exist_ok=True)

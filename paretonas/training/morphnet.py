@@ -6,7 +6,8 @@ if its strength is above a threshold. The regularizer is the sum of the strength
 its group costs as long as as many are alive as now.
 
 Source: Gordon et al., MorphNet, CVPR 2018, sections 3 and 4 (equations 5 to 8, 4.4 for groups); the released
-regularizers (google-research/morph-net). Differs: the strength of the regularizer may be found within the training.
+regularizers (google-research/morph-net). Differs: the strength may be found within the training; fresh
+scales begin at a tenth, as otherwise trainings of minutes need a regularizer beside which nothing is learned.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ STRENGTH, CURVE, PRESSURE, COST = "morph.strength", "morph.curve", "morph.pressu
 """What a training keeps: the strength now; strength, alive cost and regularizer of each step; pressure, cost."""
 SHRUNK = 0.7
 """Share of the steps after which a strength that is found has to have brought the cost to where it is wanted."""
+FIRST_SCALE = 0.1
+"""Of normalizations, with which fresh weights begin."""
 GAIN = 30.0
 """How many times its logarithm moves, over a whole training, for each unit that the cost's logarithm is off."""
 BOUND = 100.0
@@ -47,7 +50,6 @@ class Sparsity:
     Args:
         threshold: A channel with this strength or less is dead.
         grouping: Of the vectors of layers that share a group: `max`, elementwise, or `l2`, the root of their squares.
-        is_relative: Whether the threshold is a share of the strongest channel of the group.
         l1: Share of the mean magnitude, the rest being the root mean square, in the strengths of group lasso.
 
     Raises:
@@ -56,7 +58,6 @@ class Sparsity:
 
     threshold: float = 0.01
     grouping: Grouping = "max"
-    is_relative: bool = False
     l1: float = 0.0
 
     def __post_init__(self) -> None:
@@ -100,6 +101,25 @@ def _vectors(model: nn.Module, layout: Layout, sparsity: Sparsity) -> list[list[
     return [scale or norm or gone for scale, norm in zip(scales, norms, strict=True)]
 
 
+def scale_down(model: nn.Module, layout: Layout, to: float) -> None:
+    """Multiply the scales of normalizations that channels of a group go through, in place.
+
+    What reads them is normalized again, or learns the rest; a scale has less far to go until it is dead, so that a
+    weaker regularizer does, which the task can hold its own against.
+
+    Args:
+        model: With fresh weights.
+        layout: Of it.
+        to: Multiplier.
+    """
+    modules = dict(model.named_modules())
+    with torch.no_grad():
+        for layer in layout.layers:
+            module = modules.get(layer.name)
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+                module.weight.mul_(to)
+
+
 def lasso(weights: Tensor, l1: float = 0.0) -> Tensor:
     """Strengths of the rows of (channels, weights): `(1 - l1) * sqrt(mean(w ** 2)) + l1 * mean(|w|)`.
 
@@ -125,9 +145,7 @@ def alive(vectors: Sequence[Tensor], sparsity: Sparsity) -> list[list[int]]:
 
 def _lives(vector: Tensor, sparsity: Sparsity) -> Tensor:
     """Of each channel whether it lives: (width,)."""
-    vector = vector.detach()
-    is_scaled = sparsity.is_relative and len(vector) > 0
-    return vector > sparsity.threshold * (vector.max() if is_scaled else 1.0)
+    return vector.detach() > sparsity.threshold
 
 
 def kept_channels(
@@ -258,7 +276,7 @@ class Penalised(Wrapper):
 
 
 def first_strength(at: At, channels: int) -> float:
-    """That by which scales of 1 would reach 0 in the time, by the regularizer alone, where all channels cost alike.
+    """That by which first scales would reach 0 in the time, by the regularizer alone, where all channels cost alike.
 
     The regularizer's slope is `2 * strength / channels` for each, as both what reads and what makes a channel cost.
 
@@ -268,4 +286,4 @@ def first_strength(at: At, channels: int) -> float:
     """
     recipe = at.recipe
     rate = recipe.lr * recipe.batch_size / 256 / (1 - recipe.momentum)
-    return channels / (2 * rate * SHRUNK * at.steps)
+    return FIRST_SCALE * channels / (2 * rate * SHRUNK * at.steps)

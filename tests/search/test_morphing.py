@@ -51,7 +51,7 @@ def config(network: Path) -> SearchConfig:
         CONFIG,
         space=space,
         strategy=Selection("enumeration"),
-        morph=MorphConfig(recipe=RECIPE, strength=3.0, multiple=1),
+        morph=MorphConfig(recipe=RECIPE, strength=0.3, multiple=1),
     )
 
 
@@ -116,7 +116,7 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_widths(config, store, tmp_
 
 
 def test_a_budget_of_latency_is_measured_and_kept(config, store, tmp_path):
-    latency = MorphConfig("latency_ms<=0.009", recipe=RECIPE, strength=3.0, samples=20, multiple=1)
+    latency = MorphConfig("latency_ms<=0.009", recipe=RECIPE, strength=0.3, samples=20, multiple=1)
     search = new_search(replace(config, morph=latency), store, tmp_path)
     before, after = search.run()
     assert after.metrics["latency_ms"] <= 0.009 < before.metrics["latency_ms"]

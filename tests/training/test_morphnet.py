@@ -23,6 +23,7 @@ from paretonas.training.morphnet import (
     kept_channels,
     lasso,
     regularizer,
+    scale_down,
     strengths,
 )
 from paretonas.training.resource import Estimated, Resource
@@ -142,7 +143,7 @@ def test_slopes_are_those_of_finite_differences() -> None:
 
 def test_the_strength_that_is_found_begins_where_scales_would_reach_zero() -> None:
     at = At(0, 1000, 0, Recipe(lr=0.1, batch_size=64, momentum=0.9))
-    assert first_strength(at, 700) == pytest.approx(700 / (2 * 0.25 * 0.7 * 1000))
+    assert first_strength(at, 700) == pytest.approx(0.1 * 700 / (2 * 0.25 * 0.7 * 1000))
 
 
 @pytest.mark.parametrize("wrong", [{"threshold": 1.0}, {"threshold": -0.1}, {"l1": 2.0}])
@@ -175,7 +176,10 @@ def test_the_strongest_that_live_are_kept_and_as_many_of_each_group() -> None:
     assert kept_channels(vectors, layout, Sparsity(0.01), (True, False, True)) == [[0, 1, 2, 3, 4, 5], [1], [0, 1]]
 
 
-def test_a_threshold_may_be_a_share_of_the_strongest() -> None:
-    vectors = [torch.tensor([0.004, 0.0005, 0.0]), torch.zeros(2), torch.zeros(0)]
-    assert alive(vectors, Sparsity(0.01)) == [[], [], []]
-    assert alive(vectors, Sparsity(0.2, is_relative=True)) == [[0], [], []]
+def test_scales_begin_small_and_nothing_else_changes() -> None:
+    model = Published()
+    layout, before = find_layout(model, FED), {name: x.clone() for name, x in model.named_parameters()}
+    scale_down(model, layout, 0.1)
+    changed = {name for name, x in model.named_parameters() if not torch.equal(x, before[name])}
+    assert changed == {"bn1.weight", "bn2.weight", "bn3.weight", "bn4.weight"}
+    torch.testing.assert_close(model.bn1.weight, 0.1 * before["bn1.weight"])
