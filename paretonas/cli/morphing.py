@@ -114,7 +114,7 @@ def morph(
 
 def _network(network: str | None, of_search: tuple[str | None, int | None], here: Place) -> str:
     """The network as the space of widths reads it."""
-    from paretonas.search.search import open_search
+    from paretonas.report.architectures import spec_of
     from paretonas.search.widths import names_code
     from paretonas.space import spec_to_json
 
@@ -127,11 +127,14 @@ def _network(network: str | None, of_search: tuple[str | None, int | None], here
         return trust_models(network)[0] if names_code(network) else network
     assert search is not None
     store = here.store()
-    opened = open_search(search, store, here.home)
+    config = store.config(search)
     chosen = next((one for one in store.trials(search) if one.number == trial), None)
     if chosen is None:
         raise UsageError(f"A trial is one of the search {search!r}, but it has none with the number {trial}.")
-    return json.dumps(spec_to_json(opened.space.decode(chosen.architecture)))
+    spec = spec_of(chosen, config)
+    if spec is None:
+        raise UsageError(f"A network is built of a trial, but the space of {search!r} is not here, or another one now.")
+    return json.dumps(spec_to_json(spec))
 
 
 def _budget(macs: float | None, params: float | None, targets: dict[str, float]) -> str:

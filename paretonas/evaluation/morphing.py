@@ -36,7 +36,7 @@ from paretonas.trial import Proposal
 
 WIDER = 0.6
 """Share of the budget that living channels are to cost where the strength is found: what is left pays for widening."""
-LEAST_SHRINK = 0.95
+MOST_LEFT = 0.95
 """Share of what a network takes that is wanted at most: less would not show which channels are spared."""
 
 
@@ -62,7 +62,7 @@ class Morphing:
     Args:
         base: The network.
         steps: How often it learns which channels it can spare.
-        pruning: How channels are made to die; its shrink is set by the budget where it is 0.
+        pruning: How channels are made to die; its shrink follows from the budget.
         budget: What is bounded.
         recipe: Of these trainings.
         weights: That the network as it was begins with; None: fresh ones.
@@ -255,11 +255,9 @@ class MorphingEvaluator(Around):
 
     def _job(self, step: int, widths: tuple[int, ...], bound: float) -> MorphJob:
         morphing, schooling = self._morphing, self._alone.schooling
-        pruning = morphing.pruning
-        if not pruning.shrink:
-            least = self._spent(self._least)  # whatever dies, so much is left
-            wanted = (least + WIDER * max(0.0, bound - least)) / self._spent(widths)
-            pruning = replace(pruning, shrink=min(LEAST_SHRINK, wanted))
+        least = self._spent(self._least)  # whatever dies, so much is left
+        wanted = (least + WIDER * max(0.0, bound - least)) / self._spent(widths)
+        pruning = replace(morphing.pruning, shrink=min(MOST_LEFT, wanted))
         return MorphJob(
             spec_to_json(morphing.base), widths, self._alone.task, pruning, morphing.recipe, schooling.seed,
             schooling.torch_device, self._folder, morphing.weights, self._predictor, self._fitted_on,

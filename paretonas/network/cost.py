@@ -20,7 +20,7 @@ from torch.utils.module_tracker import ModuleTracker
 
 from paretonas.network import build
 from paretonas.network.check import check_outputs, running
-from paretonas.network.shapes import Recorder, result_of, without_numbers
+from paretonas.network.shapes import Recorder, inputs_without_numbers, result_of, without_numbers
 from paretonas.registry import short
 from paretonas.space import Interface, Spec
 
@@ -77,7 +77,7 @@ def spec_cost(spec: Spec, interface: Interface) -> Cost:
 def _count(model: nn.Module, shapes: nn.Module, interface: Interface) -> tuple[Cost, Any]:
     """The cost, and the outputs without their numbers; `shapes` is the model, or a copy, on no device."""
     with torch.no_grad():
-        inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
+        inputs = inputs_without_numbers(interface)
         recorder = _Recorder(shapes, inputs)
         with running(type(model).__name__, inputs), recorder.modules, recorder:
             outputs = shapes(*inputs)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from paretonas.errors import SpecError
+from paretonas.network.shapes import inputs_without_numbers
 from paretonas.registry import blamed
 from paretonas.space import Interface
 
@@ -30,7 +31,7 @@ def traced(shapes: nn.Module, interface: Interface) -> Any:
     """
     import torch_pruning
 
-    inputs = tuple(torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs)
+    inputs = inputs_without_numbers(interface)
     what = "A network whose widths are changed is traced, but this one cannot be"
     with warnings.catch_warnings(), torch.enable_grad(), blamed(what, SpecError):
         warnings.simplefilter("ignore")

@@ -68,7 +68,7 @@ class Layout:
         groups: In the order of the layers that make them.
         layers: Those that read or make channels of a group, in the order of the modules.
         fixed: Layers whose widths stay, and why.
-        removals: Group -> the module that goes where its width is 0, and what takes its place; `widths.py` finds them.
+        removals: Group -> the module that goes where its width is 0, and what takes its place; see `removing.py`.
     """
 
     groups: tuple[WidthGroup, ...]

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from paretonas.network import build
 from paretonas.network.check import running
-from paretonas.network.shapes import BATCH_NORM, Recorder, result_of, without_numbers
+from paretonas.network.shapes import BATCH_NORM, Recorder, inputs_without_numbers, result_of, without_numbers
 from paretonas.space import Interface, Spec
 
 CONSTANTS = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
@@ -56,7 +56,7 @@ def operations(spec: Spec, interface: Interface) -> tuple[Operation, ...]:
     model = model.to("meta").eval()
     recorder = _Recorder({_key(tensor) for tensor in (*model.parameters(), *model.buffers())})
     with torch.no_grad():
-        inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
+        inputs = inputs_without_numbers(interface)
         with running(type(model).__name__, inputs), recorder:
             outputs = model(*inputs)
     return recorder.between(inputs, tree_leaves(outputs))

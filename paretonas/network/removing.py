@@ -114,10 +114,12 @@ def _without_readers(model: nn.Module, layout: Layout, group: int) -> Iterator[N
             before += [(x, x.detach().clone()) for _, _, x, sides in sided_tensors(modules, layer) if len(sides) == 2]
     for tensor, _ in before:
         nn.init.zeros_(tensor)
-    yield
-    with torch.no_grad():
-        for tensor, values in before:
-            tensor.copy_(values)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, values in before:
+                tensor.copy_(values)
 
 
 def _noise(interface: Interface, seed: int) -> tuple[Tensor, ...]:

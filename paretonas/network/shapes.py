@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from paretonas.space import Interface
+
 FILLING = (
     *(getattr(Tensor, name) for name in ("normal_", "uniform_", "zero_", "fill_", "bernoulli_", "exponential_")),
     *(getattr(nn.init, name) for name in dir(nn.init) if name.endswith("_") and name[0] != "_"),
@@ -42,6 +44,11 @@ def without_numbers() -> Iterator[None]:
     """
     with torch.device("meta"), _Unfilled():
         yield
+
+
+def inputs_without_numbers(interface: Interface) -> tuple[Tensor, ...]:
+    """One example of what a network is fed, as shapes alone."""
+    return tuple(torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs)
 
 
 class _Unfilled(TorchFunctionMode):

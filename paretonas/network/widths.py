@@ -20,7 +20,7 @@ from paretonas.network.dependencies import find_layout
 from paretonas.network.layout import Layout, Run
 from paretonas.network.removing import find_removals
 from paretonas.network.resizing import resize
-from paretonas.network.shapes import without_numbers
+from paretonas.network.shapes import inputs_without_numbers, without_numbers
 from paretonas.registry import short
 from paretonas.space import Interface, Spec
 from paretonas.space.widths import WidthsSpec
@@ -91,7 +91,7 @@ def _other_widths(layout: Layout, changed: Sequence[int]) -> list[int]:
 def _runs(shapes: nn.Module, layout: Layout, widths: Sequence[int], interface: Interface) -> str | None:
     """Why a network does not run in these widths; None: it does."""
     model = resize(deepcopy(shapes).eval(), layout, widths)
-    inputs = [torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs]
+    inputs = inputs_without_numbers(interface)
     try:
         with torch.no_grad(), running("It", inputs):
             check_outputs(model(*inputs), interface, 1, "It")

@@ -87,7 +87,7 @@ def morphed(
     base, recipe = space.base, like(check_morph(config), alone.schooling.recipe)
     layout = spec_layout(base, base.with_state(alone.task.interface))
     limit = Limit.parse(config.budget) if config.budget else None
-    pruning = Pruning(_resource(config), _sparsity(config), config.strength, 0.0, _protected(config, layout))
+    pruning = Pruning(_resource(config), _sparsity(config), config.strength, is_protected=_protected(config, layout))
     budget = Bounded(*_budget(config, limit, alone.devices), limit.bound if limit else None)
     weights = None
     if kept.weights is not None:

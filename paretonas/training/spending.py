@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from paretonas.errors import UsageError
 from paretonas.network.cost import cost
 from paretonas.network.layout import MAKERS, Layout, Run, is_depthwise
+from paretonas.network.shapes import inputs_without_numbers
 from paretonas.space import Interface
 from paretonas.training.resource import Estimated, Numbers, Products, Resource, Roofline
 
@@ -212,5 +213,5 @@ def _sizes(model: nn.Module, interface: Interface) -> dict[str, tuple[int, int]]
 
             hooks.append(module.register_forward_hook(hook))
     with torch.no_grad():
-        shapes(*(torch.empty(p.shape, dtype=getattr(torch, p.dtype), device="meta") for p in interface.inputs))
+        shapes(*inputs_without_numbers(interface))
     return found
