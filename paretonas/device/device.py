@@ -39,9 +39,12 @@ class Runtime(ABC):
 
     Attributes:
         format: Name of the export format that it runs.
+        engine: The module of `device/engine` that loads and runs its files, which can be sent to where the device is;
+            "" for one that runs where paretonas is installed.
     """
 
     format: ClassVar[str]
+    engine: ClassVar[str] = ""
 
     @abstractmethod
     def version(self) -> str:

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from paretonas.device.device import Runtime
+from paretonas.device.engine.onnxruntime import runner_of, session, version
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, MeasureError, SpecError
 from paretonas.export import Arrays, LoadedModel, example_inputs
@@ -48,6 +49,7 @@ class OnnxRuntime(Runtime):
     """
 
     format: ClassVar[str] = "onnx"
+    engine: ClassVar[str] = "onnxruntime"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -55,55 +57,32 @@ class OnnxRuntime(Runtime):
             raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
 
     def version(self) -> str:
-        import onnxruntime
-
-        return str(onnxruntime.__version__)
+        return version()
 
     def conditions(self) -> Mapping[str, Any]:
         return {"threads": self.threads}
 
     def load(self, path: Path) -> LoadedModel:
-        return _runner(self._session(path), path)
+        return runner_of(self._session(path), path)
 
     def interface(self, path: Path) -> Interface:
-        session = self._session(path)
+        loaded = self._session(path)
         try:
-            inputs = tuple(_port(value, value.shape) for value in session.get_inputs())
+            inputs = tuple(_port(value, value.shape) for value in loaded.get_inputs())
             asked = Interface(inputs, (Port("any", (1,)),))
-            arrays = _runner(session, path)(example_inputs(asked))  # they know all sides of their shapes
-            found = zip(session.get_outputs(), arrays, strict=True)
+            arrays = runner_of(loaded, path)(example_inputs(asked))  # they know all sides of their shapes
+            found = zip(loaded.get_outputs(), arrays, strict=True)
             outputs = tuple(_port(value, _shape(value, getattr(array, "shape", ()))) for value, array in found)
             return Interface(inputs, _own_names(inputs, outputs))
         except SpecError as error:
             raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from None
 
     def _session(self, path: Path, trace: Path | None = None) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        if trace is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(trace)
         try:
             check_external_data(path)
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions share no public base class
+        except Exception as error:  # of whatever reads files
             raise MeasureError(f"ONNX Runtime cannot load {path}: {error}") from error
-
-
-def _runner(session: Any, path: Path) -> LoadedModel:
-    names = [value.name for value in session.get_inputs()]
-
-    def run(inputs: Arrays) -> Arrays:
-        try:
-            return tuple(session.run(None, dict(zip(names, inputs, strict=True))))
-        except Exception as error:  # its exceptions share no public base class
-            raise MeasureError(f"ONNX Runtime cannot run {path}: {error}") from error
-
-    return run
+        return session(path, self.threads, trace)
 
 
 def _shape(value: Any, found: Sequence[int]) -> Sequence[int]:
@@ -152,14 +131,13 @@ def profile_onnxruntime(runtime: OnnxRuntime, path: Path, inputs: Arrays, runs: 
     with scratch_folder(path.parent) as passing:
         idle = passing / "idle.onnx"
         _write_idle(idle)
-        session = runtime._session(path, passing / "network")
-        idle_session = runtime._session(idle, passing / "idle")
-        run_network, run_idle = _runner(session, path), _runner(idle_session, idle)
+        sessions = runtime._session(path, passing / "network"), runtime._session(idle, passing / "idle")
+        run_network, run_idle = runner_of(sessions[0], path), runner_of(sessions[1], idle)
         number = np.zeros((1, 1, 1, 1), np.float32)
         for _ in range(runs):
             run_network(inputs)
             run_idle((number,))
-        network, idling = (_kernels(Path(s.end_profiling()), runs) for s in (session, idle_session))
+        network, idling = (_kernels(Path(s.end_profiling()), runs) for s in sessions)
     known = modules_of_nodes(path)
     traces = []
     for kernels in network:

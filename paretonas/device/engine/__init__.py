@@ -1,0 +1,51 @@
+"""Inference engines where the device is: a module loads and runs files by one engine.
+
+A device may be a board that has Python, numpy and an engine, and nothing else; these modules are sent to it, with
+`device/timing.py`, `device/runner` and `errors.py`. So they import nothing of ours but the errors, and need no Python
+above 3.10. Each has two functions:
+
+    version() -> str                       the engine's; a MissingPackageError with the install line where it is absent
+    load(path, options) -> run             a MeasureError where the engine does not take the file
+
+`options` are those of the runtime as plain data, and `run` maps a tuple of arrays, one example, to one of arrays; it
+raises a MeasureError where the engine does not take them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from paretonas.errors import MeasureError
+
+Runs = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+"""Maps the arrays that a model is fed to those that it gives."""
+
+ENGINES = ("executorch", "litert", "ncnn", "onnxruntime", "openvino")
+"""The modules of this package."""
+
+
+class Engine(Protocol):
+    """What a module of this package is."""
+
+    def version(self) -> str:
+        """Of the engine."""
+        ...
+
+    def load(self, path: Path, options: Mapping[str, Any]) -> Runs:
+        """What runs a file."""
+        ...
+
+
+def engine(name: str) -> Engine:
+    """The module of that name.
+
+    Raises:
+        MeasureError: There is none; whoever asks may be anybody.
+    """
+    if name not in ENGINES:
+        raise MeasureError(f"An engine is one of {', '.join(ENGINES)}, but got {name!r}.")
+    found: Any = importlib.import_module(f"{__name__}.{name}")
+    return found  # type: ignore[no-any-return]
