@@ -3,9 +3,15 @@ import pytest
 from paretonas.device import runtimes
 from paretonas.testing.runtime import RuntimeContract
 
+CONVERTED_SLOWLY = {"litert", "executorch"}
+"""A file takes ten seconds and more; their packages come with `make slow`."""
+each_runtime = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in CONVERTED_SLOWLY else []) for name in sorted(runtimes)
+]
+
 
 class TestRuntimes(RuntimeContract):
-    @pytest.fixture(params=list(runtimes))
+    @pytest.fixture(params=each_runtime)
     def runtime(self, request):
         return runtimes.create(request.param)
 
