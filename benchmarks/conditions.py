@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paretonas.device.transport.local import processor
+from paretonas.device.runner.moment import processor
 
 
 def conditions() -> dict[str, Any]:

@@ -262,6 +262,9 @@ class ScriptedTransport(Transport):
     def measure(self, runtime, candidate, reference, protocol):
         return next(self._scripted), {"load": 1.5}
 
+    def run_as_app(self, runtime, file, runs, every):
+        raise NotImplementedError
+
     def open(self, runtime, file):
         raise NotImplementedError
 

@@ -8,7 +8,9 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     catalogue,
     comparing,
     console,
+    devices,
     finalists,
+    measuring,
     morphing,
     networks,
     predicting,
@@ -16,6 +18,7 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     results,
     scaling,
     searching,
+    serving,
 )
 from paretonas.cli.app import app
 from paretonas.cli.streams import flush_streams

@@ -1,4 +1,4 @@
-"""Commands about single networks: measure, zoo, describe."""
+"""Commands about single networks: zoo, describe."""
 
 from __future__ import annotations
 
@@ -10,102 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from paretonas.cli import console
-from paretonas.cli.alone import alone
-from paretonas.cli.app import AsJson, Channels, Classes, Place, Resolution, SmallImage, Trust, Width, app
-from paretonas.cli.reading import read_indices, read_seconds
-from paretonas.errors import MeasureError, UsageError, WorkerError
+from paretonas.cli.app import AsJson, Channels, Classes, Resolution, SmallImage, Trust, Width, app
+from paretonas.cli.reading import read_indices
+from paretonas.errors import UsageError
 from paretonas.objective.metric import MACS, PARAMS
 from paretonas.space import (
     Interface,
     Spec,
     load_spec,
-    read_json,
     spaces,
-    spec_from_json,
     spec_hash,
     spec_to_json,
 )
 
 Plot = Annotated[Path | None, typer.Option(help="Draw its cells too: .png, .svg or .html.")]
-
-
-@app.command()
-def measure(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(help="An .onnx or .safetensors file, a spec (.json), or a name of the zoo.")],
-    device: Annotated[str, typer.Option(help="runtime\\[:options]\\[@transport:address].")] = "onnxruntime",
-    width: Width = 1.0,
-    resolution: Resolution = None,
-    small_image: SmallImage = False,
-    classes: Classes = None,
-    channels: Channels = 3,
-    blocks: Annotated[
-        bool, typer.Option("--blocks", help="Say which parts of a spec take how much of the time.")
-    ] = False,
-    time_limit: Annotated[
-        str, typer.Option(help="Longest time that it may take, waiting included: 90s, 10m, 1h30m.")
-    ] = "20m",
-    _trust: Trust = False,
-    as_json: AsJson = False,
-) -> None:
-    """Time a model on a device, one image at a time, against the device's reference network."""
-    subject = (model, width, resolution, classes, channels, small_image)
-    try:
-        found = alone(time_subject, subject, device, blocks, context.obj, seconds=read_seconds(time_limit))
-    except WorkerError as error:
-        raise MeasureError(f"{model} cannot be timed on {device} with --time-limit {time_limit}: {error}") from error
-    if as_json:
-        console.print_json(found)
-        return
-    milliseconds = console.styled(f"{found['latency_ms']:.4g} ms", "bold")
-    console.out.print(f"{model}:", milliseconds, f" (spread {100 * found['spread']:.1f} %)")
-    reference = found["reference"]
-    console.out.print(
-        f"  {found['ratio']:.3f} x the reference, {reference['name']} x{reference['width']} at "
-        f"{reference['inputs'][0]['shape'][-1]} px ({reference['latency_ms']:.4g} ms)"
-    )
-    console.out.print(f"  fastest of {found['pairs']} pairs in {found['loads']} loads, {found['clock']} clock")
-    console.out.print("  " + ", ".join(f"{k} {v}" for k, v in found["conditions"].items()))
-    if "boxes" in found:
-        console.out.print(
-            f"  with decoding and suppression, of {found['boxes']} boxes in the noise that it is fed: the more there "
-            "are in an image, the longer they take"
-        )
-    if found["flags"]:
-        console.out.print(f"  flagged after {found['attempts']} attempts: {', '.join(found['flags'])}")
-    if blocks:
-        _print_blocks(found)
-
-
-def time_subject(subject: tuple[Any, ...], device: str, is_by_blocks: bool, here: Place) -> dict[str, Any]:
-    """Time it as a whole or block by block; runs in a process of its own."""
-    from paretonas.evaluation.measure import Subject, measure_blocks, measure_model
-
-    measure = measure_blocks if is_by_blocks else measure_model
-    return measure(Subject(*subject), device, here.new_store(), here.home / "cache")
-
-
-def _print_blocks(found: dict[str, Any]) -> None:
-    """The parts of a network with their shares of time and of MACs."""
-    from paretonas.network.cost import spec_cost
-    from paretonas.report.describe import describe as rows_of
-
-    spec, interface = spec_from_json(found["spec"]), read_json(Interface, found["interface"], "interface")
-    words = {row.name: row.what for row in rows_of(spec, spec_cost(spec, interface), interface)}
-    console.table(
-        ["part", "layers", "latency", "time", "MACs", "ms / M MACs"],
-        [
-            [
-                block["name"],
-                words.get(block["name"]),
-                f"{block['latency_ms']:.3f} ms",
-                f"{100 * block['share']:.1f} %",
-                None if block["macs_share"] is None else f"{100 * block['macs_share']:.1f} %",
-                None if block["ms_per_mmac"] is None else f"{block['ms_per_mmac']:.4f}",
-            ]
-            for block in found["blocks"]
-        ],
-    )
 
 
 @app.command()

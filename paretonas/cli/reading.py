@@ -35,6 +35,19 @@ def read_seconds(text: str | None) -> float | None:
     return parts[0] * 3600 + parts[1] * 60 + parts[2]
 
 
+def read_pause(text: str) -> float:
+    """Seconds between two runs: 200ms, 2s or 0.5s; 0 for none.
+
+    >>> read_pause("200ms"), read_pause("2s"), read_pause("0")
+    (0.2, 2.0, 0.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)?", text.strip())
+    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1) if match else -1.0
+    if not match or not 0 <= seconds <= 3600 or (match[2] is None and seconds):
+        raise UsageError(f"A pause is written as 200ms or 2s, an hour at most, or 0, but got {text!r}.")
+    return seconds
+
+
 def read_indices(text: str) -> list[int]:
     """Whole numbers with commas between them."""
     try:

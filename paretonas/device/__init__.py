@@ -1,5 +1,6 @@
 """How fast a network is, on a runtime (an engine) reached over a transport."""
 
-from paretonas.device.device import Device, Runtime, Transport, parse_device, runtimes, transports
+from paretonas.device.device import Device, Runtime, Transport, runtimes, transports
+from paretonas.device.parse import parse_device
 
 __all__ = ["Device", "Runtime", "Transport", "parse_device", "runtimes", "transports"]

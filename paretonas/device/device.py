@@ -6,7 +6,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from paretonas.device.calibration import reference
-from paretonas.device.timing import Clock, Protocol, Samples, headline_flags
-from paretonas.errors import DeviceError, ParetonasError
+from paretonas.device.timing import Clock, Protocol, Samples, headline_clock, headline_flags
+from paretonas.errors import DeviceError
 from paretonas.export import Format, LoadedModel, ModelFile, formats, verify
 from paretonas.files import refusals
 from paretonas.latency import Latency
@@ -25,13 +25,23 @@ from paretonas.space import Interface, Spec
 runtimes = Registry(
     "runtime",
     {
+        "ncnn": "paretonas.device.runtime.ncnn:Ncnn",
+        "executorch": "paretonas.device.runtime.executorch:ExecuTorch",
+        "litert": "paretonas.device.runtime.litert:LiteRt",
         "onnxruntime": "paretonas.device.runtime.onnxruntime:OnnxRuntime",
+        "openvino": "paretonas.device.runtime.openvino:OpenVino",
         "torch": "paretonas.device.runtime.torch:TorchRuntime",
     },
 )
-transports = Registry("transport", {"local": "paretonas.device.transport.local:LocalTransport"})
-
-FORM = "[name=]runtime[:options][@transport[:address][,option=value...]]"
+transports = Registry(
+    "transport",
+    {
+        "local": "paretonas.device.transport.local:LocalTransport",
+        "ssh": "paretonas.device.transport.ssh:SshTransport",
+        "agent": "paretonas.device.transport.agent:AgentTransport",
+        "adb": "paretonas.device.transport.adb:AdbTransport",
+    },
+)
 
 
 class Runtime(ABC):
@@ -82,6 +92,36 @@ class Runtime(ABC):
         """
         return "thread" if self.conditions()["threads"] == 1 else "wall"
 
+    @property
+    def tolerance(self) -> float:
+        """Largest difference of any output between a file and its model, relative to the largest output.
+
+        That of the format; an engine that computes in a lower precision than its files have allows more.
+        """
+        written: Format = formats.create(self.format)
+        return written.tolerance
+
+
+@dataclass(frozen=True)
+class AppRuns:
+    """A model as an app sees it: in a process of its own, with pauses between its runs.
+
+    Args:
+        load: Seconds to load it.
+        first: Of the first run.
+        wall: Of each run after it, on the wall clock.
+        rss: Bytes of the process at most; None where the system does not tell.
+        rss_before: Before it was loaded.
+        conditions: Of the moment.
+    """
+
+    load: float
+    first: float
+    wall: tuple[float, ...]
+    rss: int | None = None
+    rss_before: int | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
 
 class Transport(ABC):
     """Where a runtime runs. A subclass is a frozen dataclass: first `address` if it takes one, then its options."""
@@ -107,6 +147,14 @@ class Transport(ABC):
 
         Returns:
             The times, and the conditions of the moment: `core`, `load`, `date`.
+
+        Raises:
+            MeasureError: It could not be done.
+        """
+
+    @abstractmethod
+    def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
+        """Load a file in a fresh process and run it every so many seconds.
 
         Raises:
             MeasureError: It could not be done.
@@ -152,7 +200,7 @@ class Device:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a stored latency or calibration is valid for."""
-        return {"runtime": repr(self.runtime), "transport": repr(self.transport), **self.facts}
+        return {"runtime": repr(self.runtime), "transport": self.transport.machine, **self.facts}
 
     def export(self, model: nn.Module, spec: Spec, interface: Interface, stem: Path) -> ModelFile:
         """Write `model` in the format of the runtime, at `stem` plus the format's suffix.
@@ -182,10 +230,10 @@ class Device:
             The largest difference relative to the largest output.
 
         Raises:
-            ExportError: The difference exceeds the format's tolerance.
+            ExportError: The difference exceeds the runtime's tolerance.
             MeasureError: The device does not run it.
         """
-        return verify(model, self.open(file), file, self._format.tolerance)
+        return verify(model, self.open(file), file, self.runtime.tolerance)
 
     def measure(self, candidate: ModelFile, folder: Path, calibrated: float | None, protocol: Protocol) -> Latency:
         """Time `candidate` against the reference; a flagged measurement is repeated and the least flagged one kept.
@@ -214,9 +262,9 @@ class Device:
             reference_cpu=samples.reference_cpu,
             loads=samples.loads,
             calibrated=1.0 if calibrated is None else calibrated,
-            clock=self.runtime.clock,
+            clock=headline_clock(samples, self.runtime.clock),
             conditions={"device": self.text, **self.facts, **moment},
-            flags=flags,
+            flags=(*flags, "summary-only") if samples.is_summary else flags,
             attempts=len(found),
         )
 
@@ -224,49 +272,3 @@ class Device:
     def _format(self) -> Format:
         found: Format = formats.create(self.runtime.format)
         return found
-
-
-def parse_device(text: str, name: str = "") -> Device:
-    """A device as users write it, over the transport `local` if none is given.
-
-    Args:
-        text: `[name=]runtime[:options][@transport[:address][,option=value...]]`.
-        name: The device's, where `text` gives none.
-
-    Raises:
-        DeviceError: Not of that form, two names, or an unknown name or option.
-
-    >>> parse_device("onnxruntime:threads=2").runtime.conditions()["threads"]
-    2
-    >>> parse_device("laptop=torch@local").name
-    'laptop'
-    """
-    own, written = _split_name(text)
-    engine, at, place = written.partition("@")
-    if not engine or (at and not place) or own == "":
-        raise DeviceError(f"A device is written {FORM}, but got {text!r}.")
-    if own and name and own != name:
-        raise DeviceError(f"A device has one name, but {text!r} is to be called {name!r}.")
-    try:
-        return Device(own or name, written, runtimes.create(engine), _transport(place or "local"))
-    except ParetonasError as error:
-        raise DeviceError(f"In the device {text!r}: {error}") from None
-
-
-def _split_name(text: str) -> tuple[str | None, str]:
-    """The name before `=`, None without one, and the rest; options have their `=` after a colon or an at sign."""
-    head = re.split("[:@]", text, maxsplit=1)[0]
-    if "=" not in head:
-        return None, text.strip()
-    name, _, rest = text.partition("=")
-    return name.strip(), rest.strip()
-
-
-def _transport(place: str) -> Transport:
-    """From `transport[:address][,option=value...]`."""
-    where, _, options = place.partition(",")
-    kind, _, address = where.partition(":")
-    if address and "address" not in [field.name for field in fields(transports.load(kind))]:
-        raise DeviceError(f"The transport {kind!r} takes no address, but got {address!r}.")
-    transport: Transport = transports.create(f"{kind}:{options}", {"address": address} if address else None)
-    return transport

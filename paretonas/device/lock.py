@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from paretonas.device.runner.moment import lock_files
 from paretonas.files import refusals
 
 SILENT = 2.0
@@ -42,14 +41,6 @@ def measuring_lock(machine: str) -> Iterator[None]:
         with suppress(OSError):
             note.unlink()
         lock.release()
-
-
-def lock_files(machine: str) -> tuple[Path, Path]:
-    """The lock of a machine and the note beside it."""
-    user = os.getuid() if hasattr(os, "getuid") else "own"  # without user numbers the folder is a user's own
-    stem = re.sub(r"[^\w.-]", "_", f"paretonas-measuring-{machine}-{user}")
-    folder = Path(tempfile.gettempdir())
-    return folder / f"{stem}.lock", folder / f"{stem}.holder"
 
 
 def _acquire(lock: FileLock, note: Path, machine: str) -> None:

@@ -96,7 +96,10 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds of every run; entry i of each tuple is of pair i, and `loads` are the pairs of each load."""
+    """Seconds of every run; entry i of each tuple is of pair i, and `loads` are the pairs of each load.
+
+    With `is_summary`, each entry is instead what another program tells of several runs, on the wall clock alone.
+    """
 
     candidate_wall: tuple[float, ...]
     candidate_cpu: tuple[float, ...]
@@ -104,6 +107,7 @@ class Samples:
     reference_cpu: tuple[float, ...]
     is_settled: bool = True
     loads: tuple[int, ...] = ()
+    is_summary: bool = False
 
 
 def time_pairs(
@@ -134,6 +138,11 @@ def time_pairs(
     return Samples(candidate_wall, candidate_cpu, reference_wall, reference_cpu, is_settled, protocol.portions)
 
 
+def headline_clock(samples: Samples, clock: Clock) -> Clock:
+    """The one that such times are read from, on a runtime of that clock: a summary knows the wall's alone."""
+    return "wall" if samples.is_summary else clock
+
+
 def headline_flags(
     samples: Samples, clock: Clock, protocol: Protocol, calibrated: float | None = None
 ) -> tuple[str, ...]:
@@ -144,6 +153,7 @@ def headline_flags(
     by more than the protocol allows. "unsettled": the warm-up never came to rest.
     """
     flags = []
+    clock = headline_clock(samples, clock)
     wall = statistics.fmean(samples.candidate_wall) + statistics.fmean(samples.reference_wall)
     cpu = statistics.fmean(samples.candidate_cpu) + statistics.fmean(samples.reference_cpu)
     if clock != "wall" and wall > protocol.preempted * cpu:

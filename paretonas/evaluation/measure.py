@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,56 @@ def measure_model(subject: Subject, device: str, cache: Cache, folder: Path) -> 
     return _result(subject.model, run_measuring(_job(spec, interface, chosen, folder, seconds)), interface)
 
 
+def measure_as_app(subject: Subject, device: str, folder: Path, runs: int, every: float) -> dict[str, Any]:
+    """Run a model as an app does: in a fresh process, with pauses, on whatever core the system gives.
+
+    Args:
+        subject: The model.
+        device: As users write it.
+        folder: For files that are needed for a moment.
+        runs: After the first one, >= 1.
+        every: Seconds from the beginning of a run to that of the next.
+
+    Returns:
+        `model`; milliseconds of wall clock: `median_ms`, `p90_ms`, `fastest_ms`, `first_ms` and `load_ms`; megabytes at
+        most: `rss_mb` of the process, and `rss_before_mb` before the model was loaded; `every_ms`, `throttled`,
+        `conditions`, and the raw `wall` in seconds.
+
+    Raises:
+        UsageError: No such file or network, or a file that the runtime does not take.
+        ExportError: It could not be exported.
+        MeasureError: It could not be run so.
+    """
+    chosen = parse_device(device)
+    with torch.random.fork_rng(devices=[]), scratch_folder(folder) as passing:
+        file = subject.file(chosen) if subject.is_file else exported(chosen, *subject.network(), passing)
+        found = chosen.transport.run_as_app(chosen.runtime, file, runs, every)
+    ordered = sorted(found.wall)
+    return {
+        "model": subject.model,
+        "median_ms": statistics.median(ordered) * 1e3,
+        "p90_ms": ordered[math.ceil(0.9 * len(ordered)) - 1] * 1e3,
+        "fastest_ms": ordered[0] * 1e3,
+        "first_ms": found.first * 1e3,
+        "load_ms": found.load * 1e3,
+        "rss_mb": None if found.rss is None else found.rss / 1e6,
+        "rss_before_mb": None if found.rss_before is None else found.rss_before / 1e6,
+        "every_ms": every * 1e3,
+        "throttled": found.conditions.get("throttled", "unknown"),
+        "conditions": {"device": chosen.text, **chosen.facts, **found.conditions},
+        "wall": list(found.wall),
+    }
+
+
+def exported(device: Device, spec: Spec, interface: Interface, folder: Path) -> ModelFile:
+    """An untrained network as a file that was checked. It sets PyTorch's seed, and what is loaded may draw from it."""
+    torch.manual_seed(0)
+    model = build(spec, interface)
+    file = device.export(model, spec, interface, folder / "candidate")
+    device.verify(model, file)
+    return file
+
+
 def _boxes_in_noise(device: Device, file: ModelFile) -> dict[str, int]:
     """How many, where a file ends in boxes: its latency depends on it."""
     if "suppression" not in formats.create(device.runtime.format).metadata(file.path):
@@ -168,10 +220,7 @@ def _latency_and_profile(
     if known is not None:
         return latency_from_json(known.get("latency")), _profile_from_json(known.get("profile"))
     with torch.random.fork_rng(devices=[]), scratch_folder(folder) as passing:
-        torch.manual_seed(0)
-        model = build(spec, interface)
-        file = device.export(model, spec, interface, passing / "candidate")
-        device.verify(model, file)
+        file = exported(device, spec, interface, passing)
         latency = device.measure(file, folder, calibrated_seconds(device, interface, folder, cache), RECORD)
         taken = profile(device, file)
     if not latency.flags:

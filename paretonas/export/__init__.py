@@ -5,7 +5,13 @@ from paretonas.registry import Registry
 
 formats = Registry(
     "export format",
-    {"onnx": "paretonas.export.onnx:OnnxFormat", "safetensors": "paretonas.export.checkpoint:CheckpointFormat"},
+    {
+        "executorch": "paretonas.export.executorch:ExecuTorchFormat",
+        "litert": "paretonas.export.litert:LiteRtFormat",
+        "ncnn": "paretonas.export.ncnn:NcnnFormat",
+        "onnx": "paretonas.export.onnx:OnnxFormat",
+        "safetensors": "paretonas.export.checkpoint:CheckpointFormat",
+    },
 )
 
 __all__ = ["Arrays", "Format", "LoadedModel", "ModelFile", "Precision", "example_inputs", "formats", "verify"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from paretonas.device.transport.local import processor
+from paretonas.device.runner.moment import processor
 from paretonas.evaluation import keys
 from paretonas.evaluation.keys import Cache
 from paretonas.executor import Executor, executors

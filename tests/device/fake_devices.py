@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from paretonas.device import Runtime, Transport
+from paretonas.device.device import AppRuns
 from paretonas.space import Interface
 
 IMAGES = Interface.of_images(3, 8, 10)
@@ -52,6 +53,10 @@ class FakeTransport(Transport):
     def measure(self, runtime, candidate, reference, protocol):
         self.calls.append((runtime, candidate, reference, protocol))
         return self.answers[len(self.calls) - 1], {"core": 7, "load": 0.5, "date": str(next(self.dates))}
+
+    def run_as_app(self, runtime, file, runs, every):
+        self.calls.append(("app", runtime, file, runs, every))
+        return AppRuns(0.5, 0.25, (0.125,) * runs, 2_000_000, 1_000_000, {"throttled": "no"})
 
     def open(self, runtime, file):
         self.calls.append(("open", file))

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from paretonas.device import Runtime, parse_device
 from paretonas.device.calibration import calibrate
-from paretonas.device.lock import lock_files
+from paretonas.device.runner.moment import lock_files
 from paretonas.device.timing import Protocol
 from paretonas.device.transport.local import LocalTransport
 from paretonas.errors import MeasureError

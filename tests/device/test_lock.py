@@ -8,7 +8,8 @@ import pytest
 from filelock import FileLock, Timeout
 
 from paretonas.device import lock
-from paretonas.device.lock import lock_files, measuring_lock
+from paretonas.device.lock import measuring_lock
+from paretonas.device.runner.moment import lock_files
 from paretonas.errors import MachineError
 
 HOLD = """

@@ -11,7 +11,7 @@ import torch
 from paretonas.device import Device, parse_device
 from paretonas.errors import DeviceError, SpecError, StoreError, UnknownNameError, UsageError
 from paretonas.evaluation.latencies import RECORD
-from paretonas.evaluation.measure import Subject, measure_blocks, measure_model, spec_blocks
+from paretonas.evaluation.measure import Subject, measure_as_app, measure_blocks, measure_model, spec_blocks
 from paretonas.export import formats
 from paretonas.latency import Latency
 from paretonas.network import build
@@ -125,6 +125,24 @@ def test_a_measured_file_knows_its_own_interface(tmp_path, cache, calm, device):
     found = measure_model(Subject(str(file.path)), device, cache, tmp_path)
     assert found["model"] == str(file.path)
     assert found["reference"]["inputs"] == asdict(interface)["inputs"]
+
+
+def test_a_model_is_run_as_an_app_does(tmp_path):
+    subject = Subject("mobilenet-v2", width=0.25, resolution=32, classes=10)
+    found = measure_as_app(subject, "onnxruntime", tmp_path, runs=11, every=0.01)
+    assert len(found["wall"]) == 11
+    assert 0 < found["fastest_ms"] <= found["median_ms"] <= found["p90_ms"] <= max(found["wall"]) * 1e3
+    assert found["p90_ms"] == pytest.approx(sorted(found["wall"])[9] * 1e3)
+    assert 10 < found["rss_before_mb"] <= found["rss_mb"] < 1000
+    assert found["every_ms"] == 10
+    assert found["throttled"] in ("yes", "no", "unknown")
+    assert found["conditions"]["core"] is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_runtime_that_cannot_be_alone_is_not_run_as_an_app_does(tmp_path):
+    with pytest.raises(DeviceError, match="TorchRuntime runs only within paretonas"):
+        measure_as_app(Subject("mobilenet-v2", width=0.25, resolution=32), "torch", tmp_path, 3, 0.0)
 
 
 def test_a_file_that_ends_in_boxes_says_how_many_it_sees_in_noise(tmp_path, cache, calm):

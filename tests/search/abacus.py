@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretonas.device import Runtime, Transport
+from paretonas.device.device import AppRuns
 from paretonas.device.timing import Protocol, Samples
 from paretonas.export import LoadedModel, ModelFile
 from paretonas.loop.plan import Budget
@@ -39,6 +40,9 @@ class Abacus(Transport):
     ) -> tuple[Samples, Mapping[str, Any]]:
         one, other = ((1e-9 * file.path.stat().st_size,) * protocol.pairs for file in (candidate, reference))
         return Samples(one, one, other, other, loads=protocol.portions), {"core": None, "load": 0.0, "date": "today"}
+
+    def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
+        return AppRuns(1e-3, 1e-3, (1e-3,) * runs)
 
     def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
         return runtime.load(file.path)

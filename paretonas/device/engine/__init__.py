@@ -48,4 +48,4 @@ def engine(name: str) -> Engine:
     if name not in ENGINES:
         raise MeasureError(f"An engine is one of {', '.join(ENGINES)}, but got {name!r}.")
     found: Any = importlib.import_module(f"{__name__}.{name}")
-    return found  # type: ignore[no-any-return]
+    return found

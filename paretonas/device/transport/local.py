@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paretonas.device.device import Runtime, Transport
+from paretonas.device.device import AppRuns, Runtime, Transport
 from paretonas.device.lock import measuring_lock
+from paretonas.device.runner.bundle import written_bundle
+from paretonas.device.runner.moment import pinned, processor
+from paretonas.device.runner.worker import Worker
 from paretonas.device.timing import Protocol, Run, Samples, time_pairs
+from paretonas.device.transport.remote import Remote
 from paretonas.export import LoadedModel, ModelFile, example_inputs
+
+LONGEST = 7 * 24 * 3600.0
+"""Seconds that runs as an app may take: who asks for many, with pauses, waits for them."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,15 @@ class LocalTransport(Transport):
             )
         return samples, conditions
 
+    def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
+        with tempfile.TemporaryDirectory() as folder:
+            worker = Worker([sys.executable, str(written_bundle(Path(folder))), "work", folder], LONGEST)
+            remote = Remote("this machine", lambda: worker, 0.0)
+            try:
+                return remote.run_as_app(runtime, file, runs, every)
+            finally:
+                worker.close()
+
     def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
         return runtime.load(file.path)
 
@@ -51,27 +67,7 @@ def quiet_core(runtime: Runtime) -> Iterator[Mapping[str, Any]]:
     """Hold this machine's measuring lock, on the last of the allowed cores if the runtime is judged by its CPU time.
 
     Returns:
-        The conditions of the moment: the core, None of several; the load before; the date.
+        The conditions of the moment; see `pinned`.
     """
-    with measuring_lock("here"):
-        allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-        core = max(allowed, default=None) if runtime.clock != "wall" else None
-        load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-        if core is not None:
-            os.sched_setaffinity(0, {core})
-        try:
-            yield {"core": core, "load": load, "date": datetime.now(UTC).isoformat(timespec="seconds")}
-        finally:
-            if core is not None:
-                os.sched_setaffinity(0, allowed)
-
-
-@cache
-def processor() -> str:
-    """The name of this machine's."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    with measuring_lock("here"), pinned(runtime.clock) as conditions:
+        yield conditions

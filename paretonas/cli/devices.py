@@ -1,0 +1,62 @@
+"""The commands about one device: `paretonas device check`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from paretonas.cli import console
+from paretonas.cli.alone import alone
+from paretonas.cli.app import AsJson, Place, app
+from paretonas.cli.ongoing import counting
+
+device = typer.Typer(no_args_is_help=True, help="Check a device before a search.")
+app.add_typer(device, name="device")
+
+Text = Annotated[str, typer.Argument(metavar="DEVICE", help="runtime\\[:options]\\[@transport:address].")]
+
+
+@device.command()
+def check(
+    context: typer.Context,
+    text: Text,
+    rounds: Annotated[int, typer.Option(help="Timings of either of the two networks.", min=3, max=1000)] = 10,
+    resolution: Annotated[int, typer.Option(help="Side of their images in pixels.", min=32, max=1024)] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Connect, time the reference network, and say whether two networks 5 % apart can be told apart."""
+    found = alone(checked, text, rounds, resolution, context.obj)
+    if as_json:
+        console.print_json(found)
+        return
+    console.out.print(f"{text}:", ", ".join(f"{name} {value}" for name, value in found["facts"].items()))
+    console.out.print(f"  the reference network takes {found['reference_ms']:.4g} ms at {resolution} px")
+    console.out.print(
+        f"  a network's latency scatters by {100 * found['noise']:.2g} % from one timing to the next; the device "
+        f"became {100 * abs(found['drift']):.2g} % {'slower' if found['drift'] > 0 else 'faster'} meanwhile"
+    )
+    console.out.print(
+        f"  two networks {100 * found['gap']:.2g} % apart: the faster was timed as faster in "
+        f"{100 * found['ordered']:.0f} % of pairs"
+    )
+    console.out.print(f"  throttled: {found['conditions'].get('throttled', 'unknown')}")
+    flagged = ", ".join(f"{name} {count}" for name, count in found["flags"].items())
+    console.out.print(f"  flags of {found['timings']} timings: {flagged or 'none'}")
+    verdict = "Fit for a search" if found["is_fit"] else "Not fit for a search as it is"
+    console.out.print(
+        console.styled(verdict, "bold"), f": of pairs 5 % apart {100 * found['told_apart']:.0f} % are ordered right."
+    )
+    for advice in found["advice"]:
+        console.out.print(f"  {advice}")
+
+
+def checked(text: str, rounds: int, side: int, here: Place) -> dict[str, Any]:
+    """Check a device; runs in a process of its own."""
+    from paretonas.device import parse_device
+    from paretonas.evaluation.checking import check_device
+
+    with counting("timing") as show:
+        found = check_device(parse_device(text), here.home / "cache", show, rounds, side)
+    return {**asdict(found), "is_fit": found.is_fit, "advice": found.advice}

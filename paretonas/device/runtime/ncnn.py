@@ -1,0 +1,51 @@
+"""ncnn on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from paretonas.device.device import Runtime
+from paretonas.device.engine.ncnn import load, version
+from paretonas.errors import DeviceError, ExportError, MeasureError
+from paretonas.export import LoadedModel
+from paretonas.export.ncnn import read_told
+from paretonas.space import Interface
+
+
+@dataclass(frozen=True)
+class Ncnn(Runtime):
+    """ncnn on the CPU, float32, without Vulkan.
+
+    Args:
+        threads: Of one layer. With 1, the model runs in the calling thread.
+
+    Raises:
+        DeviceError: `threads` is out of its range.
+    """
+
+    format: ClassVar[str] = "ncnn"
+    engine: ClassVar[str] = "ncnn"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= 1024:
+            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+
+    def version(self) -> str:
+        return version()
+
+    def conditions(self) -> Mapping[str, Any]:
+        return {"threads": self.threads}
+
+    def load(self, path: Path) -> LoadedModel:
+        return load(path, asdict(self))
+
+    def interface(self, path: Path) -> Interface:
+        self.load(path)
+        try:
+            return read_told(path)[0]
+        except ExportError as error:
+            raise MeasureError(str(error)) from error

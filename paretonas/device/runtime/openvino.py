@@ -1,0 +1,64 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from paretonas.device.device import Runtime
+from paretonas.device.engine.openvino import load, version
+from paretonas.device.runtime.onnxruntime import OnnxRuntime
+from paretonas.errors import DeviceError, MeasureError
+from paretonas.export import LoadedModel
+from paretonas.export.onnx.external import check_external_data
+from paretonas.space import Interface
+
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+"""bfloat16 has eight bits: networks of the zoo differ by up to 0.04 in it, as PyTorch computes it."""
+
+
+@dataclass(frozen=True)
+class OpenVino(Runtime):
+    """OpenVINO on the CPU, one stream.
+
+    Args:
+        threads: Of one operator. With 1, the model runs in the calling thread.
+        precision: That it computes in. Files are float32 either way; bfloat16 is for processors that have it, and is
+            what OpenVINO would take there by itself.
+
+    Raises:
+        DeviceError: `threads` is out of its range.
+    """
+
+    format: ClassVar[str] = "onnx"
+    engine: ClassVar[str] = "openvino"
+    threads: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= 1024:
+            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+
+    def version(self) -> str:
+        return version()
+
+    def conditions(self) -> Mapping[str, Any]:
+        return {"threads": self.threads, "precision": self.precision}
+
+    @property
+    def tolerance(self) -> float:
+        return TOLERANCES[self.precision]
+
+    def load(self, path: Path) -> LoadedModel:
+        try:
+            check_external_data(path)
+        except Exception as error:  # of whatever reads files
+            raise MeasureError(f"OpenVINO cannot load {path}: {error}") from error
+        return load(path, asdict(self))
+
+    def interface(self, path: Path) -> Interface:
+        found = OnnxRuntime().interface(path)
+        self.load(path)
+        return found

@@ -1,0 +1,80 @@
+"""ExecuTorch's files, whatever XNNPACK takes given to it.
+
+A file of ExecuTorch has no names; those of the interface lie behind it, with its metadata.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from paretonas.errors import ExportError, MissingPackageError
+from paretonas.export.appended import append_json, read_appended
+from paretonas.export.boxes import Decoding
+from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
+from paretonas.files import written_aside
+from paretonas.registry import blamed
+from paretonas.space import Interface, Spec, read_json
+
+IDENTIFIER = b"ET12"
+
+
+@dataclass(frozen=True)
+class ExecuTorchFormat(Format):
+    """A `.pte` for ExecuTorch with XNNPACK, one example at a time."""
+
+    suffix: ClassVar[str] = ".pte"
+    tolerance: ClassVar[float] = 1e-3
+
+    def write(
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        path: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        decoding: Decoding | None = None,
+    ) -> None:
+        self._check_decoding(decoding)
+        lower, partitioner = _converter()
+        own = copy.deepcopy(model).cpu().eval()
+        inputs = tensors_for(own, example_inputs(interface))
+        with written_aside(path) as draft:
+            with warnings.catch_warnings(), blamed("ExecuTorch cannot convert this network", ExportError):
+                warnings.simplefilter("ignore")
+                lowered = lower(torch.export.export(own, inputs), partitioner=[partitioner()])
+                draft.write_bytes(lowered.to_executorch().buffer)
+            append_json(draft, {"metadata": metadata, "interface": asdict(interface)})
+
+    def metadata(self, path: Path) -> Mapping[str, Any]:
+        return read_appended(path, IDENTIFIER, "metadata")
+
+
+def written_interface(path: Path) -> Interface | None:
+    """The interface that a file was written with; None if it is from elsewhere.
+
+    Raises:
+        ExportError: It is no such file, or what it says is damaged.
+        SpecError: It says what no interface can be.
+    """
+    found = read_appended(path, IDENTIFIER, "interface")
+    return read_json(Interface, found, "interface") if found else None
+
+
+def _converter() -> tuple[Any, Any]:
+    """What lowers a program, and what gives parts of it to XNNPACK."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+            from executorch.exir import to_edge_transform_and_lower
+        except ImportError:
+            raise MissingPackageError("executorch", "The format 'executorch'") from None
+    return to_edge_transform_and_lower, XnnpackPartitioner

@@ -1,0 +1,101 @@
+"""LiteRT's files (TensorFlow Lite), converted by LiteRT Torch.
+
+A conversion takes ten seconds and more, most of them in PyTorch, which traces the network anew for each of three rounds
+of decompositions. No option of the converter makes it faster: its lightweight mode takes as long and leaves more
+operations. Folding batch normalizations first would save a fifth. What the network is fed stays NCHW: for its kernels
+the file transposes an image once, which takes less than can be measured.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, fx, nn
+
+from paretonas.errors import ExportError, MissingPackageError
+from paretonas.export.appended import append_json, read_appended
+from paretonas.export.boxes import Decoding
+from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
+from paretonas.files import written_aside
+from paretonas.registry import blamed
+from paretonas.space import Interface, Spec
+
+IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class LiteRtFormat(Format):
+    """A `.tflite` for LiteRT, one example at a time, laid out as the network is (NCHW)."""
+
+    suffix: ClassVar[str] = ".tflite"
+    tolerance: ClassVar[float] = 1e-3
+
+    def write(
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        path: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        decoding: Decoding | None = None,
+    ) -> None:
+        self._check_decoding(decoding)
+        converter = _converter()
+        own = copy.deepcopy(model).cpu().eval()
+        inputs = tensors_for(own, example_inputs(interface))
+        with written_aside(path) as draft:
+            with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
+                warnings.simplefilter("ignore")
+                named = dict(zip([port.name for port in interface.inputs], inputs, strict=True))
+                # Without 64 bits the numbers of words, int64, would be int32 in the file.
+                converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(draft))
+            append_json(draft, {"metadata": metadata})
+
+    def metadata(self, path: Path) -> Mapping[str, Any]:
+        return read_appended(path, IDENTIFIER, "metadata")
+
+
+def _converter() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import litert_torch
+            from litert_torch import progress
+        except ImportError:
+            raise MissingPackageError("litert-torch", "The format 'litert'") from None
+    progress.config.show_progress = False  # it prints where our own output goes
+    return litert_torch
+
+
+class _Naming(nn.Module):
+    """A network that gives its outputs by name."""
+
+    def __init__(self, model: nn.Module, names: tuple[str, ...]):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
+        outputs = self.model(*inputs)
+        outputs = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return dict(zip(self.names, outputs, strict=True))
+
+
+def _named(model: nn.Module, interface: Interface) -> nn.Module:
+    """A network whose `forward` has the names of the interface, which the converter takes over.
+
+    Raises:
+        ExportError: A name of an input that no parameter of a function can have.
+    """
+    names = [port.name for port in interface.inputs]
+    if not all(name.isidentifier() and not iskeyword(name) for name in names):
+        raise ExportError(f"An input of a .tflite has a name of letters, digits and underscores, but got {names}.")
+    graph = fx.Graph()
+    graph.output(graph.call_module("named", tuple(graph.placeholder(name) for name in names)))
+    naming = _Naming(model, tuple(port.name for port in interface.outputs))
+    return fx.GraphModule({"named": naming}, graph).eval()

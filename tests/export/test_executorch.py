@@ -1,0 +1,63 @@
+"""ExecuTorch's files beside the networks that they are written of."""
+
+import sys
+
+import pytest
+from converted import IMAGES, NETWORKS, TOKENS, Branching, Small, Step, of_the_zoo, small
+
+from paretonas.device.runtime.executorch import ExecuTorch
+from paretonas.errors import ExportError, MissingPackageError
+from paretonas.export import ModelFile, formats, verify
+from paretonas.export.executorch import ExecuTorchFormat
+
+
+def write(model, interface, path, metadata=None):
+    ExecuTorchFormat().write(model, None, interface, path, metadata or {})
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "width", "side"), NETWORKS)
+def test_a_network_of_the_zoo_agrees_with_its_file(tmp_path, name, width, side):
+    _, interface, model = of_the_zoo(name, width, side)
+    path = write(model, interface, tmp_path / "a.pte")
+    assert ExecuTorch().interface(path) == interface
+    for runtime in (ExecuTorch(), ExecuTorch(threads=2)):
+        assert verify(model, runtime.load(path), ModelFile(path, interface), ExecuTorchFormat.tolerance) < 1e-4
+
+
+@pytest.mark.slow
+def test_inputs_and_outputs_have_the_names_and_the_order_of_the_interface(tmp_path):
+    model = Step().eval()
+    path = write(model, TOKENS, tmp_path / "a.pte")
+    assert ExecuTorch().interface(path) == TOKENS
+    assert verify(model, ExecuTorch().load(path), ModelFile(path, TOKENS), 1e-5) < 1e-5
+
+
+@pytest.mark.slow
+def test_writing_leaves_the_model_as_it_was_and_no_word_on_the_output(tmp_path, capfd):
+    model = small().train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    path = write(model, IMAGES, tmp_path / "a.pte", {"classes": ["a", "b"]})
+    assert all(module.training for module in model.modules())
+    assert all((tensor == before[name]).all() for name, tensor in model.state_dict().items())
+    assert ExecuTorchFormat().metadata(path) == {"classes": ["a", "b"]}
+    assert capfd.readouterr().out == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pte"]
+    verify(model, ExecuTorch().load(path), ModelFile(path, IMAGES), 1e-5)  # in evaluation mode
+
+
+@pytest.mark.slow
+def test_what_cannot_be_converted_is_an_export_error_and_no_file(tmp_path):
+    with pytest.raises(ExportError, match="ExecuTorch cannot convert this network"):
+        write(Branching(), IMAGES, tmp_path / "a.pte")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_package_the_format_says_what_to_install(tmp_path, monkeypatch):
+    for name in ("executorch", "executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"):
+        monkeypatch.setitem(sys.modules, name, None)
+    chosen = formats.create("executorch")
+    with pytest.raises(MissingPackageError, match="pip install executorch"):
+        chosen.write(Small(), None, IMAGES, tmp_path / "a.pte")
+    assert list(tmp_path.iterdir()) == []
