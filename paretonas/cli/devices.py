@@ -1,4 +1,4 @@
-"""The commands about one device: `paretonas device check`."""
+"""The commands about one device: `paretonas device check`, `paretonas device profile`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from paretonas.cli import console
 from paretonas.cli.alone import alone
-from paretonas.cli.app import AsJson, Place, app
-from paretonas.cli.ongoing import counting
+from paretonas.cli.app import AsJson, Channels, Place, app
+from paretonas.cli.ongoing import counting, search_listener
 
 device = typer.Typer(no_args_is_help=True, help="Check a device before a search.")
 app.add_typer(device, name="device")
@@ -60,3 +60,57 @@ def checked(text: str, rounds: int, side: int, here: Place) -> dict[str, Any]:
     with counting("timing") as show:
         found = check_device(parse_device(text), here.home / "cache", show, rounds, side)
     return {**asdict(found), "is_fit": found.is_fit, "advice": found.advice}
+
+
+@device.command()
+def profile(
+    context: typer.Context,
+    text: Text,
+    space: Annotated[str, typer.Option(help="Space of the networks, with its options.")] = "mnasnet",
+    samples: Annotated[int, typer.Option(help="Networks that are measured.", min=20, max=500)] = 100,
+    resolution: Annotated[int, typer.Option(help="Side of the images in pixels.", min=8, max=1024)] = 32,
+    channels: Channels = 3,
+    classes: Annotated[int, typer.Option(help="That the networks tell apart.", min=1)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Measure networks of a space and fit a predictor of their latency, for searches with --estimate."""
+    from paretonas.evaluation.estimates import LARGEST_ERROR
+
+    found = alone(profiled, text, space, samples, (channels, resolution, classes), context.obj)
+    if as_json:
+        console.print_json(found)
+        return
+    console.out.print(f"{text}: {found['samples']} networks of {space} measured, {found['flagged']} of them flagged.")
+    console.out.print(
+        f"  Each held out once, the predictor errs by {100 * found['error']:.1f} % on average; "
+        f"{100 * found['within']:.0f} % are within 5 %."
+    )
+    tau, macs = f"{found['tau']:.3f}", f"{found['tau_of_macs']:.3f}"
+    console.out.print(f"  It ranks them with a Kendall's tau of {tau}; counting MACs alone has {macs}.")
+    if found["error"] > LARGEST_ERROR:
+        most = f"{100 * LARGEST_ERROR:g}"
+        console.out.print(f"A search wants {most} % at most and would measure every candidate: give more --samples.")
+        return
+    asked = f"--space {space} --device {text} --resolution {resolution} --estimate {samples}"
+    console.out.print(f"It is stored; a search of {classes} classes takes it: paretonas search NAME {asked} …")
+
+
+def profiled(text: str, space: str, samples: int, images: tuple[int, int, int], here: Place) -> dict[str, Any]:
+    """Profile a device; runs in a process of its own."""
+    from paretonas.device import parse_device
+    from paretonas.evaluation.profiling import ProfileOptions, profile_space, tau_of_macs
+    from paretonas.space import Interface, spaces
+
+    interface = Interface.of_images(*images)
+    options = ProfileOptions(spaces.create(space, {"resolution": images[1]}).build(), interface, samples)
+    with search_listener(is_json=False) as listener:
+        fitting = profile_space(parse_device(text), options, here.new_store(), here.home / "cache", listener)
+    return {
+        "samples": len(fitting.samples),
+        "flagged": sum(sample.flags > 0 for sample in fitting.samples),
+        "error": fitting.error,
+        "within": fitting.within,
+        "tau": fitting.rank,
+        "tau_of_macs": tau_of_macs(fitting, interface),
+        "latencies_ms": [sample.latency_ms for sample in fitting.samples],
+    }

@@ -16,7 +16,7 @@ from torch import nn
 from paretonas.device.calibration import reference
 from paretonas.device.timing import Clock, Protocol, Samples, headline_clock, headline_flags
 from paretonas.errors import DeviceError
-from paretonas.export import Format, LoadedModel, ModelFile, formats, verify
+from paretonas.export import Format, LoadedModel, ModelFile, Precision, formats, verify
 from paretonas.files import refusals
 from paretonas.latency import Latency
 from paretonas.registry import Registry
@@ -91,6 +91,11 @@ class Runtime(ABC):
         threads beside the caller's answers "process" instead of "thread"; one that computes elsewhere, "wall".
         """
         return "thread" if self.conditions()["threads"] == 1 else "wall"
+
+    @property
+    def precision(self) -> Precision:
+        """Of the numbers that its files hold."""
+        return "float32"
 
     @property
     def tolerance(self) -> float:

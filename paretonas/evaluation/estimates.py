@@ -25,7 +25,6 @@ from paretonas.latency import Estimate, estimate_from_json
 from paretonas.network.operations import Operation, operations
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, metric, on_device
 from paretonas.space import Interface, SearchSpace, Spec, read_json, spec_from_json, spec_hash, spec_to_json
-from paretonas.task.task import Task
 
 DRAWN = 8
 """Networks that are drawn for each one that is measured."""
@@ -103,15 +102,17 @@ class EstimatingEvaluator(Around):
 
     Args:
         inner: Measures, and gives all else.
-        task: What is learned.
+        interface: Of the task.
         devices: Of the inner one.
         estimating: Where and from how many networks.
         cache: Where evaluations are kept; the inner one's.
     """
 
-    def __init__(self, inner: Evaluator, task: Task, devices: Sequence[Device], estimating: Estimating, cache: Cache):
+    def __init__(
+        self, inner: Evaluator, interface: Interface, devices: Sequence[Device], estimating: Estimating, cache: Cache
+    ):
         super().__init__(inner)
-        self._task, self._estimating, self._cache = task, estimating, cache
+        self._interface, self._estimating, self._cache = interface, estimating, cache
         self._devices = {device.name: device for device in devices if device.name in estimating.networks}
         self._fitted: dict[str, Fitted] = {}
 
@@ -120,10 +121,18 @@ class EstimatingEvaluator(Around):
         self._inner.prepare(listener)
         for name, device in list(self._devices.items()):
             try:
-                self._fitted[name] = self._fit(device, listener)
+                self._fitted[name], fitting = self._fit(device, listener)
+                _check(fitting)
             except MeasureError as error:
                 listener.note(f"{error} So each candidate is measured{_on(device)}.")
                 del self._devices[name]
+            else:
+                title = metric(on_device(LATENCY.name, name)).title
+                listener.note(
+                    f"The {title} is estimated by a predictor: {_about(fitting)} on average, and ranks them with a "
+                    f"Kendall's tau of {fitting.rank:.2f}. Finalists are measured."
+                )
+                _tell_of_flags(fitting, listener)
 
     def stages(self) -> tuple[Stage, ...]:
         """The inner one's, with a stage of estimates in the place of each latency that is estimated."""
@@ -147,11 +156,11 @@ class EstimatingEvaluator(Around):
 
     def _estimate(self, spec: Spec, device: Device, listing: tuple[Operation, ...]) -> Estimate:
         predictor = self._fitted[device.name].predictor
-        predictor.scope.check(spec.kind, self._task.interface, device.identity)
+        predictor.scope.check(spec.kind, self._interface, device.identity)
         return predictor.estimate(listing)
 
     def _fed(self, spec: Spec) -> Interface:
-        return spec.with_state(self._task.interface)
+        return spec.with_state(self._interface)
 
     def _stage(self, device: Device, lane: str) -> Stage:
         def key(spec: Spec) -> Key:
@@ -177,37 +186,27 @@ class EstimatingEvaluator(Around):
 
     # Predictors
 
-    def _fit(self, device: Device, listener: Listens) -> Fitted:
-        """On what is stored, or is measured now.
+    def fit(self, device: Device, listener: Listens) -> Fitting:
+        """A predictor for a device, good or not, from networks that are stored or measured now.
 
         Raises:
-            MeasureError: Too few networks could be measured, or the predictor errs too much.
+            MeasureError: Too few networks could be measured.
         """
+        return self._fit(device, listener)[1]
+
+    def _fit(self, device: Device, listener: Listens) -> tuple[Fitted, Fitting]:
         networks = self._estimating.networks[device.name]
         drawn = self._estimating.space().some(DRAWN * networks)
         digest = hashlib.sha256(" ".join(map(spec_hash, drawn)).encode()).hexdigest()[:16]
-        key = keys.predictor(digest, networks, self._task.interface, device.identity, QUICK.pairs)
+        key = keys.predictor(digest, networks, self._interface, device.identity, QUICK.pairs)
         stored = key.get(self._cache)
         samples = self._measure(device, drawn, listener) if stored is None else fitting_from_json(stored).samples
         specs = [spec_from_json(sample.spec) for sample in samples]
-        scope = Scope(tuple(sorted({spec.kind for spec in specs})), self._task.interface, device.identity)
+        scope = Scope(tuple(sorted({spec.kind for spec in specs})), self._interface, device.identity)
         predictor = fit(scope, self._listings(specs, listener), [sample.latency_ms for sample in samples])
         held_out = predictor.held_out
-        id = key.put(self._cache, asdict(Fitting(samples, held_out.error, held_out.within, held_out.rank)))
-        about = (
-            f"of {len(samples)} measured networks, each held out once, this one errs by {100 * held_out.error:.1f} %"
-        )
-        if held_out.error > LARGEST_ERROR:
-            raise MeasureError(f"A predictor errs by {100 * LARGEST_ERROR:g} % at most on average, but {about}.")
-        title = metric(on_device(LATENCY.name, device.name)).title
-        listener.note(
-            f"The {title} is estimated by a predictor: {about} on average, and ranks them with a Kendall's tau of "
-            f"{held_out.rank:.2f}. Finalists are measured."
-        )
-        flagged = sum(sample.flags > 0 for sample in samples)
-        if flagged > len(samples) / 2:
-            listener.note(f"{flagged} of these timings are flagged, as taken on a busy machine: all may be too long.")
-        return Fitted(predictor, id)
+        fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank)
+        return Fitted(predictor, key.put(self._cache, asdict(fitting))), fitting
 
     def _measure(self, device: Device, drawn: Sequence[Spec], listener: Listens) -> tuple[Sample, ...]:
         """Those that are furthest apart, through the inner one's stage; what cannot be measured is left out."""
@@ -231,6 +230,27 @@ class EstimatingEvaluator(Around):
             listings.append(operations(spec, self._fed(spec)))
         listener.counting("looking at networks", len(specs), len(specs))
         return listings
+
+
+def _about(fitting: Fitting) -> str:
+    many, error = len(fitting.samples), 100 * fitting.error
+    return f"of {many} measured networks, each held out once, this one errs by {error:.1f} %"
+
+
+def _check(fitting: Fitting) -> None:
+    """Whether a predictor is good enough for a search.
+
+    Raises:
+        MeasureError: It errs too much.
+    """
+    if fitting.error > LARGEST_ERROR:
+        raise MeasureError(f"A predictor errs by {100 * LARGEST_ERROR:g} % at most on average, but {_about(fitting)}.")
+
+
+def _tell_of_flags(fitting: Fitting, listener: Listens) -> None:
+    flagged = sum(sample.flags > 0 for sample in fitting.samples)
+    if flagged > len(fitting.samples) / 2:
+        listener.note(f"{flagged} of these timings are flagged, as taken on a busy machine: all may be too long.")
 
 
 def _on(device: Device) -> str:

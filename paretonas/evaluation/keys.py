@@ -107,9 +107,12 @@ def calibration(interface: Interface, identity: Mapping[str, Any]) -> Key:
 
 
 def predictor(drawn: str, networks: int, interface: Interface, identity: Mapping[str, Any], pairs: int) -> Key:
-    """What is fitted on latencies of so many pairs, of so many networks that are chosen among those drawn."""
+    """What is fitted on latencies of so many pairs, of so many networks that are chosen among those drawn.
+
+    The device's identity says the precision, too.
+    """
     fed = {"drawn": drawn, "networks": networks, "interface": asdict(interface)}
-    return Key("predictor", {**fed, "device": dict(identity), "precision": "float32", "pairs": pairs})
+    return Key("predictor", {**fed, "device": dict(identity), "pairs": pairs})
 
 
 def estimate(spec: Spec, predictor_id: str) -> Key:

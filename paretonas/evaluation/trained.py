@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from paretonas.device import Device
 from paretonas.device.timing import Protocol
 from paretonas.errors import StoreError
 from paretonas.evaluation import keys
-from paretonas.evaluation.device_job import CountingJob, MeasuringJob, device_text, run_counting, run_measuring
+from paretonas.evaluation.device_job import CountingJob, device_text, run_counting
 from paretonas.evaluation.evaluator import (
     WORKERS,
     About,
@@ -28,8 +28,9 @@ from paretonas.evaluation.evaluator import (
 )
 from paretonas.evaluation.job import Folders, LookingJob, Schooling, TrainingJob, run_looking, run_training
 from paretonas.evaluation.keys import Cache, Key, Lesson
-from paretonas.evaluation.latencies import LATENCIES, QUICK, RECORD, calibrated_seconds, latency_metrics
-from paretonas.latency import Latency, latency_from_json
+from paretonas.evaluation.latencies import RECORD
+from paretonas.evaluation.timed import Timed
+from paretonas.latency import Latency
 from paretonas.network.cost import Cost, spec_cost
 from paretonas.objective.metric import metric, on_device
 from paretonas.space import Interface, Spec, spec_hash, spec_to_json
@@ -69,13 +70,13 @@ class TrainedEvaluator(Evaluator):
     def prepare(self, listener: Listens) -> None:
         self.task.prepare(self._folders.cache, lambda done, total: listener.counting("decoding images", done, total))
         for device in self.devices:
-            self._calibrated(device)
+            self._timed(device).calibrated()
 
     def stages(self) -> tuple[Stage, ...]:
         stages = [self._cost_stage()]
         if self._is_looking:
             stages.append(self._untrained_stage())
-        stages += [self._latency_stage(device) for device in self.devices]
+        stages += [self._timed(device).stage() for device in self.devices]
         stages += [self._training_stage(share) for share in self.schooling.shares]
         return tuple(stages)
 
@@ -136,24 +137,6 @@ class TrainedEvaluator(Evaluator):
         """Metrics of the untrained network; see `zero_cost`."""
         return self._untrained_stage().evidence(spec).metrics
 
-    def _latency_stage(self, device: Device) -> Stage:
-        def key(spec: Spec) -> Key:
-            return self.latency_key(spec, device, QUICK)
-
-        def known(spec: Spec) -> Evidence | None:
-            kept = key(spec)
-            latency = kept.get(self._cache)
-            if latency is None:
-                return None
-            return Evidence(latency_metrics(latency_from_json(latency), device.name), kept.id(self._cache))
-
-        def keep(spec: Spec, latency: Latency) -> Evidence:
-            return Evidence(latency_metrics(latency, device.name), key(spec).put(self._cache, asdict(latency)))
-
-        names = tuple(on_device(name, device.name) for name in LATENCIES)
-        name, lane = on_device("latency_ms", device.name), device_lane(device.name)
-        return Stage(name, lane, names, known, lambda spec: self._measuring(spec, device, QUICK), keep)
-
     def _training_stage(self, share: float) -> Stage:
         def known(spec: Spec) -> Evidence | None:
             return self._stored(self.training_key(spec, share), spec, (self.quality,))
@@ -202,7 +185,7 @@ class TrainedEvaluator(Evaluator):
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
         """Of a latency of a spec."""
-        return keys.latency(spec, self._interface(spec), device.identity, "float32", protocol.pairs)
+        return self._timed(device).key(spec, protocol)
 
     def _stored(self, key: Key, spec: Spec, needed: tuple[str, ...]) -> Evidence | None:
         known = key.get(self._cache)
@@ -219,35 +202,11 @@ class TrainedEvaluator(Evaluator):
     # Latencies
 
     def latency(self, spec: Spec, device: Device, protocol: Protocol) -> Latency:
-        """Of one example through a network of `spec`; measured here and now if the cache does not know it.
+        """Of one example through a network of `spec`; see `Timed`."""
+        return self._timed(device).latency(spec, protocol)
 
-        Raises:
-            ExportError: The network could not be exported, or its file disagrees with it.
-            MeasureError: The file could not be timed.
-        """
-        key = self.latency_key(spec, device, protocol)
-        known = key.get(self._cache)
-        if known is not None:
-            return latency_from_json(known)
-        call = self._measuring(spec, device, protocol)
-        latency: Latency = call.function(*call.arguments)
-        key.put(self._cache, asdict(latency))
-        return latency
-
-    def _measuring(self, spec: Spec, device: Device, protocol: Protocol) -> Call:
-        job = MeasuringJob(
-            spec_to_json(spec),
-            self._interface(spec),
-            device_text(device),
-            self._folders.cache,
-            self._calibrated(device),
-            protocol,
-            self.schooling.seed,
-        )
-        return Call(run_measuring, (job,))
-
-    def _calibrated(self, device: Device) -> float:
-        return calibrated_seconds(device, self.task.interface, self._folders.cache, self._cache)
+    def _timed(self, device: Device) -> Timed:
+        return Timed(device, self.task.interface, self._cache, self._folders.cache, self.schooling.seed)
 
     def usual_ms(self, name: str, listener: Listens) -> float:
         """What the task's typical network takes on the device."""

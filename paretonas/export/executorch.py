@@ -44,12 +44,12 @@ class ExecuTorchFormat(Format):
     ) -> None:
         self._check_decoding(decoding)
         lower, partitioner = _converter()
-        own = copy.deepcopy(model).cpu().eval()
-        inputs = tensors_for(own, example_inputs(interface))
         with written_aside(path) as draft:
             with warnings.catch_warnings(), blamed("ExecuTorch cannot convert this network", ExportError):
                 warnings.simplefilter("ignore")
-                lowered = lower(torch.export.export(own, inputs), partitioner=[partitioner()])
+                own = copy.deepcopy(model).cpu().eval()
+                program = torch.export.export(own, tensors_for(own, example_inputs(interface)))
+                lowered = lower(program, partitioner=[partitioner()])
                 draft.write_bytes(lowered.to_executorch().buffer)
             append_json(draft, {"metadata": metadata, "interface": asdict(interface)})
 

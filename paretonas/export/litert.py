@@ -47,12 +47,12 @@ class LiteRtFormat(Format):
     ) -> None:
         self._check_decoding(decoding)
         converter = _converter()
-        own = copy.deepcopy(model).cpu().eval()
-        inputs = tensors_for(own, example_inputs(interface))
         with written_aside(path) as draft:
             with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
                 warnings.simplefilter("ignore")
-                named = dict(zip([port.name for port in interface.inputs], inputs, strict=True))
+                own = copy.deepcopy(model).cpu().eval()
+                inputs = tensors_for(own, example_inputs(interface))
+                named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
                 # Without 64 bits the numbers of words, int64, would be int32 in the file.
                 converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(draft))
             append_json(draft, {"metadata": metadata})

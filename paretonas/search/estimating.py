@@ -34,7 +34,7 @@ def estimated(
     networks = {device.name: one.estimate for device, one in asked if one.estimate is not None}
     if not networks:
         return inner
-    return EstimatingEvaluator(inner, inner.task, inner.devices, Estimating(space, networks), store)
+    return EstimatingEvaluator(inner, inner.task.interface, inner.devices, Estimating(space, networks), store)
 
 
 def with_what_is_given(config: SearchConfig, devices: Sequence[Device], evaluator: Evaluator) -> SearchConfig:

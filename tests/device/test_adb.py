@@ -13,7 +13,7 @@ from paretonas.device import parse_device
 from paretonas.device.calibration import reference
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.timing import Protocol
-from paretonas.device.transport import adb_link
+from paretonas.device.transport import adb, adb_link
 from paretonas.device.transport.adb import AdbTransport
 from paretonas.errors import DeviceError, MachineError, MeasureError
 from paretonas.export import ModelFile, example_inputs
@@ -75,6 +75,7 @@ def test_a_phone_measures_verifies_and_runs(phone, phones, candidate, tmp_path, 
     assert phone.transport.machine == "adb:PHONE1"
     examples = [example_inputs(IMAGES, seed) for seed in range(3)]
     here = OnnxRuntime().load(file.path)
+    assert phone.open(file).many([]) == []
     for found, inputs in zip(phone.open(file).many(examples), examples, strict=True):
         np.testing.assert_allclose(found[0], here(inputs)[0], rtol=1e-4, atol=1e-5)
     seen = phone.transport.run_as_app(phone.runtime, file, 3, 0.01)
@@ -83,6 +84,15 @@ def test_a_phone_measures_verifies_and_runs(phone, phones, candidate, tmp_path, 
     phones.write(states={"PHONE1": "device"}, old=old)
     phone.open(file)(example_inputs(IMAGES, 9))
     assert [Path(push[1]).name for push in phones.calls("push")] == ["inputs.examples"]  # all else was there
+
+
+def test_many_examples_go_in_several_files(phone, candidate, monkeypatch):
+    monkeypatch.setattr(adb, "MOST_BYTES", 30_000)  # two of 12 kB
+    examples, batches = [example_inputs(IMAGES, seed) for seed in range(5)], []
+    run = lambda _, runtime, file, batch: batches.append(len(batch)) or [(np.zeros(1),)] * len(batch)  # noqa: E731
+    monkeypatch.setattr(AdbTransport, "run", run)
+    assert len(phone.open(candidate[1]).many(examples)) == 5
+    assert batches == [2, 2, 1]
 
 
 def test_what_the_phone_wrote_for_one_run_is_removed(phone, candidate, there):

@@ -1,5 +1,7 @@
 """ExecuTorch with files from elsewhere, damaged ones, and other numbers of threads in between."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -27,12 +29,19 @@ class Sums(nn.Module):
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
     """A file as ExecuTorch writes it without us, and its model."""
-    exir = pytest.importorskip("executorch.exir")
     torch.manual_seed(0)
     model, path = Sums().eval(), tmp_path_factory.mktemp("executorch") / "elsewhere.pte"
-    program = torch.export.export(model, (torch.zeros(1, 4), torch.zeros(1, 2, dtype=torch.int64)))
-    path.write_bytes(exir.to_edge_transform_and_lower(program).to_executorch().buffer)
+    write(model, (torch.zeros(1, 4), torch.zeros(1, 2, dtype=torch.int64)), path)
     return model, path
+
+
+def write(model, inputs, path, dynamic_shapes=None):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from executorch.exir import to_edge_transform_and_lower
+
+        program = torch.export.export(model, inputs, dynamic_shapes=dynamic_shapes)
+        path.write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
 
 
 def refused(path, said):
@@ -96,6 +105,18 @@ def test_files_with_other_numbers_of_threads_run_in_turn(elsewhere):
     for run in (*runs, *reversed(runs)):
         for found, output in zip(run(inputs), expected, strict=True):
             np.testing.assert_array_equal(found, output)
+
+
+@pytest.mark.slow
+def test_sides_that_are_open_have_their_largest_size(tmp_path):
+    path, batch = tmp_path / "open.pte", torch.export.Dim("batch", min=1, max=4)
+    write(nn.ReLU().eval(), (torch.zeros(2, 3),), path, ({0: batch},))
+    with pytest.raises(MeasureError, match=r"open\.pte: .*\(4, 3\)"):
+        ExecuTorch().interface(path)
+    side = torch.export.Dim("side", min=1, max=9)
+    write(nn.ReLU().eval(), (torch.zeros(1, 3),), path, ({1: side},))
+    assert ExecuTorch().interface(path).inputs[0].shape == (1, 9)
+    assert ExecuTorch().load(path)((np.ones((1, 9), np.float32),))[0].shape == (1, 9)
 
 
 @pytest.mark.slow

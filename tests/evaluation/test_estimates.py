@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from types import SimpleNamespace
 
 import pytest
 
@@ -44,7 +43,6 @@ def small_space(stem):
 
 
 SPACE = small_space(8)
-TASK = SimpleNamespace(interface=IMAGES)
 PHONE, PI = parse_device("phone=onnxruntime"), parse_device("pi=torch")
 NETWORKS, DRAWN = 24, 3
 
@@ -144,7 +142,7 @@ def inner(store):
 def make(store, inner):
     def make(networks=None, inner=inner, space=SPACE):
         networks = {"phone": NETWORKS} if networks is None else networks
-        return EstimatingEvaluator(inner, TASK, (PHONE, PI), Estimating(lambda: space, networks), store)
+        return EstimatingEvaluator(inner, IMAGES, (PHONE, PI), Estimating(lambda: space, networks), store)
 
     return make
 

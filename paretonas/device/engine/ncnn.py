@@ -19,6 +19,8 @@ from paretonas.errors import MeasureError, MissingPackageError
 
 PARAM, WEIGHTS, METADATA = "model.ncnn.param", "model.ncnn.bin", "metadata.json"
 MAGIC = "7767517"
+LONGEST = 255
+"""Characters of a name; ncnn reads no more of it."""
 FED = {"float32": np.float32, "int64": np.int32}
 """ncnn's numbers have 32 bits."""
 _OFF = (
@@ -121,7 +123,7 @@ def _read(path: Path) -> tuple[bytes, bytes, Mapping[str, Any]]:
             raise ValueError("it says that it holds more than it has bytes")
         param, weights, told = (archive.read(name) for name in (PARAM, WEIGHTS, METADATA))
     interface = json.loads(told)["interface"]
-    _check(param.decode(), interface)
+    _check(param.decode("ascii"), interface)
     return param, weights, interface
 
 
@@ -132,17 +134,31 @@ def _check(param: str, interface: Mapping[str, Any]) -> None:
         ValueError: It is not.
     """
     lines = [line.split() for line in param.splitlines() if line.strip()]
-    if lines[:1] != [[MAGIC]] or [len(lines) - 2] != [int(count) for count in lines[1][:1]]:
-        raise ValueError(f"{PARAM} begins with {MAGIC} and the number of its layers")
+    if lines[:1] != [[MAGIC]] or len(lines) < 3 or lines[1][:1] != [str(len(lines) - 2)] or len(lines[1]) != 2:
+        raise ValueError(f"{PARAM} begins with {MAGIC} and the numbers of its layers and tensors")
     known: set[str] = set()
     for kind, name, bottoms, tops, *rest in lines[2:]:
-        ends = int(bottoms), int(bottoms) + int(tops)
-        taken, given = rest[: ends[0]], rest[ends[0] : ends[1]]
+        layer = f"the layer {kind[:80]} {name[:80]} of {PARAM}"
+        if (
+            not all(re.fullmatch(r"[0-9]{1,5}", count) for count in (bottoms, tops))
+            or max(map(len, (name, *rest))) > LONGEST
+        ):
+            raise ValueError(f"{layer} does not say what it takes and gives")
+        middle, end = int(bottoms), int(bottoms) + int(tops)
+        taken, given = rest[:middle], rest[middle:end]
         if not (re.fullmatch(r"\w+", kind) and known.issuperset(taken) and known.isdisjoint(given)):
-            raise ValueError(f"the layer {kind} {name} of {PARAM} does not follow from those before it")
+            raise ValueError(f"{layer} does not follow from those before it")
         known |= set(given)
-        if len(given) != int(tops) or not all(re.fullmatch(r"-?\d+=\S+", word) for word in rest[ends[1] :]):
-            raise ValueError(f"the layer {kind} {name} of {PARAM} does not say all of itself")
+        if not len(set(given)) == len(given) == int(tops) or not all(map(_is_option, rest[end:])):
+            raise ValueError(f"{layer} does not say all of itself")
     ports = {f"in{i}" for i in range(len(interface["inputs"]))} | {f"out{i}" for i in range(len(interface["outputs"]))}
-    if len(known) != int(lines[1][1]) or not known.issuperset(ports):
+    if str(len(known)) != lines[1][1] or not known.issuperset(ports):
         raise ValueError(f"{PARAM} does not have the tensors that it says it has")
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word says one option of a layer: a number, or how many and these: `1=3`, `-23303=2,1,2`."""
+    key, _, value = word.partition("=")
+    count, *numbers = value.split(",")
+    is_list = re.fullmatch(r"-233[0-9]{2}", key) is not None
+    return count == str(len(numbers)) if is_list else re.fullmatch(r"[0-9]{1,2}", key) is not None and value != ""

@@ -17,6 +17,9 @@ from paretonas.device.transport.adb_phone import Phone, Settings
 from paretonas.errors import DeviceError
 from paretonas.export import Arrays, LoadedModel, ModelFile
 
+MOST_BYTES = 64 << 20
+"""Of a file of examples."""
+
 
 @dataclass(frozen=True)
 class AdbTransport(Transport):
@@ -96,7 +99,7 @@ class AdbTransport(Transport):
         return PhoneModel(self, runtime, file)
 
     def run(self, runtime: Runtime, file: ModelFile, examples: Sequence[Arrays]) -> list[Arrays]:
-        """Run several examples in one process on the phone.
+        """Run examples, one or more, in one process on the phone.
 
         Raises:
             MeasureError: The engine does not take the file or the arrays.
@@ -130,5 +133,8 @@ class PhoneModel:
         return self.many([inputs])[0]
 
     def many(self, examples: Sequence[Arrays]) -> list[Arrays]:
-        """Several, in one process there."""
-        return self.transport.run(self.runtime, self.file, examples)
+        """Several, as many as go into one file in one process there."""
+        size = max(sum(array.nbytes for array in examples[0]), 1) if examples else 1
+        at_once = max(1, MOST_BYTES // size)
+        batches = [examples[i : i + at_once] for i in range(0, len(examples), at_once)]
+        return [found for batch in batches for found in self.transport.run(self.runtime, self.file, batch)]

@@ -112,7 +112,7 @@ class Adb:
             LostError: It may not have arrived.
             MachineError: The phone's disk is full, or does not take it.
         """
-        said = "\n".join(self._call("push", str(path), to, seconds=seconds))
+        said = "\n".join(self._call("push", str(path.absolute()), to, seconds=seconds))
         for refused, remedy in (
             ("No space left", "Free some space on the phone"),
             ("Read-only file system", "Give another folder=PATH"),
@@ -127,7 +127,7 @@ class Adb:
         Raises:
             LostError: It did not arrive whole.
         """
-        said = "\n".join(self._call("pull", path, str(to), seconds=seconds))
+        said = "\n".join(self._call("pull", path, str(to.absolute()), seconds=seconds))
         if not to.exists() or to.stat().st_size != size:
             raise LostError(end_of(said) or f"{path} did not arrive")
 

@@ -1,0 +1,71 @@
+import pytest
+
+from paretonas.device import parse_device
+from paretonas.device.timing import Samples
+from paretonas.errors import MeasureError
+from paretonas.evaluation.estimates import Estimating, EstimatingEvaluator
+from paretonas.evaluation.profiling import ProfileOptions, TimedEvaluator, profile_space, tau_of_macs
+from paretonas.evaluation.timed import Timed
+from paretonas.loop.listener import SILENT
+from paretonas.space import Decision, Interface, SearchSpace
+from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
+from paretonas.store import Store
+
+IMAGES = Interface.of_images(3, 16, 10)
+OFFERED = {"kernel": (3, 5), "layers": (1, 2, 3), "expansion": (2, 4, 6), "filters": (8, 16, 24)}
+
+
+def decode(values):
+    kernel, layers, expansion, filters = (values[name] for name in OFFERED)
+    block = BlockSpec("mbconv", kernel, filters, layers, 2, expansion, skip="identity")
+    return MnasNetSpec((block,), stem_filters=8, head_filters=16)
+
+
+SPACE = SearchSpace("small", tuple(Decision(*one) for one in OFFERED.items()), decode)
+OPTIONS = ProfileOptions(SPACE, IMAGES, 20)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Takes as long as a file is large."""
+    found = parse_device("onnxruntime")
+
+    def measure(transport, runtime, candidate, reference, protocol):
+        one, other = ((1e-9 * file.path.stat().st_size,) * protocol.pairs for file in (candidate, reference))
+        return Samples(one, one, other, other, True, protocol.portions), {"load": 0.0}
+
+    monkeypatch.setattr(type(found.transport), "measure", measure)
+    return found
+
+
+def test_a_profile_is_what_a_search_with_estimates_finds(device, store, tmp_path, monkeypatch):
+    fitting = profile_space(device, OPTIONS, store, tmp_path, SILENT)
+    assert len(fitting.samples) == 20
+    assert fitting.error < 0.1
+    assert 0.8 < fitting.rank <= 1
+    assert -1 <= tau_of_macs(fitting, IMAGES) <= 1
+
+    def never(*asked):
+        raise AssertionError("it is known")
+
+    monkeypatch.setattr(type(device.transport), "measure", never)
+    inner = TimedEvaluator(Timed(device, IMAGES, store, tmp_path))
+    evaluator = EstimatingEvaluator(inner, IMAGES, (device,), Estimating(lambda: SPACE, {"": 20}), store)
+    assert evaluator.fit(device, SILENT) == fitting
+    evaluator.prepare(SILENT)
+    assert [stage.name for stage in evaluator.stages()] == ["estimated_ms"]
+    assert evaluator.estimate(SPACE.some(1)[0], device).latency_ms > 0
+
+
+def test_a_profile_needs_networks(device, store, tmp_path):
+    rest = {"layers": 1, "expansion": 2, "filters": 8}
+    few = SearchSpace("few", SPACE.decisions[:1], lambda values: decode({**rest, **values}))
+    with pytest.raises(MeasureError, match="20 networks or more, but got 2"):
+        profile_space(device, ProfileOptions(few, IMAGES, 20), store, tmp_path, SILENT)
