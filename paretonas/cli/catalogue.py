@@ -7,6 +7,7 @@ from typing import Any
 
 from paretonas.cli import console
 from paretonas.cli.app import AsJson, app
+from paretonas.errors import ParetonasError
 from paretonas.registry import Registry, describe_options
 from paretonas.space import spaces
 from paretonas.strategy import strategies
@@ -57,14 +58,15 @@ def list_rewards(as_json: AsJson = False) -> None:
 
 @app.command("devices")
 def list_devices(as_json: AsJson = False) -> None:
-    """List the runtimes and transports that a device is made of."""
+    """List the runtimes and transports that a device is made of, and which runtimes are installed here."""
     from paretonas.device import runtimes, transports
 
     if as_json:
-        console.print_json({"runtimes": _registry_rows(runtimes), "transports": _registry_rows(transports)})
+        engines = _registry_rows(runtimes, _installed)
+        console.print_json({"runtimes": engines, "transports": _registry_rows(transports)})
         return
-    for registry in (runtimes, transports):
-        _print_registry(registry, as_json=False)
+    _print_registry(runtimes, as_json, _installed)
+    _print_registry(transports, as_json)
     form = "[name=]runtime[:options][@transport[:address]], as in phone=onnxruntime:threads=4"
     console.out.print()
     console.out.print(f"A device is written {form}")
@@ -82,6 +84,14 @@ def list_recipes(as_json: AsJson = False) -> None:
         recipe = recipes.load(name)
         console.out.print(console.styled(name, "bold"), f" {recipe.about}")
         console.out.print("  " + " ".join(f"{k}={v}" for k, v in asdict(recipe).items() if k != "about"))
+
+
+def _installed(runtime: Any) -> dict[str, Any]:
+    """The version of a runtime on this machine, or None and what to do about it."""
+    try:
+        return {"installed": runtime().version(), "remedy": None}
+    except ParetonasError as error:
+        return {"installed": None, "remedy": str(error)}
 
 
 def _registry_rows(registry: Registry, more: Any = lambda plugin: {}) -> list[dict[str, Any]]:
@@ -104,5 +114,7 @@ def _print_registry(registry: Registry, as_json: bool, more: Any = lambda plugin
     for row in rows:
         size = f" ({console.size_words(row['size'])} architectures)" if "size" in row else ""
         console.out.print(registry.kind, console.styled(row["name"], "bold"), f"{size} {row['about']}".lstrip())
+        if "installed" in row:
+            console.out.print(f"  installed: {row['installed']}" if row["installed"] else f"  {row['remedy']}")
         if row["options"]:
             console.out.print("  options: " + " ".join(row["options"]))

@@ -7,7 +7,7 @@ from torch import nn
 
 from paretonas.device import Device
 from paretonas.errors import ExportError
-from paretonas.export import Arrays, LoadedModel, ModelFile, formats
+from paretonas.export import Arrays, LoadedModel, ModelFile
 from paretonas.export.pairing import MOST_UNPAIRED, paired
 from paretonas.space import Interface
 from paretonas.task.task import Examination, Part, Task
@@ -62,7 +62,7 @@ def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part:
     Raises:
         ExportError: Its outputs or its quality disagree with the model's.
     """
-    tolerance = formats.create(device.runtime.format).tolerance
+    tolerance = device.runtime.tolerance
     beside = Beside(device.open(file), model, file.interface, tolerance)
     examined = task.examine(beside, part)
     scored = examined.metrics[task.quality]

