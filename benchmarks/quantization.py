@@ -34,7 +34,7 @@ from paretonas.evaluation.latencies import QUICK
 from paretonas.export import ModelFile, example_inputs, formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.export.onnx.quantized import Calibration, calibrate, module_errors, modules_to_blame, write_quantized
-from paretonas.export.quantize import Quantization, overflows
+from paretonas.export.quantize import Quantization
 from paretonas.files import scratch_folder
 from paretonas.space import Interface, spec_to_json
 from paretonas.task.classification import Classification
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS], choices=[*NETWORKS])
     parser.add_argument("--scored", type=int, default=2500, help="validation images that files are scored on")
     options = parser.parse_args()
-    print_conditions({**conditions(), "VNNI": not overflows()})
+    print_conditions({**conditions(), "VNNI": "_vnni" in Path("/proc/cpuinfo").read_text()})
     task, recipe, _ = prepared(options, RESOLUTION)
     assert isinstance(task, Classification)
     images = shown(task.images.train, max(COUNTS))
