@@ -12,7 +12,7 @@ import pytest
 import paretonas
 from paretonas.device import device, profile
 from paretonas.executor import executors
-from paretonas.export import formats
+from paretonas.export import formats, quantizers
 from paretonas.loop import gates
 from paretonas.network import builders
 from paretonas.network.backbone import backbones
@@ -81,7 +81,7 @@ REGISTRIES = {
     "zoo": [zoo],
     "network": [builders, backbones],
     "objective": [metrics, rewards],
-    "export": [formats],
+    "export": [formats, quantizers],
     "device": [device.runtimes, device.transports, profile.profilers],
     "task": [tasks, recipes],
     "training": [resources, samplings],

@@ -21,8 +21,7 @@ from paretonas.cli.reading import read_seconds, read_toml
 from paretonas.data.images import prepare_data
 from paretonas.data.listing import list_images
 from paretonas.data.source import DataSource
-from paretonas.device import runtimes, transports
-from paretonas.device import parse_device
+from paretonas.device import parse_device, runtimes, transports
 from paretonas.errors import DataError, ParetonasError, SpecError, StoreError, UsageError
 from paretonas.executor import executors
 from paretonas.export import formats

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from paretonas.device.timing import Protocol
-from paretonas.export import ModelFile, formats
+from paretonas.export import ModelFile
 from paretonas.latency import Latency
 from paretonas.network import build
 from paretonas.space import Interface
@@ -58,15 +58,15 @@ def reference(device: Device, folder: Path, interface: Interface) -> ModelFile:
     """
     own = reference_interface(interface)
     shape = own.inputs[0].shape[1:]
-    stem = f"reference-{'x'.join(map(str, shape))}"
-    path = folder / f"{stem}{formats.load(device.runtime.format).suffix}"
+    stem = folder / f"reference-{'x'.join(map(str, shape))}"
+    path = device.path(stem)
     if not path.exists():
         spec = zoo_spec(REFERENCE_NAME, REFERENCE_WIDTH, min(shape[1:]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = build(spec, own)
-        device.export(model, spec, own, folder / stem)
-    return ModelFile(path, own)
+        device.export(model, spec, own, stem)
+    return ModelFile(path, own, device.runtime.precision)
 
 
 def calibrate(device: Device, folder: Path, interface: Interface, protocol: Protocol) -> Latency:

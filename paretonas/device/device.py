@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import re
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import nn
 
 from paretonas.device.calibration import reference
-from paretonas.device.timing import Clock, Protocol, Samples, headline_clock, headline_flags
+from paretonas.device.contract import Runtime, Transport
+from paretonas.device.timing import Protocol, Samples, headline_clock, headline_flags
 from paretonas.errors import DeviceError
-from paretonas.export import Format, LoadedModel, ModelFile, Precision, formats, verify
+from paretonas.export import (
+    Arrays,
+    Format,
+    LoadedModel,
+    ModelFile,
+    example_inputs,
+    formats,
+    quantizers,
+    verify,
+)
+from paretonas.export.export import NOTHING
+from paretonas.export.quantize import Quantizer
 from paretonas.files import refusals
 from paretonas.latency import Latency
 from paretonas.registry import Registry
@@ -44,134 +55,8 @@ transports = Registry(
 )
 
 
-class Runtime(ABC):
-    """An inference engine. A subclass is a frozen dataclass whose fields are its options.
-
-    Attributes:
-        format: Name of the export format that it runs.
-        engine: The module of `device/engine` that loads and runs its files, which can be sent to where the device is;
-            "" for one that runs where paretonas is installed.
-    """
-
-    format: ClassVar[str]
-    engine: ClassVar[str] = ""
-
-    @abstractmethod
-    def version(self) -> str:
-        """Version of the engine on this machine."""
-
-    @abstractmethod
-    def conditions(self) -> Mapping[str, Any]:
-        """Options that the latency depends on; `threads` among them."""
-
-    @abstractmethod
-    def load(self, path: Path) -> LoadedModel:
-        """Load a file.
-
-        Returns:
-            What runs one example; it raises a MeasureError where the engine does not take the arrays.
-
-        Raises:
-            MeasureError: The engine does not take the file.
-        """
-
-    @abstractmethod
-    def interface(self, path: Path) -> Interface:
-        """What a file takes and gives, read from the file.
-
-        Raises:
-            MeasureError: The engine does not take it, or it is not fed one example of fixed shapes.
-        """
-
-    @property
-    def clock(self) -> Clock:
-        """Which clock the headline is read from.
-
-        One thread on a CPU is judged by its CPU time, anything else by the wall clock. An engine that keeps helper
-        threads beside the caller's answers "process" instead of "thread"; one that computes elsewhere, "wall".
-        """
-        return "thread" if self.conditions()["threads"] == 1 else "wall"
-
-    @property
-    def precision(self) -> Precision:
-        """Of the numbers that its files hold."""
-        return "float32"
-
-    @property
-    def tolerance(self) -> float:
-        """Largest difference of any output between a file and its model, relative to the largest output.
-
-        That of the format; an engine that computes in a lower precision than its files have allows more.
-        """
-        written: Format = formats.create(self.format)
-        return written.tolerance
-
-
-@dataclass(frozen=True)
-class AppRuns:
-    """A model as an app sees it: in a process of its own, with pauses between its runs.
-
-    Args:
-        load: Seconds to load it.
-        first: Of the first run.
-        wall: Of each run after it, on the wall clock.
-        rss: Bytes of the process at most; None where the system does not tell.
-        rss_before: Before it was loaded.
-        conditions: Of the moment.
-    """
-
-    load: float
-    first: float
-    wall: tuple[float, ...]
-    rss: int | None = None
-    rss_before: int | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Transport(ABC):
-    """Where a runtime runs. A subclass is a frozen dataclass: first `address` if it takes one, then its options."""
-
-    @property
-    @abstractmethod
-    def machine(self) -> str:
-        """The machine that it measures on, "here" for this one. What is busy on one machine excludes each other."""
-
-    @abstractmethod
-    def identify(self, runtime: Runtime) -> Mapping[str, Any]:
-        """What stays true of the device, asked where it is: `version` of the engine, `cpu`, `machine` (architecture).
-
-        Raises:
-            MeasureError: It cannot be reached, or has no such engine.
-        """
-
-    @abstractmethod
-    def measure(
-        self, runtime: Runtime, candidate: ModelFile, reference: ModelFile, protocol: Protocol
-    ) -> tuple[Samples, Mapping[str, Any]]:
-        """Run both in alternation.
-
-        Returns:
-            The times, and the conditions of the moment: `core`, `load`, `date`.
-
-        Raises:
-            MeasureError: It could not be done.
-        """
-
-    @abstractmethod
-    def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
-        """Load a file in a fresh process and run it every so many seconds.
-
-        Raises:
-            MeasureError: It could not be done.
-        """
-
-    @abstractmethod
-    def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
-        """Load a file of this machine on the device.
-
-        Raises:
-            MeasureError: It could not be done.
-        """
+NOISES = 8
+"""Examples on which a network is calibrated that is only timed."""
 
 
 @dataclass(frozen=True)
@@ -207,18 +92,44 @@ class Device:
         """What a stored latency or calibration is valid for."""
         return {"runtime": repr(self.runtime), "transport": self.transport.machine, **self.facts}
 
-    def export(self, model: nn.Module, spec: Spec, interface: Interface, stem: Path) -> ModelFile:
-        """Write `model` in the format of the runtime, at `stem` plus the format's suffix.
+    def path(self, stem: Path) -> Path:
+        """Of a file of that stem: it says its precision, where that is not the usual one, and its format."""
+        return stem.with_name(f"{stem.name}{'-int8' if self.runtime.quantization else ''}{self._format.suffix}")
+
+    def export(
+        self,
+        model: nn.Module,
+        spec: Spec,
+        interface: Interface,
+        stem: Path,
+        metadata: Mapping[str, Any] = NOTHING,
+        examples: Sequence[Arrays] = (),
+    ) -> ModelFile:
+        """Write `model` in the format and the precision of the runtime.
+
+        Args:
+            model: Built from `spec`.
+            spec: Of the model.
+            interface: Of the model.
+            stem: Of the file; see `path`.
+            metadata: JSON data that the file is to say of itself.
+            examples: What a network of int8 is calibrated on. Without any it sees noise and is not checked, which is
+                enough to time it.
 
         Raises:
-            ExportError: It cannot be put into that format.
+            ExportError: It cannot be put into that format, or not into int8 without losing all.
             MachineError: The system refuses to write.
         """
-        path = stem.with_name(f"{stem.name}{self._format.suffix}")
+        path, options = self.path(stem), self.runtime.quantization
         with refusals(f"{path.parent} cannot be made"):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._format.write(model, spec, interface, path)
-        return ModelFile(path, interface)
+        self._format.write(model, spec, interface, path, metadata)
+        if options is None:
+            return ModelFile(path, interface)
+        quantizer: Quantizer = quantizers.load(self.runtime.format)
+        seen = examples or [example_inputs(interface, seed) for seed in range(NOISES)]
+        quantizer.write(quantizer.calibrate(path, seen, options), path, (), bool(examples))
+        return ModelFile(path, interface, "int8")
 
     def open(self, file: ModelFile) -> LoadedModel:
         """What runs one example of the file on the device.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from paretonas.device.device import Device, Transport, runtimes, transports
+from paretonas.device.contract import Transport
+from paretonas.device.device import Device, runtimes, transports
 from paretonas.errors import DeviceError, ParetonasError
 
 FORM = "[name=]runtime[:options][@transport[:address][,option=value...]]"

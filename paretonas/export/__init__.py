@@ -14,4 +14,17 @@ formats = Registry(
     },
 )
 
-__all__ = ["Arrays", "Format", "LoadedModel", "ModelFile", "Precision", "example_inputs", "formats", "verify"]
+quantizers = Registry("quantizer", {"onnx": "paretonas.export.onnx.quantizer:ONNX"})
+"""How files become int8, by their format."""
+
+__all__ = [
+    "Arrays",
+    "Format",
+    "LoadedModel",
+    "ModelFile",
+    "Precision",
+    "example_inputs",
+    "formats",
+    "quantizers",
+    "verify",
+]

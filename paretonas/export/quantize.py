@@ -19,7 +19,7 @@ from paretonas.errors import DataError, ExportError, UsageError
 from paretonas.export.pairing import Arrays
 
 Method = Literal["minmax", "percentile", "mse"]
-"""The one of least entropy, as TensorRT has it, cost MobileNetV2 half of its accuracy and is not offered."""
+"""One of least entropy was tried once, cost MobileNetV2 half of its accuracy, and is not offered."""
 BINS, LEVELS = 2048, 256
 MOST_EXAMPLES = 10_000
 
@@ -211,6 +211,21 @@ class ModuleError:
 
     module: str
     error: float
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """How files of one format become int8.
+
+    Args:
+        calibrate: `(path, examples, options)`: finds the ranges of a float file's tensors.
+        write: `(calibration, path, keep, is_checked)`: an int8 file, with these modules in float.
+        blame: `(calibration)`: errors of modules that are quantized alone, the worst first.
+    """
+
+    calibrate: Callable[[Path, Sequence[Arrays], Quantization], Any]
+    write: Callable[[Any, Path, Sequence[str], bool], Any]
+    blame: Callable[[Any], list[ModuleError]]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,26 @@ from paretonas.device import Device, parse_device
 from paretonas.errors import UsageError
 from paretonas.evaluation.job import TrainingJob
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
-from paretonas.export import ModelFile, formats
+from paretonas.export import Arrays, ModelFile, formats, quantizers
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from paretonas.files import write_text
+from paretonas.export.quantize import Quantization
+from paretonas.files import scratch_folder, write_text
 from paretonas.latency import Latency
 from paretonas.network.cost import spec_cost
+from paretonas.objective.metric import metric
 from paretonas.search.metadata import finalist_metadata
 from paretonas.search.rescore import rescore
 from paretonas.search.search import Search
 from paretonas.search.teacher import Teaching
 from paretonas.space.transform import Transform
 from paretonas.task.recipe import Recipe
+from paretonas.task.showing import examples_of
+from paretonas.task.task import Task
+from paretonas.training.fit import as_run
 from paretonas.trial import Trial
 
+MOST_LOST, BLAMED = 0.005, 30
+"""Quality that int8 may cost without a word, and examples by which modules are blamed if it costs more."""
 FINAL = "final_"
 """Prefix of metrics of a trial that keep the search's value beside the final training's."""
 
@@ -98,10 +106,15 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     metrics, files, latencies, details = dict(score), dict[str, Path](), dict[str, Latency](), dict[str, Any]()
     told: dict[str, Any] = {}
     metadata = finalist_metadata(trained, search.config.name, trial.number, finishing.transform)
-    for device, file in _exported(search, trained, job.checkpoint, metadata):
-        name = device.runtime.format
+    exports = _Exports(search, trained, task, job.checkpoint)
+    for device in exports.devices:
+        file = exports.write(device, metadata)
+        name = exports.name(device)
         if name not in files:
             rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
+            if file.precision == "int8":  # the worst of what is shipped
+                metrics[f"exported_{task.quality}"] = rescored.metrics[task.quality]
+                exports.tell_loss(device, trial.number, expected, rescored.metrics[task.quality])
             metrics.setdefault(f"exported_{task.quality}", rescored.metrics[task.quality])
             details, told = details or dict(rescored.details), told or dict(rescored.metadata)
         files[name] = file.path
@@ -111,7 +124,9 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
             metrics |= latency_metrics(latencies[device.name], device.name)
     if not told.keys() <= trained.info.keys():
         metadata |= told
-        _tell(trained, job.checkpoint, files, told, metadata)
+        save_checkpoint(trained.model, trained.spec, trained.interface, job.checkpoint, {**trained.info, **told})
+        for device in exports.devices:
+            exports.write(device, metadata)
     metrics |= {n: float(v) for n, v in spec_cost(trained.spec, trained.interface).metrics().items()}
     flags = tuple(dict.fromkeys(flag for latency in latencies.values() for flag in latency.flags))
     finalist = Finalist(trial.number, metrics, job.checkpoint, files, flags)
@@ -124,41 +139,57 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     return finalist
 
 
-def _exported(
-    search: Search, trained: Checkpoint, checkpoint: Path, metadata: Mapping[str, Any]
-) -> Iterator[tuple[Device, ModelFile]]:
-    """The network as a file for each device of the search, and as ONNX for this machine if none of them takes that."""
-    devices = list(search.devices)
-    if "onnx" not in {device.runtime.format for device in devices}:
-        devices.insert(0, parse_device("onnxruntime"))
-    for device in devices:
-        chosen = formats.create(device.runtime.format)
-        path = checkpoint.with_suffix(chosen.suffix)
-        if path != checkpoint:
-            chosen.write(trained.model, trained.spec, trained.interface, path, metadata)
-        yield device, ModelFile(path, trained.interface)
-
-
-def _tell(
-    trained: Checkpoint,
-    checkpoint: Path,
-    files: Mapping[str, Path],
-    told: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-) -> None:
-    """Write again, with what their score has told, what was written before; it is told once.
+class _Exports:
+    """The files of a trained network: one for each device of the search, and ONNX for this machine if none takes that.
 
     Args:
+        search: Its devices.
         trained: The network.
-        checkpoint: Of its weights.
-        files: By their format; that of the weights may be among them.
-        told: Beyond what they said.
-        metadata: All that exported files say.
+        task: That it has learned; its training examples calibrate files of int8.
+        checkpoint: Of the weights; files lie beside it.
     """
-    save_checkpoint(trained.model, trained.spec, trained.interface, checkpoint, {**trained.info, **told})
-    for name, path in files.items():
-        if path != checkpoint:
-            formats.create(name).write(trained.model, trained.spec, trained.interface, path, metadata)
+
+    def __init__(self, search: Search, trained: Checkpoint, task: Task, checkpoint: Path):
+        self._search, self._trained, self._task, self._checkpoint = search, trained, task, checkpoint
+        self.devices = list(search.devices)
+        if "onnx" not in {device.runtime.format for device in self.devices}:
+            self.devices.insert(0, parse_device("onnxruntime"))
+
+    @cached_property
+    def examples(self) -> list[Arrays]:
+        """What int8 is calibrated on."""
+        run = as_run(self._trained.model)
+        return examples_of(self._task, run, self._trained.interface, Quantization().examples)
+
+    def name(self, device: Device) -> str:
+        """Of a file's kind: devices of one share it."""
+        return device.runtime.format + ("-int8" if device.runtime.quantization else "")
+
+    def write(self, device: Device, metadata: Mapping[str, Any]) -> ModelFile:
+        """The file for a device; the weights' own is there."""
+        trained, stem = self._trained, self._checkpoint.with_suffix("")
+        if device.path(stem) == self._checkpoint:
+            return ModelFile(self._checkpoint, trained.interface)
+        examples = self.examples if device.runtime.quantization else ()
+        return device.export(trained.model, trained.spec, trained.interface, stem, metadata, examples)
+
+    def tell_loss(self, device: Device, number: int, expected: float, scored: float) -> None:
+        """Say it where int8 costs more than half a point, with the modules that err most when they alone are int8."""
+        quality = metric(self._task.quality)
+        lost = expected - scored if quality.is_rising else scored - expected
+        options = device.runtime.quantization
+        if options is None or lost <= MOST_LOST * (1.0 if quality.is_rising else expected):
+            return
+        quantizer, trained = quantizers.load(device.runtime.format), self._trained
+        with scratch_folder(self._search.home / "cache") as passing:
+            path = passing / "float.onnx"
+            formats.create(device.runtime.format).write(trained.model, trained.spec, trained.interface, path)
+            worst = quantizer.blame(quantizer.calibrate(path, self.examples, replace(options, examples=BLAMED)))
+        names = [one.module for one in worst[:3]]
+        self._search.listener.note(
+            f"Trial {number} has {quality.text(scored)} {quality.title} in int8, {quality.text(expected)} before. Most "
+            f"to blame: {', '.join(names)}. To keep them in float: precision=int8,keep={'+'.join(names)}."
+        )
 
 
 def _final_name(name: str, trial: Trial) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from paretonas.device import Runtime, Transport
-from paretonas.device.device import AppRuns
+from paretonas.device.contract import AppRuns
 from paretonas.space import Interface
 
 IMAGES = Interface.of_images(3, 8, 10)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretonas.device import Runtime, Transport
-from paretonas.device.device import AppRuns
+from paretonas.device.contract import AppRuns
 from paretonas.device.timing import Protocol, Samples
 from paretonas.export import LoadedModel, ModelFile
 from paretonas.loop.plan import Budget

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.engine.litert import interpreter, load, version
 from paretonas.errors import DeviceError, MeasureError, SpecError
 from paretonas.export import LoadedModel

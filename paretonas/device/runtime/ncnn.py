@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.engine.ncnn import load, version
 from paretonas.errors import DeviceError, ExportError, MeasureError
 from paretonas.export import LoadedModel

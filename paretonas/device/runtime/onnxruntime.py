@@ -7,13 +7,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.engine.onnxruntime import runner_of, session, version
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, MeasureError, SpecError
@@ -21,6 +21,7 @@ from paretonas.export import Arrays, LoadedModel, example_inputs
 from paretonas.export.onnx import modules_of_nodes, stamped
 from paretonas.export.onnx.external import check_external_data
 from paretonas.export.onnx.graph import output_names
+from paretonas.export.quantize import Quantization
 from paretonas.files import scratch_folder
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
@@ -43,24 +44,34 @@ class OnnxRuntime(Runtime):
 
     Args:
         threads: Of one operator. With 1, the model runs in the calling thread.
+        precision: Of its files; int8 is made of float32 by the data.
+        keep: Modules that stay in float where the rest is int8.
 
     Raises:
-        DeviceError: `threads` is out of its range.
+        DeviceError: `threads` is out of its range, or something is kept in float that is not int8 otherwise.
     """
 
     format: ClassVar[str] = "onnx"
     engine: ClassVar[str] = "onnxruntime"
     threads: int = 1
+    precision: Literal["float32", "int8"] = "float32"
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 1024:
             raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        if self.keep and self.precision != "int8":
+            raise DeviceError(f"What stays in float is of precision=int8, but got (keep={'+'.join(self.keep)}) alone.")
 
     def version(self) -> str:
         return version()
 
     def conditions(self) -> Mapping[str, Any]:
-        return {"threads": self.threads}
+        return {"threads": self.threads, "precision": self.precision}
+
+    @property
+    def quantization(self) -> Quantization | None:
+        return Quantization(keep=self.keep) if self.precision == "int8" else None
 
     def load(self, path: Path) -> LoadedModel:
         return runner_of(self._session(path), path)

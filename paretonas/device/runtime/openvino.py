@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.engine.openvino import load, version
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.errors import DeviceError, MeasureError

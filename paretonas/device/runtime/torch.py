@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.device.timing import clocks_for
 from paretonas.errors import DeviceError, ExportError, MeasureError

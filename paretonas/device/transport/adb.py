@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from paretonas.device.device import AppRuns, Runtime, Transport
+from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.lock import measuring_lock
 from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.adb_benchmark import measure_by_benchmark

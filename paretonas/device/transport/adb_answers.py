@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from paretonas.device.device import AppRuns
+from paretonas.device.contract import AppRuns
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import MachineError, MeasureError
 from paretonas.export import Arrays

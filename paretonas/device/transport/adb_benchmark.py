@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from paretonas.device.device import Runtime
+from paretonas.device.contract import Runtime
 from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.adb_link import quoted
 from paretonas.device.transport.adb_phone import Phone, local_file, threads_of

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from paretonas.device.device import AppRuns, Runtime
+from paretonas.device.contract import AppRuns, Runtime
 from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.adb_answers import (
     answer_of,

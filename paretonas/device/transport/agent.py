@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from paretonas.device.agent.__main__ import TOKEN, read_token
-from paretonas.device.device import AppRuns, Runtime, Transport
+from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.runner.wire import Message, WireError, read_message, to_bytes
 from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.remote import LinkError, Remote

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paretonas.device.device import AppRuns, Runtime, Transport
+from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.lock import measuring_lock
 from paretonas.device.runner.bundle import written_bundle
 from paretonas.device.runner.moment import pinned, processor

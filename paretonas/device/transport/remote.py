@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from paretonas.device.device import AppRuns, Runtime
+from paretonas.device.contract import AppRuns, Runtime
 from paretonas.device.lock import measuring_lock
 from paretonas.device.runner.host import APP
 from paretonas.device.runner.wire import Message
@@ -167,7 +167,8 @@ def _engine(runtime: Runtime, machine: str) -> dict[str, Any]:
             f"What runs on {machine} in a process of its own is an engine that can be sent there, but "
             f"{type(runtime).__name__} runs only within paretonas. Use onnxruntime."
         )
-    return {"engine": runtime.engine, "options": asdict(runtime)}
+    plain = {name: value for name, value in asdict(runtime).items() if isinstance(value, int | float | str)}
+    return {"engine": runtime.engine, "options": plain}
 
 
 def _check(samples: Samples, protocol: Protocol, machine: str) -> None:

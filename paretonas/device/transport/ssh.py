@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any
 
-from paretonas.device.device import AppRuns, Runtime, Transport
+from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.runner.bundle import bundle
 from paretonas.device.runner.wire import Message, WireError, read_message, write_message
 from paretonas.device.timing import Protocol, Samples
