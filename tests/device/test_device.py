@@ -7,20 +7,24 @@ import torch
 from fake_devices import IMAGES, FakeRuntime, FakeTransport
 
 from paretonas.device import Device, Runtime, Transport, parse_device, runtimes, transports
+from paretonas.device.calibration import reference
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.runtime.torch import TorchRuntime
 from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.local import LocalTransport
-from paretonas.errors import DeviceError, ExportError
+from paretonas.errors import DeviceError, ExportError, UsageError
 from paretonas.export import ModelFile, example_inputs
+from paretonas.export.onnx.metadata import read_metadata
 from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.testing.runtime import randomize_statistics
+from paretonas.zoo import zoo_spec
 
 SPEC = MnasNetSpec((BlockSpec("mbconv", 3, 8, 1, 2, 3),), stem_filters=8, head_filters=16)
 ONE_THREAD = FakeRuntime()
 SMALL = Interface.of_images(3, 16, 5)
+IMAGES_32 = Interface.of_images(3, 32, 10)
 
 
 def samples(cpu=1.0, wall=1.0, reference=(1.0,) * 10, is_settled=True):
@@ -222,3 +226,28 @@ def test_the_local_transport_is_here():
     assert LocalTransport().machine == "here"
     assert FakeTransport("pi").machine == "pi"
     assert ModelFile(Path("a.onnx"), SMALL) == ModelFile(Path("a.onnx"), SMALL)
+
+
+def test_a_file_of_int8_says_so_and_is_timed_beside_a_reference_of_int8(tmp_path):
+    device, plain = parse_device("onnxruntime:precision=int8"), parse_device("onnxruntime")
+    spec = zoo_spec("mobilenet-v2", 0.25, 32)
+    model = randomize_statistics(build(spec, IMAGES_32)).eval()
+    file = device.export(model, spec, IMAGES_32, tmp_path / "candidate", {"classes": ["a"]})
+    assert (file.path.name, file.precision) == ("candidate-int8.onnx", "int8")
+    assert read_metadata(file.path) == {"classes": ["a"]}
+    large = plain.export(model, spec, IMAGES_32, tmp_path / "candidate").path
+    assert file.path.stat().st_size < 0.5 * large.stat().st_size
+    assert 1e-4 < device.verify(model, file) < 1
+    assert reference(device, tmp_path, IMAGES_32).path.name == "reference-3x32x32-int8.onnx"
+    assert device.identity != plain.identity
+    latency = device.measure(file, tmp_path, None, Protocol(pairs=2, loads=1, attempts=1))
+    assert latency.conditions["precision"] == "int8"
+
+
+def test_what_stays_in_float_is_of_int8_and_of_the_network(tmp_path):
+    with pytest.raises(DeviceError, match="precision=int8"):
+        parse_device("onnxruntime:keep=stem")
+    spec = zoo_spec("mobilenet-v2", 0.25, 32)
+    device = parse_device("onnxruntime:precision=int8,keep=nowhere")
+    with pytest.raises(UsageError, match="has no nowhere"):
+        device.export(build(spec, IMAGES_32), spec, IMAGES_32, tmp_path / "candidate")

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -370,21 +371,29 @@ def test_each_device_gets_a_file_in_its_format_and_a_latency(tmp_path):
         DeviceConfig("torch@abacus:desk", "desk", 1.0),
         DeviceConfig("onnxruntime@abacus:phone", "phone", 1.0),
         DeviceConfig("onnxruntime:threads=2@abacus:tablet", "tablet", 1.0),
+        DeviceConfig("onnxruntime:precision=int8@abacus:watch", "watch", 1.0),
     )
     search = new_search(
         replace(CONFIG, devices=devices, budget=Budget(trials=1)), Store(tmp_path / "store.db"), tmp_path
     )
     trials = search.run()
+    notes = []
+    search.listener = replace(search.listener, note=notes.append)
     finalist = train_trials(search, trials, BY_RECIPE)[0]
-    assert {name: path.suffix for name, path in finalist.files.items()} == {
-        "safetensors": ".safetensors",
-        "onnx": ".onnx",
+    number, files = finalist.trial, finalist.files
+    assert {name: path.name for name, path in files.items()} == {
+        "safetensors": f"trial-{number}.safetensors",
+        "onnx": f"trial-{number}.onnx",
+        "onnx-int8": f"trial-{number}-int8.onnx",
     }
+    assert ("DequantizeLinear" in {node.op_type for node in onnx.load(files["onnx-int8"]).graph.node}) is True
+    lost = finalist.metrics["test_accuracy"] - finalist.metrics["exported_accuracy"]
+    assert any("in int8" in note and "keep=" in note for note in notes) == (lost > 0.005)
     (stored,) = search.store.trials("s")
-    for device in ("desk", "phone", "tablet"):
+    for device in ("desk", "phone", "tablet", "watch"):
         assert stored.metrics[f"final_latency_ms.{device}"] == finalist.metrics[f"latency_ms.{device}"] > 0
     info = json.loads(finalist.checkpoint.with_suffix(".json").read_text())
-    assert info["latency"].keys() == {"desk", "phone", "tablet"}
+    assert info["latency"].keys() == {"desk", "phone", "tablet", "watch"}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,8 @@ def _package() -> Any:
 
 def version() -> str:
     """Of the package."""
-    _package()
+    if find_spec("executorch") is None:  # to import it takes seconds
+        raise MissingPackageError("executorch", "The runtime 'executorch'")
     return version_of("executorch")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def _package() -> Any:
 
 def version() -> str:
     """Of the package."""
-    _package()
+    if find_spec("ai_edge_litert") is None:  # to import it takes seconds
+        raise MissingPackageError("ai-edge-litert", "The runtime 'litert'")
     return version_of("ai-edge-litert")
 
 
