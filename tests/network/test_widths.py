@@ -160,6 +160,18 @@ def test_layers_whose_code_relies_on_a_width_keep_it() -> None:
     assert all("mlp" in group.name or "patch" in group.name for group in layout.groups)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "groups"), [("mobilenet-v2-ssdlite:width=0.5", 40), ("retinanet:width=0.5", 47)])
+def test_a_detector_is_followed_through_neck_and_heads(name: str, groups: int) -> None:
+    spec = zoo_spec(name)
+    fed = spec.usual_interface(3, 128, 3)
+    layout = spec_layout(spec, fed)
+    assert len(layout.groups) == groups
+    other = WidthsSpec(spec, tuple(max(1, group.width // 2) for group in layout.groups))
+    before, after = (spec_cost(one, fed).macs for one in (spec, other))
+    assert 0 < after < 0.5 * before
+
+
 def test_a_network_that_cannot_be_followed_is_refused() -> None:
     with pytest.raises(SpecError, match="is traced"):
         spec_layout(ForeignSpec("torchvision:shufflenet_v2_x0_5"), FED)
