@@ -13,7 +13,7 @@ from random import Random
 
 from paretonas import build, parse_device
 from paretonas.device.calibration import calibrate
-from paretonas.evaluation.trained import QUICK
+from paretonas.evaluation.latencies import QUICK
 from paretonas.export.onnx import export_with_torch
 from paretonas.space import Interface, spaces
 

@@ -41,7 +41,7 @@ from paretonas.evaluation.evaluator import (
     device_lane,
 )
 from paretonas.evaluation.keys import Key, Lesson
-from paretonas.evaluation.trained import LATENCIES, latency_metrics
+from paretonas.evaluation.latencies import LATENCIES, latency_metrics
 from paretonas.executor import executors
 from paretonas.latency import Latency, latency_from_json
 from paretonas.loop.gates import Limits

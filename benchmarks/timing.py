@@ -34,9 +34,10 @@ from load import bursts, busy_cores
 from paretonas import build, parse_device, zoo_spec
 from paretonas.device import Device, Runtime, Transport
 from paretonas.device.calibration import calibrate
+from paretonas.device.contract import AppRuns
 from paretonas.device.timing import Protocol, Samples
 from paretonas.errors import UsageError
-from paretonas.evaluation.trained import RECORD
+from paretonas.evaluation.latencies import RECORD
 from paretonas.export import LoadedModel, ModelFile
 from paretonas.latency import fastest_ratio
 from paretonas.network.cost import spec_cost
@@ -99,6 +100,9 @@ class Recorder(Transport):
         samples, moment = self.inner.measure(runtime, candidate, reference, protocol)
         self.samples.append(samples)
         return samples, moment
+
+    def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
+        return self.inner.run_as_app(runtime, file, runs, every)
 
     def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
         return self.inner.open(runtime, file)

@@ -29,7 +29,7 @@ from conditions import conditions, print_conditions, print_table, write_rows
 from paretonas import build, parse_device, zoo_spec
 from paretonas.device.calibration import calibrate
 from paretonas.errors import UsageError
-from paretonas.evaluation.trained import RECORD
+from paretonas.evaluation.latencies import RECORD
 from paretonas.latency import Latency
 from paretonas.space import Interface
 

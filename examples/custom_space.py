@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from paretonas import Decision, Interface, SearchSpace, build, cost, parse_device
 from paretonas.device.calibration import calibrate
-from paretonas.evaluation.trained import QUICK
+from paretonas.evaluation.latencies import QUICK
 from paretonas.space import spaces
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 

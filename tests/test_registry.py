@@ -34,9 +34,15 @@ REGISTRIES = (
 """Those whose plugins users choose, with options."""
 
 
+ADDRESSES = {"ssh": "me@board", "agent": "https://board:8765", "adb": "PHONE1"}
+
+
 def needed(registry, name):
     """What a plugin is to be told at least."""
-    return {"name": name, "data": "/data/cats and dogs, new"} if registry is tasks else {"name": name}
+    more = {"data": "/data/cats and dogs, new"} if registry is tasks else {}
+    if registry is transports and name in ADDRESSES:
+        more = {"address": ADDRESSES[name]}
+    return {"name": name, **more}
 
 
 PLUGINS = [(registry, name) for registry in REGISTRIES for name in registry]

@@ -27,7 +27,7 @@ from paretonas.export import (
     verify,
 )
 from paretonas.export.export import NOTHING
-from paretonas.export.quantize import Quantizer
+from paretonas.export.quantizer import Quantizer
 from paretonas.files import refusals
 from paretonas.latency import Latency
 from paretonas.registry import Registry

@@ -36,13 +36,11 @@ class Format(ABC):
     Attributes:
         suffix: Of its files, with the dot.
         tolerance: Largest difference of any output between a file and its model, relative to the largest output.
-        precisions: Those that it can be written in.
         boxes: Whether its files end in boxes, where a detector is written: an option of formats that can.
     """
 
     suffix: ClassVar[str]
     tolerance: ClassVar[float]
-    precisions: ClassVar[tuple[Precision, ...]] = ("float32",)
     boxes: bool = False
 
     @abstractmethod

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from format_names import QUICK
 from onnx import helper
 from PIL import Image
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     torch.manual_seed(0)
     model = build(SPEC, INTERFACE)
-    for name in formats:
+    for name in QUICK:
         formats.create(name).write(model, SPEC, INTERFACE, folder / f"m.{name}", TOLD)
     for i in range(2):
         pixels = np.random.default_rng(i).integers(0, 256, (20, 30, 3), np.uint8)
@@ -132,7 +133,7 @@ def detector(folder, request):
         torch.nn.init.normal_(layer.bias, std=2.0)
     said = {"detector": request.param, "colours": "RGB", "layout": "NCHW", "resize": "longer-side", "padding": 114}
     said |= {"interpolation": "bilinear-antialiased", "mean": 0.5, "std": 0.25}
-    for name in formats:
+    for name in QUICK:
         formats.create(name).write(
             model,
             spec,

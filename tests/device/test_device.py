@@ -146,7 +146,7 @@ def test_identity_does_not_depend_on_how_a_device_is_written():
     texts = ("onnxruntime", "onnxruntime@local", "onnxruntime:threads=1", "laptop=onnxruntime")
     identities = [parse_device(text).identity for text in texts]
     assert identities == identities[:1] * 4
-    assert set(identities[0]) == {"runtime", "transport", "version", "threads", "cpu", "machine"}
+    assert set(identities[0]) == {"runtime", "transport", "version", "threads", "precision", "cpu", "machine"}
     assert identities[0] != parse_device("onnxruntime:threads=2").identity
 
 

@@ -97,7 +97,9 @@ def test_measure_times_a_real_network(tmp_path, text, clock):
     assert all(seconds > 0 for times in list(vars(latency).values())[:4] for seconds in times)
     assert latency.latency_ms > 0
     assert (latency.clock, latency.attempts, latency.calibrated) == (clock, 1, calibrated)
-    assert set(latency.conditions) == {"device", "version", "threads", "cpu", "machine", "core", "load", "date"}
+    assert set(latency.conditions) == {
+        *device.facts, "device", "core", "load", "date", "celsius", "throttled",
+    }  # fmt: skip
     assert latency.conditions["device"] == text
     assert latency.conditions["version"] == device.runtime.version()
 
@@ -181,7 +183,7 @@ def test_identity_and_conditions_describe_this_machine():
     assert identity["cpu"]
     assert identity["machine"] == os.uname().machine
     _, conditions = LocalTransport().measure(Spy(), *files(), QUICK)
-    assert set(conditions) == {"core", "load", "date"}
+    assert set(conditions) == {"core", "load", "date", "celsius", "throttled"}
     assert conditions["load"] >= 0
     assert conditions["date"].endswith("+00:00")
 

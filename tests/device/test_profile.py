@@ -215,7 +215,9 @@ def test_a_profile_is_taken_like_a_measurement(tmp_path, monkeypatch, threads):
     assert (runtime, name, runs) == (device.runtime, "model.onnx", 14)
     np.testing.assert_array_equal(inputs, example_inputs(interface))
     assert found.operations == (Operation("op", "a", (10.0, 11.0, 12.0, 13.0)),)  # ten runs to warm up
-    assert set(found.conditions) == {"device", "version", "threads", "cpu", "machine", "core", "load", "date"}
+    assert set(found.conditions) == {
+        *device.facts, "device", "core", "load", "date", "celsius", "throttled",
+    }  # fmt: skip
     assert (found.conditions["device"], found.conditions["threads"]) == (device.text, threads)
     if CORES:
         assert cores == ({max(CORES)} if threads == 1 else CORES)

@@ -298,9 +298,9 @@ def test_an_evaluator_says_what_it_learns_from_and_where_it_measures(make, task)
     assert about.lines[0].startswith("on phone=onnxruntime (")
     assert " and desk=torch:threads=2 (" in about.lines[0]
     assert about.lines[1:] == (*task.about(), "0.5 epochs a trial")
-    assert "device phone, runtime OnnxRuntime(threads=1)" in about.measured_on
+    assert "device phone, runtime OnnxRuntime(threads=1, precision='float32', keep=())" in about.measured_on
     assert "; device desk, runtime TorchRuntime(threads=2)" in about.measured_on
-    assert make().about().measured_on.startswith("runtime OnnxRuntime(threads=1)")
+    assert make().about().measured_on.startswith("runtime OnnxRuntime(threads=1, precision='float32', keep=())")
 
 
 def test_a_calibration_is_made_once_before_the_first_trial(make, store, monkeypatch):

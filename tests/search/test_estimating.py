@@ -27,10 +27,13 @@ def config(devices=BOTH, **more):
     return SearchConfig("s", task=TASK, devices=devices, **more)
 
 
+LEARNED = SimpleNamespace(interface=None)
+
+
 def giving(*names):
     """An evaluator, of which only what it gives is asked."""
     stages = tuple(Stage(name, INLINE, (name,), None, None, None) for name in names)
-    return SimpleNamespace(stages=lambda: stages, devices=PARSED, quality="accuracy", is_buildable=True, task=None)
+    return SimpleNamespace(stages=lambda: stages, devices=PARSED, quality="accuracy", is_buildable=True, task=LEARNED)
 
 
 def test_number_of_networks_is_that_of_a_predictor():

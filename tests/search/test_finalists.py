@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from abacus import CONFIG
+from format_names import each_format
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -497,7 +498,7 @@ def test_a_file_says_how_it_is_used_and_where_it_comes_from(searched, finalist):
     assert beside.keys() - told.keys() == {"metrics", "details", "latency", "date"}
 
 
-@pytest.mark.parametrize("name", list(formats))
+@each_format
 def test_export_elsewhere_says_the_same_and_has_it_beside(searched, finalist, tmp_path, name):
     told = formats.create("onnx").metadata(finalist.files["onnx"])
     path = export_trial(searched.store, "s", searched.home, finalist.trial, name, tmp_path / "cats")

@@ -56,8 +56,8 @@ def test_a_file_may_choose_other_regions_but_has_to_say_the_same_of_each(tmp_pat
         run((np.ones((3, 3, 8, 8), np.float32),))
         return Examination({"ap": 0.5}, 0.001, {"what": part})
 
-    device = SimpleNamespace(runtime=SimpleNamespace(format="onnx"), open=lambda file: run)
-    file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface)
+    device = SimpleNamespace(runtime=SimpleNamespace(tolerance=1e-3), open=lambda file: run)
+    file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface, precision="float32")
     task = SimpleNamespace(quality="ap", examine=examine)
     if is_allowed:
         assert rescore(device, file, Regions(), task, "test", 0.5).metrics == {"ap": 0.5}
@@ -72,9 +72,9 @@ def test_a_file_may_choose_other_regions_but_has_to_say_the_same_of_each(tmp_pat
 def test_a_quality_may_differ_by_one_example_that_tips_over(tmp_path, step, is_allowed):
     """Of balanced accuracy one example of a rare class may be much."""
     model, interface = torch.nn.Identity(), Interface.of_words(9)
-    runtime = SimpleNamespace(format="onnx")
+    runtime = SimpleNamespace(tolerance=1e-3)
     device = SimpleNamespace(runtime=runtime, open=lambda file: as_run(model))
-    file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface)
+    file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface, precision="float32")
 
     def examine(run, part):
         run((np.ones((2, 1), np.float32),))

@@ -284,7 +284,7 @@ def test_another_device_is_pointed_out_on_resume(store, tmp_path):
     notes = []
     open_search("s", store, tmp_path, Listener(note=notes.append))
     (note,) = notes
-    assert "was measured on an engine; now it is runtime OnnxRuntime(threads=1)" in note
+    assert "was measured on an engine; now it is runtime OnnxRuntime(threads=1, precision='float32', keep=())" in note
 
 
 def test_a_folder_called_digits_does_not_hide_the_digits(store, tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ from paretonas.files import refusals, scratch_folder
 
 ENGINES = ("litert", "onnxruntime")
 """Those whose C interface the runner knows."""
-KNOWN_OPTIONS = (("delegate", "xnnpack"),)
+KNOWN_OPTIONS = (("delegate", "xnnpack"), ("precision", "float32"), ("precision", "int8"))
 """Of runtimes, with the values that the runner's engines have."""
 PROPERTIES = {"soc": "ro.soc.model", "phone": "ro.product.model", "android": "ro.build.version.release"}
 NATIVE = Path(__file__).parents[1] / "native"

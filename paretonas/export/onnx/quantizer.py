@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from paretonas.export.onnx.quantized import calibrate, modules_to_blame, write_quantized
-from paretonas.export.quantize import Quantizer
+from paretonas.export.quantizer import Quantizer
 
 ONNX = Quantizer(calibrate, write_quantized, modules_to_blame)
