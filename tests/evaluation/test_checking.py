@@ -74,6 +74,7 @@ def test_heat_is_told(monkeypatch, tmp_path):
     assert checking.REMEDIES["throttled"] in found.advice
 
 
+@pytest.mark.slow
 def test_a_real_device_is_checked(tmp_path):
     found = check_device(parse_device("onnxruntime"), tmp_path, lambda done, total: None, 3)
     assert 0 < found.noise < 2

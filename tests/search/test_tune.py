@@ -25,6 +25,7 @@ OPEN = Selection("search", {"epochs": 0.5})
 FIXED = CONFIG.recipe
 
 
+@pytest.mark.slow  # bfloat16 takes half a minute on a processor without it
 def test_what_is_open_is_measured_once_and_recorded(store, tmp_path):
     config, notes = replace(CONFIG, recipe=OPEN), []
     first = new_search(config, store, tmp_path, Listener(note=notes.append))
