@@ -90,6 +90,9 @@ class Turns:
     def ended(self) -> Iterator[tuple[Trial, Stage, Job[Any]]]:
         """Wait for what runs, at least until some of it has ended; nothing at once where nothing runs."""
         busy = [name for name, running in self._running.items() if running]
-        for name in busy:
-            for job in self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE):
-                yield (*self._running[name].pop(job.key), job)
+        has_ended = not busy
+        while not has_ended:
+            for name in busy:
+                for job in self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE):
+                    has_ended = True
+                    yield (*self._running[name].pop(job.key), job)
