@@ -17,7 +17,12 @@ from paretonas.space import Interface, read_json, spec_from_json
 @app.command()
 def measure(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="An .onnx or .safetensors file, a spec (.json), or a name of the zoo.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A file (.onnx, .tflite, …), a spec (.json), or a name of the zoo."
+        ),
+    ],
     device: Annotated[str, typer.Option(help="runtime\\[:options]\\[@transport:address].")] = "onnxruntime",
     width: Width = 1.0,
     resolution: Resolution = None,

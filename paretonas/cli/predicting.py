@@ -12,13 +12,17 @@ from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
 from paretonas.errors import UsageError
 
-RUNTIMES = {".onnx": "onnxruntime", ".safetensors": "torch"}
+RUNTIMES = {
+    ".onnx": "onnxruntime", ".safetensors": "torch", ".ncnn": "ncnn", ".tflite": "litert", ".pte": "executorch",
+}  # fmt: skip
 """Of a file by its suffix, where no device is named."""
 
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors.")],
+    model: Annotated[
+        Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors, …")
+    ],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
     score: Annotated[

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from paretonas import cli
-from paretonas.cli import networks, predicting
+from paretonas.cli import measuring, predicting
 from paretonas.space import Architecture
 from paretonas.store import Store
 from paretonas.trial import State, Trial
@@ -48,7 +48,7 @@ def in_this_process(monkeypatch):
     def at_once(function, *args, seconds=None):
         return function(*args)
 
-    for module in (networks, predicting):
+    for module in (measuring, predicting):
         monkeypatch.setattr(module, "alone", at_once)
 
 
