@@ -156,9 +156,7 @@ def export(
     trial: Annotated[int | None, typer.Option(help="Which trial; trained before.")] = None,
     format: Annotated[
         str,
-        typer.Option(
-            help="onnx, of a detector also onnx:boxes=true (ends in boxes); safetensors, litert, ncnn, …"
-        ),
+        typer.Option(help="onnx, of a detector also onnx:boxes=true (ends in boxes); safetensors, litert, ncnn, …"),
     ] = "onnx",
     output: Annotated[Path | None, typer.Option(help="File to write; beside the weights if none is given.")] = None,
     timm_weights: Annotated[

@@ -19,9 +19,7 @@ def measure(
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(
-            help="A file (.onnx, .tflite, …), a spec (.json), or a name of the zoo."
-        ),
+        typer.Argument(help="A file (.onnx, .tflite, …), a spec (.json), or a name of the zoo."),
     ],
     device: Annotated[str, typer.Option(help="runtime\\[:options]\\[@transport:address].")] = "onnxruntime",
     width: Width = 1.0,

@@ -20,9 +20,7 @@ RUNTIMES = {
 
 @app.command()
 def predict(
-    model: Annotated[
-        Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors, …")
-    ],
+    model: Annotated[Path, typer.Argument(help="A file that `train` or `export` wrote: .onnx, .safetensors, …")],
     inputs: Annotated[list[Path], typer.Argument(help="What to look at: images, or texts to go on.")],
     device: Annotated[str | None, typer.Option(help="Where to run it; by the file's format.")] = None,
     score: Annotated[

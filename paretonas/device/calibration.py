@@ -56,6 +56,7 @@ def reference(device: Device, folder: Path, interface: Interface) -> ModelFile:
     Raises:
         ExportError: It could not be written.
     """
+    device = replace(device, runtime=device.runtime.of_reference)
     own = reference_interface(interface)
     shape = own.inputs[0].shape[1:]
     stem = folder / f"reference-{'x'.join(map(str, shape))}"

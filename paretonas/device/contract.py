@@ -76,6 +76,11 @@ class Runtime(ABC):
         return None
 
     @property
+    def of_reference(self) -> Runtime:
+        """Likewise for the reference network, without what is said of parts of a candidate."""
+        return self
+
+    @property
     def tolerance(self) -> float:
         """Largest difference of any output between a file and its model, relative to the largest output.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from paretonas.export import (
 )
 from paretonas.export.export import NOTHING
 from paretonas.export.quantizer import Quantizer
-from paretonas.files import refusals
+from paretonas.files import refusals, scratch_folder
 from paretonas.latency import Latency
 from paretonas.registry import Registry
 from paretonas.space import Interface, Spec
@@ -94,7 +95,16 @@ class Device:
 
     def path(self, stem: Path) -> Path:
         """Of a file of that stem: it says its precision, where that is not the usual one, and its format."""
-        return stem.with_name(f"{stem.name}{'-int8' if self.runtime.quantization else ''}{self._format.suffix}")
+        return stem.with_name(f"{stem.name}{self.kind}{self._format.suffix}")
+
+    @property
+    def kind(self) -> str:
+        """What tells its files from the format's usual ones; two devices of one kind share them."""
+        options = self.runtime.quantization
+        if options is None:
+            return ""
+        kept = hashlib.sha256("+".join(options.keep).encode()).hexdigest()[:6]
+        return f"-int8-keep-{kept}" if options.keep else "-int8"
 
     def export(
         self,
@@ -123,12 +133,15 @@ class Device:
         path, options = self.path(stem), self.runtime.quantization
         with refusals(f"{path.parent} cannot be made"):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._format.write(model, spec, interface, path, metadata)
         if options is None:
+            self._format.write(model, spec, interface, path, metadata)
             return ModelFile(path, interface)
         quantizer: Quantizer = quantizers.load(self.runtime.format)
         seen = examples or [example_inputs(interface, seed) for seed in range(NOISES)]
-        quantizer.write(quantizer.calibrate(path, seen, options), path, (), bool(examples))
+        with scratch_folder(path.parent) as passing:  # no float file ever bears the name of an int8 one
+            plain = passing / f"float{self._format.suffix}"
+            self._format.write(model, spec, interface, plain, metadata)
+            quantizer.write(quantizer.calibrate(plain, seen, options), path, (), bool(examples))
         return ModelFile(path, interface, "int8")
 
     def open(self, file: ModelFile) -> LoadedModel:

@@ -113,7 +113,7 @@ def check_device(device: Device, folder: Path, show: Counting, rounds: int = 10,
         for done in range(2 * rounds):
             found[done % 2].append(device.measure(files[done % 2], passing, calibrated, QUICK))
             show(done + 1, 2 * rounds)
-    flags = Counter(flag for latency in (*found[0], *found[1]) for flag in latency.flags)
+    flags = Counter(flag for latency in (*found[0], *found[1]) for flag in latency.flags if flag in REMEDIES)
     conditions = found[1][-1].conditions
     if any(latency.conditions.get("throttled") == "yes" for latency in (*found[0], *found[1])):
         flags[MOST_THROTTLED] += 1
@@ -129,8 +129,8 @@ def _told(found: Sequence[Sequence[Latency]]) -> dict[str, float]:
     """The numbers of a check from the timings of two networks."""
     one, other = ([latency.ratio for latency in latencies] for latencies in found)
     noise = math.sqrt(statistics.fmean(statistics.variance(map(math.log, ratios)) for ratios in (one, other)))
-    gap = abs(statistics.median(other) / statistics.median(one) - 1)
     faster, slower = sorted((one, other), key=statistics.median)
+    gap = statistics.median(slower) / statistics.median(faster) - 1
     pairs = [a < b for a in faster for b in slower]
     walls = [statistics.median(latency.reference_wall) for pair in zip(*found, strict=True) for latency in pair]
     half = len(walls) // 2

@@ -70,6 +70,11 @@ class Subject:
             raise UsageError(f"A model is a file that exists, but there is no {path}.")
         if path.suffix != suffix:
             raise UsageError(f"The runtime of {device.text!r} takes {suffix} files, but got {path.name!r}. Convert it.")
+        if device.runtime.quantization is not None:
+            raise UsageError(
+                f"A file is timed as it is, but {device.text!r} makes int8 of what it is given. Leave precision out, "
+                "or give the network instead of the file."
+            )
         return ModelFile(path, device.runtime.interface(path))
 
 

@@ -104,13 +104,14 @@ def finish(search: Search, trial: Trial, job: TrainingJob, score: dict[str, floa
     trained, task = load_checkpoint(job.checkpoint), job.task
     expected = score[("test_" if job.is_final else "") + task.quality]
     metrics, files, latencies, details = dict(score), dict[str, Path](), dict[str, Latency](), dict[str, Any]()
-    told: dict[str, Any] = {}
+    told, scored = dict[str, Any](), set[tuple[str, str]]()
     metadata = finalist_metadata(trained, search.config.name, trial.number, finishing.transform)
     exports = _Exports(search, trained, task, job.checkpoint)
     for device in exports.devices:
         file = exports.write(device, metadata)
-        name = exports.name(device)
-        if name not in files:
+        name, engine = device.runtime.format + device.kind, (repr(device.runtime), device.transport.machine)
+        if engine not in scored:
+            scored.add(engine)
             rescored = rescore(device, file, trained.model, task, "test" if job.is_final else "val", expected)
             if file.precision == "int8":  # the worst of what is shipped
                 metrics[f"exported_{task.quality}"] = rescored.metrics[task.quality]
@@ -160,10 +161,6 @@ class _Exports:
         """What int8 is calibrated on."""
         run = as_run(self._trained.model)
         return examples_of(self._task, run, self._trained.interface, Quantization().examples)
-
-    def name(self, device: Device) -> str:
-        """Of a file's kind: devices of one share it."""
-        return device.runtime.format + ("-int8" if device.runtime.quantization else "")
 
     def write(self, device: Device, metadata: Mapping[str, Any]) -> ModelFile:
         """The file for a device; the weights' own is there."""

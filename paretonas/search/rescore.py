@@ -59,7 +59,7 @@ class Beside:
 def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part: Part, expected: float) -> Examination:
     """The score of an exported file on a part, run on a device, and what explains it.
 
-    A file of int8 gives other numbers than its model; its score is what it is.
+    What computes in a lower precision gives other numbers than the model; its score is what it is.
 
     Raises:
         ExportError: Its outputs or its quality disagree with the model's.
@@ -68,7 +68,7 @@ def rescore(device: Device, file: ModelFile, model: nn.Module, task: Task, part:
     beside = Beside(device.open(file), model, file.interface, tolerance)
     examined = task.examine(beside, part)
     scored = examined.metrics[task.quality]
-    if file.precision == "int8":
+    if device.runtime.precision != "float32":
         return examined
     allowed = max(QUALITY_TOLERANCE, 1.5 * examined.step) * max(1.0, abs(expected))
     is_alike = beside.difference <= tolerance and beside.unpaired <= MOST_UNPAIRED

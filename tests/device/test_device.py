@@ -2,6 +2,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from fake_devices import IMAGES, FakeRuntime, FakeTransport
@@ -251,3 +252,12 @@ def test_what_stays_in_float_is_of_int8_and_of_the_network(tmp_path):
     device = parse_device("onnxruntime:precision=int8,keep=nowhere")
     with pytest.raises(UsageError, match="has no nowhere"):
         device.export(build(spec, IMAGES_32), spec, IMAGES_32, tmp_path / "candidate")
+    assert not list(tmp_path.iterdir())  # above all no float file of that name
+
+
+def test_what_stays_in_float_is_no_matter_of_the_reference(tmp_path):
+    kept = parse_device("onnxruntime:precision=int8,keep=blocks.9.9")
+    path = reference(kept, tmp_path, IMAGES_32).path
+    assert path == reference(parse_device("onnxruntime:precision=int8"), tmp_path, IMAGES_32).path
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
+    assert kept.path(tmp_path / "a").name.startswith("a-int8-keep-")

@@ -133,6 +133,12 @@ def test_what_cannot_be_is_refused(host, model, head, said):
     assert said in told["text"]
 
 
+@pytest.mark.parametrize("written", [b"\x0a\x08location", b"\x0a\x88\x00location"])
+def test_however_a_place_is_written_it_is_seen(host, written):
+    data = b"\x08\x0a" + written + b"\x12\x01x"
+    assert "another file" in refusal(host, {"ask": "put", "file": named(data)}, body=data)["text"]
+
+
 def test_a_file_that_is_not_there_is_not_run(host):
     assert "is not here" in refusal(host, {"ask": "run", **OPTIONS, "file": f"{'0' * 64}.onnx"})["text"]
 

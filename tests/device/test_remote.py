@@ -58,13 +58,13 @@ def samples(**changes):
 
 def measured(told, file):
     board = Board([{"has": True}, {"has": True}, told])
-    return Remote("ssh:pi", lambda: board, 10).measure(RUNTIME, file, file, PROTOCOL), board
+    return Remote("ssh:pi", lambda: board, 10, 60).measure(RUNTIME, file, file, PROTOCOL), board
 
 
 def test_a_lost_link_is_made_again_and_the_request_with_it(capsys, clock):
     first, second = Board([LinkError("cut")]), Board([FACTS])
     links = [first, second]
-    assert Remote("ssh:pi", lambda: links.pop(0), 10).identify(RUNTIME) == FACTS
+    assert Remote("ssh:pi", lambda: links.pop(0), 10, 60).identify(RUNTIME) == FACTS
     assert (first.closed, second.closed) == (1, 0)
     assert [message.head for message in second.asked] == [message.head for message in first.asked]
     assert "ssh:pi is gone (cut); trying again in 1 s." in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_a_device_that_stays_away_ends_the_session(clock):
         raise LinkError("No route to host")
 
     with pytest.raises(MachineError, match="ssh:pi is unavailable for 100 s: No route to host"):
-        Remote("ssh:pi", connect, 100).identify(RUNTIME)
+        Remote("ssh:pi", connect, 100, 60).identify(RUNTIME)
     assert clock == [100.0]
 
 
@@ -85,7 +85,7 @@ def test_what_can_never_be_is_not_tried_again(clock):
         raise DeviceError("Permission denied")
 
     with pytest.raises(DeviceError, match="denied"):
-        Remote("ssh:pi", connect, 100).identify(RUNTIME)
+        Remote("ssh:pi", connect, 100, 60).identify(RUNTIME)
     assert clock == [0.0]
 
 
@@ -93,12 +93,12 @@ def test_what_can_never_be_is_not_tried_again(clock):
 def test_an_error_of_the_device_says_where_it_was(kind, error):
     board = Board([{"error": kind, "text": "No space left"}])
     with pytest.raises(error, match="On ssh:pi: No space left"):
-        Remote("ssh:pi", lambda: board, 10).identify(RUNTIME)
+        Remote("ssh:pi", lambda: board, 10, 60).identify(RUNTIME)
 
 
 def test_a_file_is_sent_unless_it_is_there(file):
     board = Board([{"has": False}, {"has": True}, Message({}, (np.zeros(2),)), Message({}, (np.ones(2),))])
-    run = Remote("ssh:pi", lambda: board, 10).open(RUNTIME, file)
+    run = Remote("ssh:pi", lambda: board, 10, 60).open(RUNTIME, file)
     assert [message.head["ask"] for message in board.asked] == ["has", "put", "run"]
     assert board.asked[1].body == b"\x08model"
     np.testing.assert_array_equal(run((np.zeros(3),))[0], np.ones(2))
@@ -132,9 +132,37 @@ def test_times_that_are_none_are_an_error(told, file):
 
 def test_facts_that_are_none_are_an_error():
     with pytest.raises(MeasureError, match="tells version, cpu and machine"):
-        Remote("ssh:pi", lambda: Board([{"version": 3}]), 10).identify(RUNTIME)
+        Remote("ssh:pi", lambda: Board([{"version": 3}]), 10, 60).identify(RUNTIME)
 
 
 def test_a_runtime_that_cannot_be_sent_is_refused():
     with pytest.raises(DeviceError, match="TorchRuntime runs only within paretonas"):
-        Remote("ssh:pi", lambda: Board([]), 10).identify(runtimes.create("torch"))
+        Remote("ssh:pi", lambda: Board([]), 10, 60).identify(runtimes.create("torch"))
+
+
+def test_a_link_that_was_kept_for_long_is_made_again_without_a_word(capsys, clock):
+    first, second = Board([FACTS, LinkError("broken pipe")]), Board([FACTS])
+    links = [first, second]
+    remote = Remote("ssh:pi", lambda: links.pop(0), 0, 60)
+    assert remote.identify(RUNTIME) == remote.identify(RUNTIME) == FACTS
+    assert (capsys.readouterr().err, clock) == ("", [0.0])
+
+
+def test_a_device_that_has_served_is_waited_for_whatever_the_network_says(clock):
+    links = [Board([FACTS]), None]
+
+    def connect():
+        if len(links) == 1:
+            raise DeviceError("Could not resolve hostname")
+        return links.pop(0)
+
+    remote = Remote("ssh:pi", connect, 100, 60)
+    assert remote.identify(RUNTIME) == FACTS
+    remote.close()
+    with pytest.raises(MachineError, match="ssh:pi is unavailable for 100 s: Could not resolve"):
+        remote.identify(RUNTIME)
+
+
+def test_runs_that_take_longer_than_an_answer_may_are_refused(file):
+    with pytest.raises(MeasureError, match="60 s at most, but 100 runs every 1 s"):
+        Remote("ssh:pi", lambda: Board([]), 10, 60).run_as_app(RUNTIME, file, 100, 1.0)

@@ -56,7 +56,7 @@ def test_a_file_may_choose_other_regions_but_has_to_say_the_same_of_each(tmp_pat
         run((np.ones((3, 3, 8, 8), np.float32),))
         return Examination({"ap": 0.5}, 0.001, {"what": part})
 
-    device = SimpleNamespace(runtime=SimpleNamespace(tolerance=1e-3), open=lambda file: run)
+    device = SimpleNamespace(runtime=SimpleNamespace(tolerance=1e-3, precision="float32"), open=lambda file: run)
     file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface, precision="float32")
     task = SimpleNamespace(quality="ap", examine=examine)
     if is_allowed:
@@ -72,7 +72,7 @@ def test_a_file_may_choose_other_regions_but_has_to_say_the_same_of_each(tmp_pat
 def test_a_quality_may_differ_by_one_example_that_tips_over(tmp_path, step, is_allowed):
     """Of balanced accuracy one example of a rare class may be much."""
     model, interface = torch.nn.Identity(), Interface.of_words(9)
-    runtime = SimpleNamespace(tolerance=1e-3)
+    runtime = SimpleNamespace(tolerance=1e-3, precision="float32")
     device = SimpleNamespace(runtime=runtime, open=lambda file: as_run(model))
     file = SimpleNamespace(path=tmp_path / "m.onnx", interface=interface, precision="float32")
 

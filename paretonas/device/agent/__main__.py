@@ -61,7 +61,10 @@ def run_agent(options: AgentOptions, runner: Path) -> None:
     Raises:
         UsageError: It cannot be served so.
     """
-    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"An agent keeps models in {options.folder}, but it cannot be made: {error}.") from None
     worker = Worker([sys.executable, str(runner), "work", str(options.folder)], options.limit)
     agent = Agent(options, worker.ask)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=agent.shutdown).start())

@@ -27,6 +27,8 @@ from paretonas.errors import UsageError
 
 SHORTEST_TOKEN = 16
 MOST_CONNECTIONS = 32
+STRANGER_SECONDS = 20.0
+"""How long somebody may take to shake hands and give the token."""
 BUSY_SECONDS = 60.0
 """How long a request waits for the one that is at work."""
 
@@ -102,6 +104,7 @@ class Agent(ThreadingHTTPServer):
     def __init__(self, options: AgentOptions, ask: Callable[[Message], Message]):
         self.options, self.ask = options, ask
         self.busy = threading.Lock()
+        self.stranger = threading.local()
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._tls = _tls(options)
         if ":" in options.host:
@@ -126,6 +129,8 @@ class Agent(ThreadingHTTPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Shake hands here, so that nobody who is slow at it keeps the others waiting."""
+        self.stranger.timer = timer = threading.Timer(STRANGER_SECONDS, _cut, (request,))
+        timer.start()
         try:
             request.settimeout(30)
             if self._tls is not None:
@@ -134,11 +139,17 @@ class Agent(ThreadingHTTPServer):
         except OSError:  # of the handshake; ssl.SSLError is one
             self.shutdown_request(request)
         finally:
+            timer.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke; who is served next is not concerned."""
         sys.stderr.write(f"{client_address[0]}: {type(sys.exc_info()[1]).__name__}\n")
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it is gone already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _tls(options: AgentOptions) -> ssl.SSLContext | None:
@@ -164,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").encode("latin-1", "replace")
         if not hmac.compare_digest(given, f"Bearer {options.token}".encode()):
             return self.send_error(401, "wrong token")
+        self.server.stranger.timer.cancel()
         if not (length.isascii() and length.isdigit() and len(length) < 12) or "Transfer-Encoding" in self.headers:
             return self.send_error(411, "a length is needed")
         if int(length) > options.largest_mb << 20:
@@ -179,16 +191,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, length: int) -> bytes:
         """The body; it may take as long as a measurement, however slowly it trickles."""
-        timer = threading.Timer(self.server.options.limit, self._cut)
+        timer = threading.Timer(self.server.options.limit, _cut, (self.connection,))
         timer.start()
         try:
             return self.rfile.read(length)
         finally:
             timer.cancel()
-
-    def _cut(self) -> None:
-        with suppress(OSError):  # it is gone already
-            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, message: Message) -> None:
         if not self.server.busy.acquire(timeout=BUSY_SECONDS):

@@ -2,9 +2,10 @@
 
 A device may be a board that has Python, numpy and an engine, and nothing else; these modules are sent to it, with
 `device/timing.py`, `device/runner` and `errors.py`. So they import nothing of ours but the errors, and need no Python
-above 3.10. Each has two functions:
+above 3.10. Each has three functions:
 
     version() -> str                       the engine's; a MissingPackageError with the install line where it is absent
+    prepare() -> None                      imports the engine; likewise
     load(path, options) -> run             a MeasureError where the engine does not take the file
 
 `options` are those of the runtime as plain data, and `run` maps a tuple of arrays, one example, to one of arrays; it
@@ -32,6 +33,10 @@ class Engine(Protocol):
 
     def version(self) -> str:
         """Of the engine."""
+        ...
+
+    def prepare(self) -> None:
+        """Import it."""
         ...
 
     def load(self, path: Path, options: Mapping[str, Any]) -> Runs:

@@ -59,6 +59,11 @@ def _package() -> Any:
     return portable_lib
 
 
+def prepare() -> None:
+    """Import the package."""
+    _package()
+
+
 def version() -> str:
     """Of the package."""
     if find_spec("executorch") is None:  # to import it takes seconds

@@ -20,6 +20,11 @@ def _package() -> Any:
     return interpreter
 
 
+def prepare() -> None:
+    """Import the package."""
+    _package()
+
+
 def version() -> str:
     """Of the package."""
     if find_spec("ai_edge_litert") is None:  # to import it takes seconds

@@ -37,6 +37,11 @@ def _package() -> Any:
     return ncnn
 
 
+def prepare() -> None:
+    """Import the package."""
+    _package()
+
+
 def version() -> str:
     """Of the package."""
     return str(_package().__version__)

@@ -33,6 +33,11 @@ def _package() -> Any:
     return openvino
 
 
+def prepare() -> None:
+    """Import the package."""
+    _package()
+
+
 def version() -> str:
     """Of the package."""
     return str(_package().__version__)

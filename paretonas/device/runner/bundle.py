@@ -28,7 +28,8 @@ def bundle() -> tuple[str, bytes]:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in [("__main__.py", MAIN), *((name, "") for name in EMPTY), *map(_source, SENT)]:
-            archive.writestr(zipfile.ZipInfo(name), text)  # dated 1980: no file's time is part of it
+            dated = zipfile.ZipInfo(name)  # 1980: no file's time is part of it
+            archive.writestr(dated, text, zipfile.ZIP_DEFLATED)
     data = buffer.getvalue()
     return hashlib.sha256(data).hexdigest(), data
 

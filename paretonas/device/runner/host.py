@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from paretonas.device.engine import Runs, engine
 from paretonas.device.runner.app import run_as_app
 from paretonas.device.runner.moment import measuring_alone, pinned, processor
-from paretonas.device.runner.wire import Message
+from paretonas.device.runner.wire import DTYPES, Message
 from paretonas.device.timing import Protocol, time_pairs
 from paretonas.errors import MeasureError, ParetonasError, UsageError
 
@@ -26,8 +27,8 @@ BEGINNINGS: Mapping[str, tuple[int, bytes]] = {
     "ncnn": (0, b"PK"),
 }
 """Where in a model's file what stands by which it is known."""
-ELSEWHERE = b"\x0a\x08location"
-"""How an ONNX file begins to say that weights lie in another file, which it would have an engine read."""
+ELSEWHERE = re.compile(rb"[\x00-\x1f]location")
+"""How an ONNX file says that weights lie in another file, which it would have an engine read."""
 APP = "app"
 """What is asked of a process that has done nothing else yet."""
 MOST_RUNS, LONGEST_PAUSE = 100_000, 3600.0
@@ -89,7 +90,7 @@ class Host:
         where, beginning = BEGINNINGS[kind]
         if message.body[where : where + len(beginning)] != beginning:
             raise MeasureError(f"A .{kind} file begins as such a model does, but this one does not.")
-        if kind == "onnx" and ELSEWHERE in message.body:
+        if kind == "onnx" and ELSEWHERE.search(message.body):
             raise MeasureError("A model has its weights inside, but this one's lie in another file. Save them inside.")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._make_room(len(message.body))
@@ -112,16 +113,23 @@ class Host:
         return self._folder / "files" / match[1] / match[0]
 
     def _make_room(self, wanted: int) -> None:
-        kept = sorted((self._folder / "files").glob("*/*"), key=lambda path: path.stat().st_mtime)
-        sizes = [path.stat().st_size for path in kept]
-        while kept and sum(sizes) + wanted > MOST_KEPT:
-            kept.pop(0).unlink()
-            sizes.pop(0)
+        kept = []
+        for path in (self._folder / "files").glob("*/*"):
+            with suppress(FileNotFoundError):  # another process makes room too
+                if path.suffix != ".part":
+                    kept.append((path.stat().st_mtime, path.stat().st_size, path))
+        kept.sort(reverse=True)
+        while kept and sum(size for _, size, _ in kept) + wanted > MOST_KEPT:
+            kept.pop()[2].unlink(missing_ok=True)
 
     # Running
 
     def _run(self, message: Message) -> Message:
-        return Message({}, self._loaded(message.head, message.head.get("file"))(message.arrays))
+        outputs = self._loaded(message.head, message.head.get("file"))(message.arrays)
+        strange = [getattr(x, "dtype", type(x)) for x in outputs if str(getattr(x, "dtype", "")) not in DTYPES]
+        if strange:
+            raise MeasureError(f"A model gives arrays of {', '.join(DTYPES)}, but this one gives {strange[0]}.")
+        return Message({}, outputs)
 
     def _measure(self, message: Message) -> Message:
         head, clock = message.head, _string(message.head, "clock")
@@ -142,7 +150,7 @@ class Host:
         if not (isinstance(every, int | float) and 0 <= every <= LONGEST_PAUSE):
             raise MeasureError(f"`0 <= every <= {LONGEST_PAUSE:g}` seconds must hold, but got {str(every)[:80]}.")
         which = self._which(message.head, message.head.get("file"))
-        engine(which[0]).version()  # an app has its engine already
+        engine(which[0]).prepare()  # an app has its engine already
         with measuring_alone(), pinned("wall") as conditions:
             told = run_as_app(partial(self._load_anew, *which), message.arrays, runs, float(every))
         return Message({**told, "conditions": conditions})

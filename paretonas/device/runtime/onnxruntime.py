@@ -70,6 +70,10 @@ class OnnxRuntime(Runtime):
         return {"threads": self.threads, "precision": self.precision}
 
     @property
+    def of_reference(self) -> OnnxRuntime:
+        return replace(self, keep=())
+
+    @property
     def quantization(self) -> Quantization | None:
         return Quantization(keep=self.keep) if self.precision == "int8" else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -60,5 +60,5 @@ class OpenVino(Runtime):
 
     def interface(self, path: Path) -> Interface:
         found = OnnxRuntime().interface(path)
-        self.load(path)
+        replace(self, precision="float32").load(path)  # which any machine has, and this need not be the device's
         return found

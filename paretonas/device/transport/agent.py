@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import ipaddress
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,9 @@ from paretonas.device.timing import Protocol, Samples
 from paretonas.device.transport.remote import LinkError, Remote
 from paretonas.errors import DeviceError, UsageError
 from paretonas.export import LoadedModel, ModelFile
+
+SLACK = 90.0
+"""Seconds by which an answer may be later than the agent's limit: a minute of waiting for another's is in them."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,9 @@ def _is_here(host: str) -> bool:
 @cache
 def _remote(transport: AgentTransport) -> Remote:
     """One for each device and process."""
-    return Remote(transport.machine, lambda: AgentLink(transport), transport.patience)
+    remote = Remote(transport.machine, lambda: AgentLink(transport), transport.patience, transport.timeout)
+    atexit.register(remote.close)
+    return remote
 
 
 class AgentLink:
@@ -113,13 +120,13 @@ class AgentLink:
 
     def __init__(self, transport: AgentTransport):
         parts = transport.parts()
-        host, port, timeout = str(parts.hostname), parts.port, transport.timeout
+        host, port, timeout = str(parts.hostname), parts.port, transport.timeout + SLACK
         try:
             self._token = read_token(Path(transport.token_file) if transport.token_file else None)
             trusted = ssl.create_default_context(cafile=transport.certificate or None)
         except (UsageError, OSError) as error:
             raise DeviceError(f"An agent is spoken to with a token and a certificate, but: {error}") from None
-        if not self._token.isascii() or not self._token:
+        if not (self._token.isascii() and self._token.isprintable() and self._token):
             raise DeviceError(f"An agent has a token, but none was given. Say token_file=FILE, or set {TOKEN}.")
         self._connection = (
             http.client.HTTPConnection(host, port, timeout=timeout)
@@ -130,7 +137,8 @@ class AgentLink:
 
     def ask(self, message: Message) -> Message:
         try:
-            self._connection.request("POST", "/", to_bytes(message), {"Authorization": f"Bearer {self._token}"})
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have said why, before it had heard all
+                self._connection.request("POST", "/", to_bytes(message), {"Authorization": f"Bearer {self._token}"})
             with self._connection.getresponse() as response:
                 if response.status == 200:
                     return read_message(response)

@@ -48,7 +48,7 @@ class LocalTransport(Transport):
     def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
         with tempfile.TemporaryDirectory() as folder:
             worker = Worker([sys.executable, str(written_bundle(Path(folder))), "work", folder], LONGEST)
-            remote = Remote("this machine", lambda: worker, 0.0)
+            remote = Remote("this machine", lambda: worker, 0.0, LONGEST)
             try:
                 return remote.run_as_app(runtime, file, runs, every)
             finally:

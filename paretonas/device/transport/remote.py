@@ -54,11 +54,13 @@ class Remote:
         machine: Its name, for messages and for the lock of measurements.
         connect: Makes a link.
         patience: Seconds that it is waited for when it is gone.
+        limit: Seconds that one answer may take.
     """
 
-    def __init__(self, machine: str, connect: Callable[[], Link], patience: float):
-        self._machine, self._connect, self._patience = machine, connect, patience
+    def __init__(self, machine: str, connect: Callable[[], Link], patience: float, limit: float):
+        self._machine, self._connect, self._patience, self._limit = machine, connect, patience, limit
         self._link: Link | None = None
+        self._has_served = False
 
     def close(self) -> None:
         """End the connection."""
@@ -105,6 +107,11 @@ class Remote:
 
     def run_as_app(self, runtime: Runtime, file: ModelFile, runs: int, every: float) -> AppRuns:
         """See `Transport`."""
+        if runs * every >= self._limit:
+            raise MeasureError(
+                f"An answer of {self._machine} takes {self._limit:g} s at most, but {runs} runs every {every:g} s take "
+                "longer. Ask for fewer, or give the device a longer timeout."
+            )
         asked = {**_engine(runtime, self._machine), "file": self._put(file), "runs": runs, "every": every}
         told = self._ask(Message({"ask": APP, **asked}, example_inputs(file.interface))).head
         try:
@@ -130,15 +137,21 @@ class Remote:
             MeasureError: The device cannot do it.
             MachineError: The device's system refuses, or it is gone for longer than is waited.
         """
-        since, pause = time.monotonic(), FIRST_PAUSE
+        since, pause, is_fresh = time.monotonic(), FIRST_PAUSE, self._link is None
         while True:
             try:
                 if self._link is None:
                     self._link = self._connect()
                 answer = self._link.ask(message)
+                self._has_served = True
                 break
-            except LinkError as error:
+            except (LinkError, DeviceError) as error:
                 self.close()
+                if isinstance(error, DeviceError) and not self._has_served:
+                    raise
+                if not is_fresh:  # it was kept for long, and may have been ended for that
+                    is_fresh = True
+                    continue
                 left = self._patience - (time.monotonic() - since)
                 if left <= 0:
                     raise MachineError(
@@ -147,9 +160,6 @@ class Remote:
                 sys.stderr.write(f"{self._machine} is gone ({error}); trying again in {min(pause, left):.0f} s.\n")
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, LONGEST_PAUSE)
-            except DeviceError:
-                self.close()
-                raise
         kind, text = answer.head.get("error"), str(answer.head.get("text"))
         if kind is not None:
             raise (MachineError if kind == "MachineError" else MeasureError)(f"On {self._machine}: {text}")

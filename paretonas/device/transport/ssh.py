@@ -21,8 +21,8 @@ from paretonas.device.transport.remote import LinkError, Remote
 from paretonas.errors import DeviceError, MissingPackageError
 from paretonas.export import LoadedModel, ModelFile
 
-CONNECTING = 30.0
-"""Seconds until a connection stands and Python has begun."""
+CONNECTING, SLACK = 30.0, 30.0
+"""Seconds until a connection stands and Python has begun; by which an answer may be later than the device's limit."""
 NEVER = (
     "Permission denied", "Host key verification failed", "Could not resolve hostname", "REMOTE HOST IDENTIFICATION",
     "Bad configuration option", "Can't open user config file", "not accessible", "no such identity", "Bad port",
@@ -106,7 +106,7 @@ class SshTransport(Transport):
 @cache
 def _remote(transport: SshTransport) -> Remote:
     """One for each device and process: a connection takes most of a second."""
-    remote = Remote(transport.machine, lambda: SshLink(transport), transport.patience)
+    remote = Remote(transport.machine, lambda: SshLink(transport), transport.patience, transport.timeout)
     atexit.register(remote.close)
     return remote
 
@@ -119,7 +119,7 @@ class SshLink:
     """
 
     def __init__(self, transport: SshTransport):
-        self._timeout, self._address = transport.timeout, transport.address
+        self._timeout, self._address = transport.timeout + SLACK, transport.address
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the link; a pipe that nobody reads would fill
         digest, runner = bundle()
         there = [transport.python, "-c", BOOT, transport.folder, digest, str(transport.timeout)]
@@ -156,7 +156,7 @@ class SshLink:
 
     def _greet(self, runner: bytes) -> None:
         """Wait until the runner answers; send it if it is not there."""
-        with self._limited(CONNECTING):
+        with self._limited(CONNECTING, is_new=True):
             if self._greeting() == "wanted":
                 self._in.write(b"%d\n" % len(runner) + runner)
                 self._in.flush()
@@ -173,8 +173,8 @@ class SshLink:
         raise WireError("no greeting")
 
     @contextmanager
-    def _limited(self, seconds: float) -> Iterator[None]:
-        """Whatever goes wrong meanwhile, or takes longer, is a lost connection, or one that can never be."""
+    def _limited(self, seconds: float, is_new: bool = False) -> Iterator[None]:
+        """Whatever goes wrong meanwhile, or takes longer, is a lost connection, or, if new, one that cannot be."""
         is_late = threading.Event()
 
         def end() -> None:
@@ -191,7 +191,7 @@ class SshLink:
             if is_late.is_set():
                 raise LinkError(f"no answer within {seconds:g} s") from None
             said = self._last_words()
-            if any(text in said for text in NEVER):
+            if is_new and any(text in said for text in NEVER):
                 raise DeviceError(
                     f"A device behind SSH is reached by `ssh {self._address}` without a password, and has a Python of "
                     f"3.10 or newer, but: {said}"
