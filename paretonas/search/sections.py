@@ -219,6 +219,8 @@ def _field(key: str, value: Any) -> dict[str, Any]:
     if key in ("limits", "models", "goals", "prior"):
         return {key: read_json(tuple[str, ...], [value] if isinstance(value, str) else value, key)}
     kinds = {"name": str, "torch_device": str, "weights": str, "seed": int, "baselines": bool, "frozen": bool}
+    if key == "torch_device" and value == "":
+        raise SpecError("`torch_device` is auto, cpu, cuda or mps, but it is empty. Leave it out.")
     return {key: read_json(kinds[key], value, key)} if key in kinds else {key: value}
 
 

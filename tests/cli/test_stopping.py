@@ -17,9 +17,14 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 @pytest.fixture(autouse=True)
 def _nothing_is_ignored():
-    """Whoever runs the tests in the background has some signals ignored."""
+    """Whoever runs the tests in the background has some signals ignored; what is tested here stays here."""
+    before, hook = {number: signal.getsignal(number) for number in stopping.SIGNALS}, sys.unraisablehook
     for number in stopping.SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, lambda *_: None)  # not the default, which ends whoever runs the tests
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 @pytest.fixture
