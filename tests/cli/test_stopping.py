@@ -12,6 +12,7 @@ import pytest
 
 from paretonas.cli import stopping
 
+pytestmark = pytest.mark.slow  # alone: in a process that has run all other tests, a signal may end it
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
