@@ -161,12 +161,10 @@ def test_layers_whose_code_relies_on_a_width_keep_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "groups"), [("mobilenet-v2-ssdlite:width=0.5", 40), ("retinanet:width=0.5", 47)])
-def test_a_detector_is_followed_through_neck_and_heads(name: str, groups: int) -> None:
-    spec = zoo_spec(name)
-    fed = spec.usual_interface(3, 128, 3)
+def test_a_detector_is_followed_through_its_heads() -> None:
+    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
+    fed = spec.usual_interface(3, 64, 3)
     layout = spec_layout(spec, fed)
-    assert len(layout.groups) == groups
     other = WidthsSpec(spec, tuple(max(1, group.width // 2) for group in layout.groups))
     before, after = (spec_cost(one, fed).macs for one in (spec, other))
     assert 0 < after < 0.5 * before
