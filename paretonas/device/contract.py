@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from paretonas.device.timing import Clock, Protocol, Samples
+from paretonas.errors import DeviceError
 from paretonas.export import Format, LoadedModel, ModelFile, Precision, formats
 from paretonas.export.quantize import Quantization
 from paretonas.space import Interface
 
 INT8_TOLERANCE = 1.0
 """Of what is quantized, relative to the largest output: what errs by more computes something else."""
+
+
+def check_threads(threads: int) -> None:
+    """Whether a runtime can have as many.
+
+    Raises:
+        DeviceError: It cannot.
+    """
+    if not 1 <= threads <= 1024:
+        raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={threads}).")
 
 
 class Runtime(ABC):

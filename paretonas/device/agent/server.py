@@ -67,7 +67,7 @@ class AgentOptions:
                 f"A token has {SHORTEST_TOKEN} printable characters or more and no spaces, but this one has "
                 f"{len(self.token)}. Make one: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
             )
-        if self.certificate is None and not _is_loopback(self.host):
+        if self.certificate is None and not is_loopback(self.host):
             raise UsageError(
                 f"An agent that others than this machine reach has a certificate, but got (host={self.host!r}) without "
                 "one. Make one: openssl req -x509 -newkey rsa:3072 -nodes -days 365 -keyout key.pem -out "
@@ -80,7 +80,8 @@ class AgentOptions:
             )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether that is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from paretonas.device.contract import Runtime
+from paretonas.device.contract import Runtime, check_threads
 from paretonas.device.engine.executorch import Tensors, load, loaded_from, signature, version
-from paretonas.errors import DeviceError, ExportError, MeasureError, SpecError
+from paretonas.errors import ExportError, MeasureError, SpecError
 from paretonas.export import LoadedModel
 from paretonas.export.executorch import written_interface
 from paretonas.space import Interface
@@ -33,8 +33,7 @@ class ExecuTorch(Runtime):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        check_threads(self.threads)
 
     def version(self) -> str:
         return version()

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from paretonas.device.contract import Runtime
+from paretonas.device.contract import Runtime, check_threads
 from paretonas.device.engine.litert import interpreter, load, version
-from paretonas.errors import DeviceError, MeasureError, SpecError
+from paretonas.errors import MeasureError, SpecError
 from paretonas.export import LoadedModel
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
@@ -36,8 +36,7 @@ class LiteRt(Runtime):
     delegate: Literal["xnnpack", "none"] = "xnnpack"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        check_threads(self.threads)
 
     def version(self) -> str:
         return version()

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from paretonas.device.contract import Runtime
+from paretonas.device.contract import Runtime, check_threads
 from paretonas.device.engine.onnxruntime import runner_of, session, version
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.errors import DeviceError, MeasureError, SpecError
@@ -58,8 +58,7 @@ class OnnxRuntime(Runtime):
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        check_threads(self.threads)
         if self.keep and self.precision != "int8":
             raise DeviceError(f"What stays in float is of precision=int8, but got (keep={'+'.join(self.keep)}) alone.")
 

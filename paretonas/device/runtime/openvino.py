@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from paretonas.device.contract import Runtime
+from paretonas.device.contract import Runtime, check_threads
 from paretonas.device.engine.openvino import load, version
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
-from paretonas.errors import DeviceError, MeasureError
+from paretonas.errors import MeasureError
 from paretonas.export import LoadedModel
 from paretonas.export.onnx.external import check_external_data
 from paretonas.space import Interface
@@ -38,8 +38,7 @@ class OpenVino(Runtime):
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        check_threads(self.threads)
 
     def version(self) -> str:
         return version()

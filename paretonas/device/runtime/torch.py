@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from paretonas.device.contract import Runtime
+from paretonas.device.contract import Runtime, check_threads
 from paretonas.device.profile import Profile, profile_of_runs
 from paretonas.device.timing import clocks_for
-from paretonas.errors import DeviceError, ExportError, MeasureError
+from paretonas.errors import ExportError, MeasureError
 from paretonas.export import Arrays, LoadedModel
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint
 from paretonas.space import Interface
@@ -36,8 +36,7 @@ class TorchRuntime(Runtime):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={self.threads}).")
+        check_threads(self.threads)
 
     def version(self) -> str:
         return str(torch.__version__)

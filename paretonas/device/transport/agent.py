@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import http.client
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,10 +14,11 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from paretonas.device.agent.__main__ import TOKEN, read_token
+from paretonas.device.agent.server import is_loopback
 from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.runner.wire import Message, WireError, read_message, to_bytes
 from paretonas.device.timing import Protocol, Samples
-from paretonas.device.transport.remote import LinkError, Remote
+from paretonas.device.transport.remote import LinkError, Remote, check_waiting
 from paretonas.errors import DeviceError, UsageError
 from paretonas.export import LoadedModel, ModelFile
 
@@ -48,11 +48,7 @@ class AgentTransport(Transport):
     timeout: float = 600.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.patience <= 1e6 and 1 <= self.timeout <= 1e6):
-            raise DeviceError(
-                f"`0 <= patience <= 1e6` and `1 <= timeout <= 1e6` must hold, but got (patience={self.patience:g}, "
-                f"timeout={self.timeout:g})."
-            )
+        check_waiting(self.patience, self.timeout)
         self.parts()
 
     def parts(self) -> SplitResult:
@@ -69,7 +65,7 @@ class AgentTransport(Transport):
         is_plain = is_whole and not parts.path.strip("/") and not parts.query and not parts.fragment
         if not is_plain or parts.scheme not in ("https", "http"):
             raise DeviceError(f"An agent's address is written https://host:port, but got {self.address!r}.")
-        if parts.scheme == "http" and not _is_here(str(parts.hostname)):
+        if parts.scheme == "http" and not is_loopback(str(parts.hostname)):
             raise DeviceError(f"An agent on another machine is reached by https://, but got {self.address!r}.")
         return parts
 
@@ -91,13 +87,6 @@ class AgentTransport(Transport):
 
     def open(self, runtime: Runtime, file: ModelFile) -> LoadedModel:
         return _remote(self).open(runtime, file)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @cache

@@ -166,6 +166,19 @@ class Remote:
         return answer
 
 
+def check_waiting(patience: float, timeout: float) -> None:
+    """Whether a device can be waited for so long.
+
+    Raises:
+        DeviceError: It cannot.
+    """
+    if not (0 <= patience <= 1e6 and 1 <= timeout <= 1e6):
+        raise DeviceError(
+            f"`0 <= patience <= 1e6` and `1 <= timeout <= 1e6` must hold, but got (patience={patience:g}, "
+            f"timeout={timeout:g})."
+        )
+
+
 def _engine(runtime: Runtime, machine: str) -> dict[str, Any]:
     """Which engine a runtime is, and its options.
 

@@ -17,7 +17,7 @@ from paretonas.device.contract import AppRuns, Runtime, Transport
 from paretonas.device.runner.bundle import bundle
 from paretonas.device.runner.wire import Message, WireError, read_message, write_message
 from paretonas.device.timing import Protocol, Samples
-from paretonas.device.transport.remote import LinkError, Remote
+from paretonas.device.transport.remote import LinkError, Remote, check_waiting
 from paretonas.errors import DeviceError, MissingPackageError
 from paretonas.export import LoadedModel, ModelFile
 
@@ -78,11 +78,7 @@ class SshTransport(Transport):
     def __post_init__(self) -> None:
         if not self.address or self.address.startswith("-") or not self.address.isprintable() or " " in self.address:
             raise DeviceError(f"A device behind SSH is written ssh:user@host, but got the address {self.address!r}.")
-        if not (0 <= self.patience <= 1e6 and 1 <= self.timeout <= 1e6):
-            raise DeviceError(
-                f"`0 <= patience <= 1e6` and `1 <= timeout <= 1e6` must hold, but got (patience={self.patience:g}, "
-                f"timeout={self.timeout:g})."
-            )
+        check_waiting(self.patience, self.timeout)
 
     @property
     def machine(self) -> str:
