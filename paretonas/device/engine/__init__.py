@@ -2,8 +2,9 @@
 
 A device may be a board that has Python, numpy and an engine, and nothing else; these modules are sent to it, with
 `device/timing.py`, `device/runner` and `errors.py`. So they import nothing of ours but the errors, and need no Python
-above 3.10. Each has three functions:
+above 3.10. Each has a constant and three functions:
 
+    FILES = "tflite", 4, b"TFL3"           the suffix of its files, and what they have at that place
     version() -> str                       the engine's; a MissingPackageError with the install line where it is absent
     prepare() -> None                      imports the engine; likewise
     load(path, options) -> run             a MeasureError where the engine does not take the file
@@ -15,6 +16,7 @@ raises a MeasureError where the engine does not take them.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,12 +26,14 @@ from paretonas.errors import MeasureError
 Runs = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 """Maps the arrays that a model is fed to those that it gives."""
 
-ENGINES = ("executorch", "litert", "ncnn", "onnxruntime", "openvino")
+ENGINES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 """The modules of this package."""
 
 
 class Engine(Protocol):
     """What a module of this package is."""
+
+    FILES: tuple[str, int, bytes]
 
     def version(self) -> str:
         """Of the engine."""

@@ -15,6 +15,8 @@ import numpy
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
 
+FILES = "pte", 4, b"ET"
+
 DTYPES = {
     0: "uint8", 1: "int8", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 7: "float64", 11: "bool",
 }  # fmt: skip

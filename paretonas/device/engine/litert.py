@@ -11,6 +11,8 @@ from typing import Any
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
 
+FILES = "tflite", 4, b"TFL3"
+
 
 def _package() -> Any:
     try:

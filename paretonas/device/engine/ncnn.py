@@ -17,6 +17,8 @@ import numpy as np
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
 
+FILES = "ncnn", 0, b"PK"
+
 PARAM, WEIGHTS, METADATA = "model.ncnn.param", "model.ncnn.bin", "metadata.json"
 MAGIC = "7767517"
 LONGEST = 255

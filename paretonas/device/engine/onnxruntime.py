@@ -9,6 +9,8 @@ from typing import Any
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
 
+FILES = "onnx", 0, b"\x08"
+
 
 def _package() -> Any:
     try:

@@ -13,6 +13,8 @@ import numpy as np
 from paretonas.device.engine import Runs
 from paretonas.errors import DeviceError, MeasureError, MissingPackageError
 
+FILES = "onnx", 0, b"\x08"
+
 _CONVERTER: Any = "openvino.tools.ovc"
 """Its module that converts files; to import it sends an event to its makers and leaves a folder in the home."""
 

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from paretonas.device.engine import Runs, engine
+from paretonas.device.engine import ENGINES, Runs, engine
 from paretonas.device.runner.app import run_as_app
 from paretonas.device.runner.moment import measuring_alone, pinned, processor
 from paretonas.device.runner.wire import DTYPES, Message
@@ -21,12 +21,9 @@ from paretonas.device.timing import Protocol, time_pairs
 from paretonas.errors import MeasureError, ParetonasError, UsageError
 
 BEGINNINGS: Mapping[str, tuple[int, bytes]] = {
-    "onnx": (0, b"\x08"),
-    "tflite": (4, b"TFL3"),
-    "pte": (4, b"ET"),
-    "ncnn": (0, b"PK"),
+    suffix: (place, beginning) for suffix, place, beginning in (engine(name).FILES for name in ENGINES)
 }
-"""Where in a model's file what stands by which it is known."""
+"""Where in a model's file what stands by which it is known, by its suffix."""
 ELSEWHERE = re.compile(rb"[\x00-\x1f]location")
 """How an ONNX file says that weights lie in another file, which it would have an engine read."""
 APP = "app"
