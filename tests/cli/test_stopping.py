@@ -12,20 +12,14 @@ import pytest
 
 from paretonas.cli import stopping
 
-pytestmark = pytest.mark.slow  # alone: in a process that has run all other tests, a signal may end it
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_ignored():
-    """Whoever runs the tests in the background has some signals ignored; what is tested here stays here."""
-    before, hook = {number: signal.getsignal(number) for number in stopping.SIGNALS}, sys.unraisablehook
+    """Whoever runs the tests in the background has some signals ignored."""
     for number in stopping.SIGNALS:
-        signal.signal(number, lambda *_: None)  # not the default, which ends whoever runs the tests
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    sys.unraisablehook = hook
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def network(tmp_path):
 
 def test_bfloat16_is_computed_where_the_processor_does_and_refused_elsewhere(network):
     model, file = network
-    has = "BF16" in engine._package().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has = "BF16" in engine._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     device = parse_device("openvino:precision=bfloat16")
     if has:
         assert 1e-4 < device.verify(model, file) <= 0.1  # it is not float32
@@ -75,6 +75,25 @@ def test_one_thread_computes_in_the_thread_that_calls(network):
     for _ in range(50):
         run(inputs)
     assert time.thread_time() - thread > 0.8 * (time.process_time() - process)
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from paretonas.device.engine import openvino
+first, second = (openvino.load(Path(sys.argv[1]), {"threads": 1, "precision": "float32"}) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_signal_arrives_once_networks_are_gone(network):
+    """It came on a stack that had gone with them."""
+    words = [sys.executable, "-X", "faulthandler", "-c", INTERRUPTED, str(network[1].path)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "interrupted\n"), ended.stderr
 
 
 def test_inputs_and_outputs_have_the_order_of_the_file(tmp_path):

@@ -35,6 +35,16 @@ def _package() -> Any:
     return openvino
 
 
+@cache
+def _core() -> Any:
+    """The one of this process.
+
+    Each gives the thread that makes it a stack for signals, and takes it back when it goes: of two that go in the order
+    in which they came, the second leaves the stack of the first, which is gone, and the next signal ends the process.
+    """
+    return _package().Core()
+
+
 def prepare() -> None:
     """Import the package."""
     _package()
@@ -56,8 +66,7 @@ def load(path: Path, options: Mapping[str, Any]) -> Runs:
         DeviceError: The processor does not compute in that precision.
         MeasureError: It does not take the file.
     """
-    openvino = _package()
-    core = openvino.Core()
+    openvino, core = _package(), _core()
     precision = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}[options["precision"]]
     settings = {
         "INFERENCE_PRECISION_HINT": precision,  # without one it takes bfloat16 by itself where there is any
