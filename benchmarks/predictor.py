@@ -1,15 +1,16 @@
 """How near is a latency that is predicted to one that is measured, and how many networks have to be measured for that?
 
 Networks of a space are timed on ONNX Runtime, one thread, by the protocol of candidates, in several rounds. The first
-half is what predictors are fitted on, each network as it was measured in the first round; the other half is what they
+hundred are what predictors are fitted on, each network as it was measured in the first round; the others are what they
 are judged on, each by its median over the rounds. `macs` is a straight line through MACs; `linear` the predictor
-without its correction; `predictor` the whole. Of the networks of the first half, either the first ones are taken, which
-is at random, or those that `spread_out` chooses.
+without its correction; `predictor` the whole; `begun` the whole, begun from predictors for the other devices of the
+table, but for those of the same make (another batch size on one GPU), which were fitted on a hundred networks each. Of
+the networks that are fitted, either the first ones are taken, which is at random, or those that `spread_out` chooses.
 
 The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
 have been added up), and NAS-Bench-201's, without those in which nothing that is computed reaches the output.
 
-Usage: python benchmarks/predictor.py OUTPUT_DIR [--tables DIR] [--networks 200] [--rounds 3]; what is measured already
+Usage: python benchmarks/predictor.py OUTPUT_DIR [--tables DIR] [--networks 300] [--rounds 3]; what is measured already
 is not measured again. Run it on a quiet machine.
 """
 
@@ -33,9 +34,10 @@ import pyarrow.parquet as pq
 from conditions import conditions, print_conditions, print_table, write_rows
 from scipy import stats
 
-from paretonas.device import parse_device, predictor
+from paretonas.device import additive, parse_device
+from paretonas.device.additive import Listing
 from paretonas.device.calibration import calibrate
-from paretonas.device.predictor import Listing, Scope, fit, spread_out
+from paretonas.device.predictor import Predictor, Scope, fit, spread_out
 from paretonas.evaluation.device_job import MeasuringJob, run_measuring
 from paretonas.evaluation.latencies import QUICK, RECORD
 from paretonas.network.operations import Operation, operations
@@ -43,7 +45,7 @@ from paretonas.space import Interface, Spec, spaces, spec_from_json, spec_hash, 
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
 
 IMAGES = Interface.of_images(3, 32, 10)
-SIZES = (20, 50, 100)
+SIZES = (10, 20, 50, 100)
 JUDGED = 200
 """Networks of a table that predictors are judged on."""
 NO_CORRECTION = (0.0,)
@@ -64,12 +66,14 @@ class Source:
         listings: What each network executes.
         fitted_ms: Latencies to fit, of the first ones.
         judged_ms: Of all.
+        make: Of the device.
     """
 
     name: str
     listings: Sequence[Listing]
     fitted_ms: Sequence[float]
     judged_ms: Sequence[float]
+    make: str = ""
 
 
 # Own measurements
@@ -139,17 +143,20 @@ def repeatability(rows: Sequence[dict[str, Any]]) -> float:
 
 def tables(folder: Path) -> Iterator[Source]:
     """What is fitted and judged of each table and device."""
-    for file, listing, devices in (
-        ("fbnet_latency.parquet", fbnet_listing, ("pixel3", "raspi4", "gold_6226", "1080ti_1")),
-        ("nasbench201_cifar10.parquet", cell_listing, ("pixel3", "raspi4", "gold_6226")),
+    for file, listing in (
+        ("fbnet_latency.parquet", fbnet_listing),
+        ("nasbench201_cifar10.parquet", cell_listing),
     ):
         table = pq.read_table(folder / file).to_pydict()
+        devices = [name.removeprefix("lat_").removesuffix("_ms") for name in table if name.startswith("lat_")]
         places = np.random.default_rng(0).permutation(len(table["ops"]))[: max(SIZES) + JUDGED]
         listings = [listing(table["ops"][i]) for i in places]
         kept = [(i, one) for i, one in zip(places, listings, strict=True) if one]
         for device in devices:
             milliseconds = [float(table[f"lat_{device}_ms"][i]) for i, _ in kept]
-            yield Source(f"{file.partition('_')[0]} {device}", [one for _, one in kept], milliseconds, milliseconds)
+            make = device.removesuffix("_1").removesuffix("_32").removesuffix("_64")
+            name = f"{file.partition('_')[0]} {device}"
+            yield Source(name, [one for _, one in kept], milliseconds, milliseconds, make)
 
 
 def cell_listing(codes: Sequence[int]) -> Listing:
@@ -197,7 +204,10 @@ def _elementwise(kind: str, channels: int, side: int) -> Operation:
 # Judging
 
 
-def judge(source: Source, size: int, choice: str, method: str) -> dict[str, Any]:
+SCOPE = Scope(("any",), IMAGES, {})
+
+
+def judge(source: Source, size: int, choice: str, method: str, earlier: Sequence[Predictor] = ()) -> dict[str, Any]:
     """Fit one method on so many networks, and say how it does on those that none was fitted on."""
     half = max(SIZES)
     chosen = spread_out(source.listings[:half], size) if choice == "spread" else list(range(size))
@@ -208,9 +218,9 @@ def judge(source: Source, size: int, choice: str, method: str) -> dict[str, Any]
     if method == "macs":
         said = _line(seen, seen_ms, unseen)
     else:
-        plain = patch.object(predictor, "CORRECTIONS", NO_CORRECTION) if method == "linear" else nullcontext()
+        plain = patch.object(additive, "CORRECTIONS", NO_CORRECTION) if method == "linear" else nullcontext()
         with plain:
-            fitted = fit(Scope(("any",), IMAGES, {}), seen, seen_ms)
+            fitted = fit(SCOPE, seen, seen_ms, earlier)
         estimates = [fitted.estimate(listing) for listing in unseen]
         said = np.array([one.latency_ms for one in estimates])
         inside = [one.low_ms <= ms <= one.high_ms for one, ms in zip(estimates, truth, strict=True)]
@@ -223,6 +233,7 @@ def judge(source: Source, size: int, choice: str, method: str) -> dict[str, Any]
         "within_5": float((errors <= 0.05).mean()),
         "within_10": float((errors <= 0.1).mean()),
         "tau": float(stats.kendalltau(said, truth).statistic),
+        "spearman": float(stats.spearmanr(said, truth).statistic),
     }
 
 
@@ -236,11 +247,11 @@ def _line(seen: Sequence[Listing], milliseconds: Sequence[float], unseen: Sequen
 def report(rows: Sequence[dict[str, Any]]) -> None:
     """Print all rows."""
     shares = ("error", "within_5", "within_10", "stated_error", "covered", "median_spread")
-    columns = ("source", "method", "choice", "fitted", "judged", *shares, "tau")
+    columns = ("source", "method", "choice", "fitted", "judged", *shares, "tau", "spearman")
     cells = (
         [
             "" if row.get(name) is None else f"{100 * row[name]:.1f} %" if name in shares
-            else f"{row[name]:.2f}" if name == "tau" else row[name]
+            else f"{row[name]:.2f}" if name in ("tau", "spearman") else row[name]
             for name in columns
         ]
         for row in rows
@@ -261,13 +272,19 @@ def main(options: argparse.Namespace) -> None:
         "deviation_of_a_measurement": repeatability(measured),
     }
     print_conditions(about)
+    sources = [own(measured), *(tables(options.tables) if options.tables else ())]
+    whole = {one.name: fit(SCOPE, one.listings[: max(SIZES)], one.fitted_ms[: max(SIZES)]) for one in sources}
     rows = []
-    for source in (own(measured), *(tables(options.tables) if options.tables else ())):
-        choices = ("first", "spread") if source.name == "own" else ("first",)
+    for source in sources:
+        table, choices = source.name.partition(" ")[0], ("first", "spread") if source.name == "own" else ("first",)
+        others = [o for o in sources if o.name.partition(" ")[0] == table and o.make != source.make]
+        earlier = [whole[one.name] for one in others]
         for size in SIZES:
             for choice in choices if size < max(SIZES) else choices[:1]:
                 methods = ("macs", "linear", "predictor") if choice == "first" else ("predictor",)
                 rows += [judge(source, size, choice, method) for method in methods]
+            if earlier:
+                rows.append(judge(source, size, "first", "begun", earlier))
         write_rows(rows, output / "errors.parquet")
         (output / "predictor.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         print(f"judged {source.name}", flush=True)
@@ -279,7 +296,7 @@ if __name__ == "__main__":
     parser.add_argument("output", type=Path)
     parser.add_argument("--tables", type=Path, help="folder of the tables of others")
     parser.add_argument("--space", default="mnasnet:resolution=32,width=0.5")
-    parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--networks", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--attempts", type=int, default=QUICK.attempts)
     main(parser.parse_args())

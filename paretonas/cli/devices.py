@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from paretonas.cli import console
 from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Channels, Place, app
 from paretonas.cli.ongoing import counting, search_listener
+from paretonas.errors import UsageError
 
 device = typer.Typer(no_args_is_help=True, help="Check a device before a search.")
 app.add_typer(device, name="device")
@@ -67,20 +69,31 @@ def profile(
     context: typer.Context,
     text: Text,
     space: Annotated[str, typer.Option(help="Space of the networks, with its options.")] = "mnasnet",
-    samples: Annotated[int, typer.Option(help="Networks that are measured.", min=20, max=500)] = 100,
+    samples: Annotated[int | None, typer.Option(help="Networks that are measured; 100.", min=10, max=500)] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--from", help="Your own measurements instead: CSV or Parquet, latency_ms and the network."),
+    ] = None,
     resolution: Annotated[int, typer.Option(help="Side of the images in pixels.", min=8, max=1024)] = 32,
     channels: Channels = 3,
     classes: Annotated[int, typer.Option(help="That the networks tell apart.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Measure networks of a space and fit a predictor of their latency, for searches with --estimate."""
-    from paretonas.evaluation.estimates import LARGEST_ERROR
+    from paretonas.evaluation.fitting import LARGEST_ERROR
 
-    found = alone(profiled, text, space, samples, (channels, resolution, classes), context.obj)
+    if samples is not None and table is not None:
+        raise UsageError(
+            "A predictor is fitted on networks that are measured, or on a table; give --samples or --from."
+        )
+    found = alone(profiled, text, space, table or samples or 100, (channels, resolution, classes), context.obj)
     if as_json:
         console.print_json(found)
         return
-    console.out.print(f"{text}: {found['samples']} networks of {space} measured, {found['flagged']} of them flagged.")
+    of = f"of {space} measured, {found['flagged']} of them flagged" if table is None else f"of {found['table']}"
+    console.out.print(f"{text}: {found['samples']} networks {of}.")
+    if found["earlier"]:
+        console.out.print(f"  The predictor begins from {found['earlier']} that are stored for other devices.")
     console.out.print(
         f"  Each held out once, the predictor errs by {100 * found['error']:.1f} % on average; "
         f"{100 * found['within']:.0f} % are within 5 %."
@@ -91,22 +104,29 @@ def profile(
         most = f"{100 * LARGEST_ERROR:g}"
         console.out.print(f"A search wants {most} % at most and would measure every candidate: give more --samples.")
         return
-    asked = f"--space {space} --device {text} --resolution {resolution} --estimate {samples}"
+    asked = f"--space {space} --device {text} --resolution {resolution} --estimate {found['asked']}"
     console.out.print(f"It is stored; a search of {classes} classes takes it: paretonas search NAME {asked} …")
 
 
-def profiled(text: str, space: str, samples: int, images: tuple[int, int, int], here: Place) -> dict[str, Any]:
-    """Profile a device; runs in a process of its own."""
+def profiled(text: str, space: str, source: int | Path, images: tuple[int, int, int], here: Place) -> dict[str, Any]:
+    """Profile a device by so many measurements, or from a table; runs in a process of its own."""
     from paretonas.device import parse_device
+    from paretonas.evaluation.own_table import read_own_table
     from paretonas.evaluation.profiling import ProfileOptions, profile_space, tau_of_macs
     from paretonas.space import Interface, spaces
 
-    interface = Interface.of_images(*images)
-    options = ProfileOptions(spaces.create(space, {"resolution": images[1]}).build(), interface, samples)
+    interface, built = Interface.of_images(*images), spaces.create(space, {"resolution": images[1]}).build()
+    if isinstance(source, Path):
+        options = ProfileOptions.of(built, interface, read_own_table(source, built))
+    else:
+        options = ProfileOptions(built, interface, source)
     with search_listener(is_json=False) as listener:
         fitting = profile_space(parse_device(text), options, here.new_store(), here.home / "cache", listener)
     return {
         "samples": len(fitting.samples),
+        "asked": options.samples,
+        "table": fitting.table,
+        "earlier": len(fitting.earlier),
         "flagged": sum(sample.flags > 0 for sample in fitting.samples),
         "error": fitting.error,
         "within": fitting.within,

@@ -14,22 +14,22 @@ from typing import Any
 
 from paretonas.device import Device
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
-from paretonas.errors import ExportError, MeasureError, SpecError, StoreError
+from paretonas.errors import ExportError, MeasureError
 from paretonas.evaluation import keys
 from paretonas.evaluation.around import Around
 from paretonas.evaluation.device_job import CountingJob, run_listing
 from paretonas.evaluation.evaluator import Call, Evaluator, Evidence, Listens, Stage
+from paretonas.evaluation.fitting import LARGEST_ERROR, Fitting, Sample, fitting_from_json, of_other_devices, with_ids
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
+from paretonas.evaluation.own_table import OwnTable
 from paretonas.latency import Estimate, estimate_from_json
 from paretonas.network.operations import Operation, operations
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, metric, on_device
-from paretonas.space import Interface, SearchSpace, Spec, read_json, spec_from_json, spec_hash, spec_to_json
+from paretonas.space import Interface, SearchSpace, Spec, spec_from_json, spec_hash, spec_to_json
 
 DRAWN = 8
 """Networks that are drawn for each one that is measured."""
-LARGEST_ERROR = 0.1
-"""Mean error of networks that were held out, as a share; beyond it, candidates are measured."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +43,6 @@ class Estimating:
 
     space: Callable[[], SearchSpace]
     networks: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A network that a predictor is fitted on.
-
-    Args:
-        spec: As JSON data.
-        latency_ms: As measured.
-        latency: Id of the stored measurement.
-        flags: How many the measurement has.
-    """
-
-    spec: Mapping[str, Any]
-    latency_ms: float
-    latency: str
-    flags: float
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """What is stored of a predictor: all that it follows from, and how good it is.
-
-    Args:
-        samples: What it was fitted on.
-        error: Mean error of samples that were held out, as a share of their latency.
-        within: Share of them with an error of 5 % at most.
-        rank: Kendall's tau of their estimates and latencies.
-
-    Raises:
-        MeasureError: A number that none of them can be.
-    """
-
-    samples: tuple[Sample, ...]
-    error: float
-    within: float
-    rank: float
-
-    def __post_init__(self) -> None:
-        if not (self.error >= 0 and 0 <= self.within <= 1 and -1 <= self.rank <= 1):
-            raise MeasureError(
-                "`error >= 0`, `0 <= within <= 1` and `-1 <= rank <= 1` must hold, but got "
-                f"(error={self.error}, within={self.within}, rank={self.rank})."
-            )
 
 
 @dataclass(frozen=True)
@@ -129,7 +85,7 @@ class EstimatingEvaluator(Around):
             else:
                 title = metric(on_device(LATENCY.name, name)).title
                 listener.note(
-                    f"The {title} is estimated by a predictor: {_about(fitting)} on average, and ranks them with a "
+                    f"The {title} is estimated by a predictor: {fitting} on average, and ranks them with a "
                     f"Kendall's tau of {fitting.rank:.2f}. Finalists are measured."
                 )
                 _tell_of_flags(fitting, listener)
@@ -186,27 +142,48 @@ class EstimatingEvaluator(Around):
 
     # Predictors
 
-    def fit(self, device: Device, listener: Listens) -> Fitting:
+    def fit(self, device: Device, listener: Listens, table: OwnTable | None = None) -> Fitting:
         """A predictor for a device, good or not, from networks that are stored or measured now.
+
+        Args:
+            device: Whose latencies it foretells.
+            listener: Is told how far it is.
+            table: Of a user's own measurements; they take the place of ours.
 
         Raises:
             MeasureError: Too few networks could be measured.
         """
-        return self._fit(device, listener)[1]
+        return self._fit(device, listener, table)[1]
 
-    def _fit(self, device: Device, listener: Listens) -> tuple[Fitted, Fitting]:
+    def _fit(self, device: Device, listener: Listens, table: OwnTable | None = None) -> tuple[Fitted, Fitting]:
         networks = self._estimating.networks[device.name]
         drawn = self._estimating.space().some(DRAWN * networks)
         digest = hashlib.sha256(" ".join(map(spec_hash, drawn)).encode()).hexdigest()[:16]
         key = keys.predictor(digest, networks, self._interface, device.identity, QUICK.pairs)
         stored = key.get(self._cache)
-        samples = self._measure(device, drawn, listener) if stored is None else fitting_from_json(stored).samples
-        specs = [spec_from_json(sample.spec) for sample in samples]
-        scope = Scope(tuple(sorted({spec.kind for spec in specs})), self._interface, device.identity)
-        predictor = fit(scope, self._listings(specs, listener), [sample.latency_ms for sample in samples])
+        if stored is not None and table is None:
+            known = fitting_from_json(stored)
+            samples, origin, earlier = known.samples, known.table, with_ids(self._cache, known.earlier)
+        else:
+            samples = self._measure(device, drawn, listener) if table is None else table.samples
+            origin = table.name if table else ""
+            earlier = of_other_devices(self._cache, self._interface, device.identity)
+        others = [self._fitted_on(one.samples, {}, listener) for one in earlier.values()]
+        predictor = self._fitted_on(samples, device.identity, listener, others)
         held_out = predictor.held_out
-        fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank)
+        fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank, tuple(earlier), origin)
         return Fitted(predictor, key.put(self._cache, asdict(fitting))), fitting
+
+    def _fitted_on(
+        self,
+        samples: Sequence[Sample],
+        identity: Mapping[str, Any],
+        listener: Listens,
+        earlier: Sequence[Predictor] = (),
+    ) -> Predictor:
+        specs = [spec_from_json(sample.spec) for sample in samples]
+        scope = Scope(tuple(sorted({spec.kind for spec in specs})), self._interface, identity)
+        return fit(scope, self._listings(specs, listener), [sample.latency_ms for sample in samples], earlier)
 
     def _measure(self, device: Device, drawn: Sequence[Spec], listener: Listens) -> tuple[Sample, ...]:
         """Those that are furthest apart, through the inner one's stage; what cannot be measured is left out."""
@@ -232,11 +209,6 @@ class EstimatingEvaluator(Around):
         return listings
 
 
-def _about(fitting: Fitting) -> str:
-    many, error = len(fitting.samples), 100 * fitting.error
-    return f"of {many} measured networks, each held out once, this one errs by {error:.1f} %"
-
-
 def _check(fitting: Fitting) -> None:
     """Whether a predictor is good enough for a search.
 
@@ -244,7 +216,7 @@ def _check(fitting: Fitting) -> None:
         MeasureError: It errs too much.
     """
     if fitting.error > LARGEST_ERROR:
-        raise MeasureError(f"A predictor errs by {100 * LARGEST_ERROR:g} % at most on average, but {_about(fitting)}.")
+        raise MeasureError(f"A predictor errs by {100 * LARGEST_ERROR:g} % at most on average, but {fitting}.")
 
 
 def _tell_of_flags(fitting: Fitting, listener: Listens) -> None:
@@ -255,16 +227,3 @@ def _tell_of_flags(fitting: Fitting, listener: Listens) -> None:
 
 def _on(device: Device) -> str:
     return f" on {device.name}" if device.name else ""
-
-
-def fitting_from_json(data: object) -> Fitting:
-    """A stored fitting, checked.
-
-    Raises:
-        StoreError: A damaged row.
-    """
-    try:
-        fitting: Fitting = read_json(Fitting, data, "predictor")
-    except SpecError as error:
-        raise StoreError(f"A stored predictor holds the networks that it was fitted on, but: {error}") from None
-    return fitting

@@ -25,6 +25,10 @@ class Cache(Protocol):
         """The id of what is, or would be, kept under `key`."""
         ...
 
+    def evaluations(self, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Keys and values of all of a kind, oldest first."""
+        ...
+
 
 @dataclass(frozen=True)
 class Key:

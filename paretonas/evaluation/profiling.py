@@ -13,9 +13,11 @@ from pathlib import Path
 from scipy import stats
 
 from paretonas.device import Device
-from paretonas.evaluation.estimates import Estimating, EstimatingEvaluator, Fitting
+from paretonas.evaluation.estimates import Estimating, EstimatingEvaluator
 from paretonas.evaluation.evaluator import About, Evaluator, Listens, Stage
+from paretonas.evaluation.fitting import Fitting
 from paretonas.evaluation.keys import Cache
+from paretonas.evaluation.own_table import OwnTable
 from paretonas.evaluation.timed import Timed
 from paretonas.network.cost import spec_cost
 from paretonas.space import Interface, SearchSpace, Spec, spec_from_json
@@ -59,12 +61,19 @@ class ProfileOptions:
     Args:
         space: Of the networks.
         interface: What they are fed and give.
-        samples: Networks that are measured.
+        samples: Networks that are measured, or in the table.
+        table: Of a user's own measurements, instead.
     """
 
     space: SearchSpace
     interface: Interface
     samples: int = 100
+    table: OwnTable | None = None
+
+    @classmethod
+    def of(cls, space: SearchSpace, interface: Interface, table: OwnTable) -> ProfileOptions:
+        """Of a table, all of it."""
+        return cls(space, interface, len(table.samples), table)
 
 
 def profile_space(device: Device, options: ProfileOptions, cache: Cache, folder: Path, listener: Listens) -> Fitting:
@@ -78,12 +87,12 @@ def profile_space(device: Device, options: ProfileOptions, cache: Cache, folder:
         listener: Is told how far it is.
 
     Raises:
-        MeasureError: Fewer than 20 networks could be measured.
+        MeasureError: Fewer than 10 networks could be measured.
     """
     inner = TimedEvaluator(Timed(device, options.interface, cache, folder))
-    inner.prepare(listener)
     estimating = Estimating(lambda: options.space, {device.name: options.samples})
-    return EstimatingEvaluator(inner, options.interface, (device,), estimating, cache).fit(device, listener)
+    evaluator = EstimatingEvaluator(inner, options.interface, (device,), estimating, cache)
+    return evaluator.fit(device, listener, options.table)
 
 
 def tau_of_macs(fitting: Fitting, interface: Interface) -> float:

@@ -35,7 +35,7 @@ from paretonas.task import tasks
 if TYPE_CHECKING:
     from paretonas.task.task import Task
 
-FEWEST, MOST = 20, 500
+FEWEST, MOST = 10, 500
 """Networks that a predictor of latency is fitted on."""
 LONGEST = LONGEST_NAME - len(".random")
 """Of the name of a search with baselines, whose own names are longer."""

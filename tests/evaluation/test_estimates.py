@@ -1,8 +1,5 @@
 """Estimated latencies: what is measured for them, when they are trusted, and the stage that gives them."""
 
-import json
-from dataclasses import asdict
-
 import pytest
 
 from paretonas.device import parse_device
@@ -11,9 +8,6 @@ from paretonas.evaluation.device_job import run_listing
 from paretonas.evaluation.estimates import (
     Estimating,
     EstimatingEvaluator,
-    Fitting,
-    Sample,
-    fitting_from_json,
 )
 from paretonas.evaluation.evaluator import INLINE, About, Call, Evaluator, Evidence, Stage
 from paretonas.evaluation.keys import Key
@@ -324,7 +318,7 @@ def test_where_too_few_can_be_measured_each_candidate_is(make, inner, store):
         inner.refusing[spec_hash(spec)] = MeasureError("no")
     evaluator = make()
     said = notes_of(evaluator)
-    assert "A predictor is fitted on 20 networks or more, but got 0" in said
+    assert "A predictor is fitted on 10 networks or more, but got 0" in said
     assert "So each candidate is measured on phone." in said
     assert names(evaluator) == ["cost", "latency_ms.phone", "latency_ms.pi", "training"]
     assert store.evaluations("predictor") == []
@@ -372,30 +366,3 @@ def test_all_else_is_of_the_evaluator_within(evaluator, inner):
     assert (evaluator.quality, evaluator.is_buildable) == ("accuracy", True)
     assert evaluator.seconds_a_trial() == 0.0
     evaluator.forget(unseen(evaluator, 1)[0])
-
-
-# What is stored
-
-
-FITTING = Fitting((Sample(spec_to_json(SPACE.some(1)[0]), 1.5, "abc", 0.0),), 0.05, 0.7, 0.9)
-
-
-def test_fitting_is_read_as_it_was_written():
-    assert fitting_from_json(json.loads(json.dumps(asdict(FITTING)))) == FITTING
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        None,
-        {},
-        {**asdict(FITTING), "samples": [{"spec": {}, "latency_ms": "1", "latency": ""}]},
-        {**asdict(FITTING), "samples": [{"spec": {}, "latency_ms": 1.0}]},
-        {**asdict(FITTING), "error": None},
-        {**asdict(FITTING), "error": -0.1},
-    ],
-    ids=["none", "empty", "text", "lacking", "no error", "negative"],
-)
-def test_damaged_fitting_is_a_store_error(data):
-    with pytest.raises(StoreError, match="A stored predictor holds"):
-        fitting_from_json(data)

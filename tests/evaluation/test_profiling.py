@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from paretonas.device import parse_device
 from paretonas.device.timing import Samples
 from paretonas.errors import MeasureError
 from paretonas.evaluation.estimates import Estimating, EstimatingEvaluator
+from paretonas.evaluation.own_table import OwnTable
 from paretonas.evaluation.profiling import ProfileOptions, TimedEvaluator, profile_space, tau_of_macs
 from paretonas.evaluation.timed import Timed
 from paretonas.loop.listener import SILENT
@@ -67,5 +70,22 @@ def test_a_profile_is_what_a_search_with_estimates_finds(device, store, tmp_path
 def test_a_profile_needs_networks(device, store, tmp_path):
     rest = {"layers": 1, "expansion": 2, "filters": 8}
     few = SearchSpace("few", SPACE.decisions[:1], lambda values: decode({**rest, **values}))
-    with pytest.raises(MeasureError, match="20 networks or more, but got 2"):
+    with pytest.raises(MeasureError, match="10 networks or more, but got 2"):
         profile_space(device, ProfileOptions(few, IMAGES, 20), store, tmp_path, SILENT)
+
+
+def test_a_table_and_other_devices_take_the_place_of_measurements(device, store, tmp_path, monkeypatch):
+    """And what it began from is asked for again, not looked for."""
+    first = profile_space(device, OPTIONS, store, tmp_path, SILENT)
+    assert (first.earlier, first.table) == ((), "")
+
+    def never(*asked):
+        raise AssertionError("nothing is measured")
+
+    monkeypatch.setattr(type(device.transport), "measure", never)
+    table = OwnTable("mine.csv", tuple(replace(one, latency_ms=3 * one.latency_ms) for one in first.samples[:12]))
+    other = parse_device("pi=torch")
+    given = profile_space(other, ProfileOptions.of(SPACE, IMAGES, table), store, tmp_path, SILENT)
+    assert (len(given.samples), len(given.earlier), given.table) == (12, 1, "mine.csv")
+    assert given.error < 0.02  # the other device tells nearly all
+    assert profile_space(other, ProfileOptions(SPACE, IMAGES, 12), store, tmp_path, SILENT) == given

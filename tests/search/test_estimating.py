@@ -38,10 +38,10 @@ def giving(*names):
 
 def test_number_of_networks_is_that_of_a_predictor():
     assert config_module.FEWEST == FEWEST
-    for number in (20, 500):
+    for number in (10, 500):
         assert DeviceConfig(estimate=number).estimate == number
-    for number in (0, 19, 501, 10**12, -1):
-        with pytest.raises(UsageError, match=f"fitted on 20 to 500 measured networks, but got {number}"):
+    for number in (0, 9, 501, 10**12, -1):
+        with pytest.raises(UsageError, match=f"fitted on 10 to 500 measured networks, but got {number}"):
             DeviceConfig(estimate=number)
 
 
