@@ -177,6 +177,33 @@ def with_devices(
     settings["device"] = [{key: value for key, value in row.items() if value is not None} for row in rows]
 
 
+def with_precision(settings: dict[str, Any], precision: str) -> None:
+    """Give every device of the settings a precision of its files; one that has another already is refused."""
+    if "table" in settings:
+        raise UsageError("What a table has was timed by others: leave --quantize out.")
+    written = _listed(settings.get("device", ["onnxruntime"]))
+    settings["device"] = [
+        _in_precision(one, precision) if isinstance(one, str)
+        else {**one, "device": _in_precision(one.get("device", "onnxruntime"), precision)}
+        for one in written
+    ]  # fmt: skip
+
+
+def _in_precision(device: str, precision: str) -> str:
+    """A device as it is written, with that option.
+
+    >>> _in_precision("pi=onnxruntime:threads=2@ssh:pi", "int8")
+    'pi=onnxruntime:threads=2,precision=int8@ssh:pi'
+    """
+    engine, at, place = device.partition("@")
+    said = re.search(r"[:,]precision=([^,]*)", engine)
+    if said is None:
+        engine += f"{',' if ':' in engine else ':'}precision={precision}"
+    elif said[1] != precision:
+        raise UsageError(f"--quantize is the precision of every device, but {device!r} has another. Leave one out.")
+    return f"{engine}{at}{place}"
+
+
 def _row_of(rows: Sequence[dict[str, Any]], name: str, what: str) -> dict[str, Any]:
     """The device of a name; the only one goes without it."""
     if not name and len(rows) == 1:

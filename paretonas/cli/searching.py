@@ -18,6 +18,7 @@ from paretonas.cli.reading import (
     read_toml,
     with_data,
     with_devices,
+    with_precision,
 )
 from paretonas.cli.results import print_front, recommended
 from paretonas.cli.settings import set_data, set_plugins, set_pretrain, set_supernet
@@ -48,6 +49,10 @@ def search(
         typer.Option(
             help="\\[NAME=]runtime\\[:options]\\[@transport:address]; may be repeated, each with a name. `onnxruntime`."
         ),
+    ] = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(help="Precision of the files on every device, and of the quality: `int8`."),
     ] = None,
     estimate: Annotated[
         list[str] | None,
@@ -166,6 +171,8 @@ def search(
     )  # fmt: skip
     say_when_stopped("Stopped; nothing of the search is stored yet. Begin it anew with the same command.")
     with_devices(settings, device or (), read_targets(target_ms or ()), read_estimates(estimate or ()))
+    if quantize is not None:
+        with_precision(settings, quantize)
     if "name" not in settings:
         raise UsageError("A search needs a name: paretonas search NAME --data DATA.")
     from paretonas.search.rehearsal import own_models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from paretonas.errors import TrainingError, UsageError
 from paretonas.evaluation.keys import SCRATCH, Lesson, Origin
+from paretonas.evaluation.quantized import quantized
 from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.registry import blamed, short
 from paretonas.space import Spec, spec_from_json
@@ -102,6 +104,7 @@ class TrainingJob:
         state: File from which an interrupted training goes on; None: it would begin anew.
         until: Share of the training after which it stops and is scored; the file allows to go on from there.
         weights: File of the weights that it begins with; None: fresh ones.
+        quantized: The device whose int8 file is scored instead of the network, and a folder for that file.
     """
 
     spec: Mapping[str, Any]
@@ -115,6 +118,7 @@ class TrainingJob:
     state: Path | None = None
     until: float = 1.0
     weights: Path | None = None
+    quantized: tuple[str, Path] | None = None
 
     def identity(self) -> dict[str, Any]:
         """What decides the outcome; JSON data."""
@@ -144,7 +148,12 @@ def run_training(job: TrainingJob) -> dict[str, float]:
     on_step = None if job.progress is None else ProgressFile(job.progress).step
     session = Session("full_train" if job.is_final else "train", device, state, job.until, on_step)
     trained = fit(model, task, job.recipe, job.seed, session)
-    scores = task.score(as_run(trained.model, device), "test" if job.is_final else "val")
+    with (
+        nullcontext(as_run(trained.model, device))
+        if job.quantized is None
+        else quantized(trained.model, spec, task, *job.quantized) as run
+    ):
+        scores = task.score(run, "test" if job.is_final else "val")
     metrics = {
         **checked_scores(task, scores, "test_" if job.is_final else ""),
         "train_loss": trained.train_loss,

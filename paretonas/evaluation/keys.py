@@ -81,6 +81,7 @@ class Lesson:
         recipe: How.
         seed: Of weights and training.
         origin: Of the weights.
+        engine: That runs the int8 file by which the network is scored; empty: the network itself is scored.
     """
 
     task: str
@@ -88,10 +89,12 @@ class Lesson:
     recipe: Recipe
     seed: int
     origin: Origin = SCRATCH
+    engine: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Without the recipe's words about itself."""
-        return asdict(replace(self, recipe=replace(self.recipe, about="")))
+        """Without the recipe's words about itself, and without an engine that there is not."""
+        data = asdict(replace(self, recipe=replace(self.recipe, about="")))
+        return data if self.engine else {name: value for name, value in data.items() if name != "engine"}
 
 
 def training(spec: Spec, lesson: Lesson, share: float) -> Key:

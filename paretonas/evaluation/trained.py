@@ -91,6 +91,8 @@ class TrainedEvaluator(Evaluator):
             epochs += f", from the weights of {self.schooling.weights.file.name}"
         if self.schooling.frozen is not None:
             epochs += ", whose backbone stays as it is"
+        if self._int8 is not None:
+            epochs += ", scored in int8"
         digest = f"{self.task.digest} {self.schooling.origin.digest}".rstrip()
         return About((f"on {where}", *self.task.about(), epochs), digest, measured_on)
 
@@ -103,6 +105,11 @@ class TrainedEvaluator(Evaluator):
     def _interface(self, spec: Spec) -> Interface:
         """What the network of a spec is fed and gives."""
         return spec.with_state(self.task.interface)
+
+    @property
+    def _int8(self) -> Device | None:
+        """The first device that computes in int8: what is shipped to it is worth least."""
+        return next((device for device in self.devices if device.runtime.quantization), None)
 
     @property
     def _first_lane(self) -> str:
@@ -151,6 +158,7 @@ class TrainedEvaluator(Evaluator):
                 state=self._state_file(spec),
                 until=share,
                 weights=None if self.schooling.weights is None else self.schooling.weights.file,
+                quantized=None if self._int8 is None else (self._int8.text, self._folders.cache),
             )
             return Call(run_training, (job,))
 
@@ -181,7 +189,8 @@ class TrainedEvaluator(Evaluator):
     def lesson(self) -> Lesson:
         """What decides a training beside the network."""
         schooling, task = self.schooling, self._learned
-        return Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed, schooling.origin)
+        lesson = Lesson(type(task).__name__, task.digest, schooling.recipe, schooling.seed, schooling.origin)
+        return lesson if self._int8 is None else replace(lesson, engine=repr(self._int8.runtime))
 
     def latency_key(self, spec: Spec, device: Device, protocol: Protocol) -> Key:
         """Of a latency of a spec."""

@@ -1,6 +1,15 @@
 """A module becomes a file that is checked against it; one format a file."""
 
-from paretonas.export.export import Arrays, Format, LoadedModel, ModelFile, Precision, example_inputs, verify
+from paretonas.export.export import (
+    Arrays,
+    Format,
+    LoadedModel,
+    ModelFile,
+    Precision,
+    example_inputs,
+    in_batches,
+    verify,
+)
 from paretonas.registry import Registry
 
 formats = Registry(
@@ -25,6 +34,7 @@ __all__ = [
     "Precision",
     "example_inputs",
     "formats",
+    "in_batches",
     "quantizers",
     "verify",
 ]

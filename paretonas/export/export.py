@@ -152,6 +152,23 @@ def outputs_of(model: nn.Module, inputs: Arrays) -> Arrays:
     return tuple(x.detach().cpu().numpy() for x in (outputs if isinstance(outputs, tuple | list) else (outputs,)))
 
 
+def in_batches(file: LoadedModel, interface: Interface) -> Callable[[Arrays], Arrays]:
+    """What runs a file on every example of a batch.
+
+    Args:
+        file: Takes one example.
+        interface: Of the file. Inputs that are left out at the end are zeros: a state that begins.
+    """
+
+    def run(inputs: Arrays) -> Arrays:
+        examples, left_out = len(inputs[0]), interface.inputs[len(inputs) :]
+        inputs = (*inputs, *(np.zeros((examples, *port.shape[1:]), port.dtype) for port in left_out))
+        rows = [file(tuple(np.ascontiguousarray(x[i : i + 1]) for x in inputs)) for i in range(examples)]
+        return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+
+    return run
+
+
 def verify(model: nn.Module, run: LoadedModel, file: ModelFile, tolerance: float) -> float:
     """Compare a file with the model that it was exported from, on one example; chosen regions in pairs.
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from paretonas.device import Device
 from paretonas.errors import ExportError
-from paretonas.export import Arrays, LoadedModel, ModelFile
+from paretonas.export import Arrays, LoadedModel, ModelFile, in_batches
 from paretonas.export.pairing import MOST_UNPAIRED, paired
 from paretonas.space import Interface
 from paretonas.task.task import Examination, Part, Task
@@ -28,7 +28,8 @@ class Beside:
     """
 
     def __init__(self, file: LoadedModel, model: nn.Module, interface: Interface, tolerance: float):
-        self._file, self._model, self._interface, self._tolerance = file, as_run(model), interface, tolerance
+        self._file, self._model = in_batches(file, interface), as_run(model)
+        self._interface, self._tolerance = interface, tolerance
         self._furthest, self._largest = np.zeros(len(interface.outputs)), np.full(len(interface.outputs), 1e-30)
         self._unpaired: list[float] = []
 
@@ -44,10 +45,7 @@ class Beside:
 
     def __call__(self, inputs: Arrays) -> Arrays:
         """The file's outputs."""
-        examples, left_out = len(inputs[0]), self._interface.inputs[len(inputs) :]
-        inputs = (*inputs, *(np.zeros((examples, *port.shape[1:]), port.dtype) for port in left_out))
-        rows = [self._file(tuple(np.ascontiguousarray(x[i : i + 1]) for x in inputs)) for i in range(examples)]
-        found = tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+        found = self._file(inputs)
         expected, compared, unpaired = paired(self._interface, self._model(inputs), found, self._tolerance)
         self._unpaired.append(unpaired)
         for i, (output, wanted) in enumerate(zip(compared, expected, strict=True)):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paretonas.cli.reading import read_estimates, read_toml, with_devices
+from paretonas.cli.reading import read_estimates, read_toml, with_devices, with_precision
 from paretonas.errors import UsageError
 
 
@@ -49,3 +49,31 @@ def test_estimate_with_a_name_is_for_that_device():
 def test_table_is_not_estimated():
     with pytest.raises(UsageError, match="leave --estimate out"):
         with_devices({"table": {"file": "t.parquet"}}, (), {}, {"": 100})
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (None, ["onnxruntime:precision=int8"]),
+        (["pi=onnxruntime@ssh:pi@board,patience=5"], ["pi=onnxruntime:precision=int8@ssh:pi@board,patience=5"]),
+        (["onnxruntime:precision=int8,keep=stem"], ["onnxruntime:precision=int8,keep=stem"]),
+        (
+            [{"name": "a", "device": "onnxruntime:threads=2", "target_ms": 3}, {"name": "b"}],
+            [
+                {"name": "a", "device": "onnxruntime:threads=2,precision=int8", "target_ms": 3},
+                {"name": "b", "device": "onnxruntime:precision=int8"},
+            ],
+        ),
+    ],
+)
+def test_a_precision_is_of_every_device(written, found):
+    settings = {} if written is None else {"device": written}
+    with_precision(settings, "int8")
+    assert settings["device"] == found
+
+
+def test_a_precision_is_not_of_tables_and_not_another_one():
+    with pytest.raises(UsageError, match="leave --quantize out"):
+        with_precision({"table": {"file": "t.parquet"}}, "int8")
+    with pytest.raises(UsageError, match="'openvino:precision=bfloat16' has another"):
+        with_precision({"device": ["openvino:precision=bfloat16"]}, "int8")
