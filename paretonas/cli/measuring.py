@@ -101,6 +101,8 @@ def _print_as_app(found: dict[str, Any]) -> None:
     console.out.print(f"  loaded in {found['load_ms']:.4g} ms, first run {found['first_ms']:.4g} ms")
     if found["rss_mb"] is not None:
         console.out.print(f"  at most {found['rss_mb']:.0f} MB, {found['rss_before_mb']:.0f} MB without the model")
+    if found["energy_mj"] is not None:
+        console.out.print(f"  {found['energy_mj']:.3g} mJ of the device a run, pauses and all that ran beside included")
     console.out.print("  " + ", ".join(f"{k} {v}" for k, v in found["conditions"].items()))
 
 

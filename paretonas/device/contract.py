@@ -112,6 +112,8 @@ class AppRuns:
         wall: Of each run after it, on the wall clock.
         rss: Bytes of the process at most; None where the system does not tell.
         rss_before: Before it was loaded.
+        joules: That the device used during the runs of `wall`, pauses and all that ran beside included; None where it
+            does not tell.
         conditions: Of the moment.
     """
 
@@ -120,6 +122,7 @@ class AppRuns:
     wall: tuple[float, ...]
     rss: int | None = None
     rss_before: int | None = None
+    joules: float | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
 

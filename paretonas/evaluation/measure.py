@@ -119,8 +119,9 @@ def measure_as_app(subject: Subject, device: str, folder: Path, runs: int, every
 
     Returns:
         `model`; milliseconds of wall clock: `median_ms`, `p90_ms`, `fastest_ms`, `first_ms` and `load_ms`; megabytes at
-        most: `rss_mb` of the process, and `rss_before_mb` before the model was loaded; `every_ms`, `throttled`,
-        `conditions`, and the raw `wall` in seconds.
+        most: `rss_mb` of the process, and `rss_before_mb` before the model was loaded; `energy_mj`, millijoules
+        that the device used for each run and the pause after it; `every_ms`, `throttled`, `conditions`, and the raw
+        `wall` in seconds.
 
     Raises:
         UsageError: No such file or network, or a file that the runtime does not take.
@@ -141,6 +142,7 @@ def measure_as_app(subject: Subject, device: str, folder: Path, runs: int, every
         "load_ms": found.load * 1e3,
         "rss_mb": None if found.rss is None else found.rss / 1e6,
         "rss_before_mb": None if found.rss_before is None else found.rss_before / 1e6,
+        "energy_mj": None if found.joules is None else found.joules / runs * 1e3,
         "every_ms": every * 1e3,
         "throttled": found.conditions.get("throttled", "unknown"),
         "conditions": {"device": chosen.text, **chosen.facts, **found.conditions},

@@ -56,7 +56,7 @@ class FakeTransport(Transport):
 
     def run_as_app(self, runtime, file, runs, every):
         self.calls.append(("app", runtime, file, runs, every))
-        return AppRuns(0.5, 0.25, (0.125,) * runs, 2_000_000, 1_000_000, {"throttled": "no"})
+        return AppRuns(0.5, 0.25, (0.125,) * runs, 2_000_000, 1_000_000, 0.5, {"throttled": "no"})
 
     def open(self, runtime, file):
         self.calls.append(("open", file))

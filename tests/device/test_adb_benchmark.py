@@ -11,7 +11,7 @@ from paretonas.device.device import Device
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.device.timing import Protocol, Samples, headline_clock
 from paretonas.device.transport.adb import AdbTransport
-from paretonas.device.transport.adb_answers import battery_of
+from paretonas.device.transport.adb_answers import battery_of, joules_between
 from paretonas.device.transport.adb_benchmark import fastest_of
 from paretonas.errors import DeviceError, MeasureError
 from paretonas.evaluation.latencies import latency_metrics
@@ -99,6 +99,17 @@ def test_a_summary_is_read_from_the_wall_flagged_and_not_repeated(tmp_path):
 
 def test_a_battery_is_read_or_there_is_none():
     text = "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  level: 83\n  temperature: 291\n"
-    assert battery_of(text) == {"level": 83, "celsius": 29.1, "charging": True}
+    assert battery_of(text) == {"level": 83, "celsius": 29.1, "joules": None, "charging": True}
     assert battery_of("level: 50") is not None
     assert battery_of("/bin/sh: dumpsys: not found") is None
+
+
+def test_a_battery_tells_what_it_gave_unless_it_is_charged():
+    text = "AC powered: {}\nlevel: 50\nvoltage: 4000\nCharge counter: {}\n"
+    before, after = (battery_of(text.format("false", charge)) for charge in (2_000_000, 1_999_000))
+    assert before["joules"] == pytest.approx(28_800)
+    assert joules_between(before, after) == pytest.approx(14.4)
+    assert joules_between(before, before) is None
+    assert joules_between(before, battery_of(text.format("true", 1_999_000))) is None
+    assert joules_between(before, None) is None
+    assert joules_between(battery_of("level: 50"), after) is None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paretonas.device.engine import Runs
+from paretonas.device.runner.energy import counters, joules
 
 
 def run_as_app(load: Callable[[], Runs], inputs: tuple[Any, ...], runs: int, every: float) -> dict[str, Any]:
@@ -23,21 +24,24 @@ def run_as_app(load: Callable[[], Runs], inputs: tuple[Any, ...], runs: int, eve
 
     Returns:
         Seconds on the wall: to `load`, of the `first` run, and of all others as `wall`. Bytes of the process at most,
-        `rss`, and of what it had before, `rss_before`; None where the system does not tell.
+        `rss`, and of what it had before, `rss_before`; None where the system does not tell. `joules` that the machine
+        used meanwhile, pauses and all that ran beside included; None where it does not tell.
     """
     before, since = peak_rss(), time.perf_counter()
     run = load()
     loaded = time.perf_counter()
     run(inputs)
     first = time.perf_counter()
-    wall, due = [], first
+    wall, due, used = [], first, counters()
     for _ in range(runs):
         due = max(due + every, time.perf_counter())
         time.sleep(max(0.0, due - time.perf_counter()))
         began = time.perf_counter()
         run(inputs)
         wall.append(time.perf_counter() - began)
-    return {"load": loaded - since, "first": first - loaded, "wall": wall, "rss": peak_rss(), "rss_before": before}
+    spent = joules(used, counters())
+    memory = {"rss": peak_rss(), "rss_before": before}
+    return {"load": loaded - since, "first": first - loaded, "wall": wall, **memory, "joules": spent}
 
 
 def peak_rss() -> int | None:

@@ -17,7 +17,8 @@ EMPTY = ("paretonas/__init__.py", "paretonas/device/__init__.py")
 """Packages whose own `__init__` would import what a device does not have."""
 SENT = (
     "errors.py", "device/timing.py", *(f"device/engine/{name}.py" for name in ("__init__", *ENGINES)),
-    *(f"device/runner/{name}.py" for name in ("__init__", "__main__", "app", "host", "moment", "wire", "worker")),
+    *(f"device/runner/{name}.py" for name in ("__init__", "__main__", "app", "energy", "host", "moment")),
+    *(f"device/runner/{name}.py" for name in ("wire", "worker")),
     *(f"device/agent/{name}.py" for name in ("__init__", "__main__", "server")),
 )  # fmt: skip
 

@@ -53,12 +53,12 @@ def throttles(system: Path = SYSTEM) -> Mapping[str, int] | None:
     """Counters and states that rise as the processor is slowed for its heat; None where it tells nothing."""
     found: dict[str, int] = {}
     for pattern in THROTTLES:
-        found.update({str(path): value for path in system.glob(pattern) if (value := _number(path)) is not None})
+        found.update({str(path): value for path in system.glob(pattern) if (value := number_of(path)) is not None})
     for device in system.glob(COOLING):
-        state = _number(device / "cur_state")
-        if state is not None and _text(device / "type").startswith(("cpufreq", "thermal-cpufreq", "Processor")):
+        state = number_of(device / "cur_state")
+        if state is not None and text_of(device / "type").startswith(("cpufreq", "thermal-cpufreq", "Processor")):
             found[f"now {device}"] = state
-    bits = _text(system / PI)
+    bits = text_of(system / PI)
     if re.fullmatch(r"(0x)?[0-9a-fA-F]+", bits):
         found["now pi"] = int(bits, 16) & 0b1110  # frequency capped, throttled, soft temperature limit
     return found or None
@@ -79,19 +79,21 @@ def was_throttled(before: Mapping[str, int] | None, after: Mapping[str, int] | N
 
 def celsius(system: Path = SYSTEM) -> float | None:
     """Of the hottest part; None where nothing tells."""
-    told = [value / 1000 for path in system.glob(CELSIUS) if (value := _number(path)) is not None]
+    told = [value / 1000 for path in system.glob(CELSIUS) if (value := number_of(path)) is not None]
     return max((value for value in told if -50 < value < 200), default=None)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What a file of the system says; nothing where it is not there or not to be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 
 
-def _number(path: Path) -> int | None:
-    text = _text(path)
+def number_of(path: Path) -> int | None:
+    """The whole number that a file of the system says."""
+    text = text_of(path)
     return int(text) if re.fullmatch(r"-?\d{1,15}", text) else None
 
 
@@ -121,8 +123,8 @@ def processor() -> str:
     """The name of this machine's."""
     import platform
 
-    for line in _text(Path("/proc/cpuinfo")).splitlines():
+    for line in text_of(Path("/proc/cpuinfo")).splitlines():
         if line.lower().startswith(("model name", "hardware")):
             return line.partition(":")[2].strip()
-    model = _text(Path("/proc/device-tree/model")).rstrip("\0")  # of boards
+    model = text_of(Path("/proc/device-tree/model")).rstrip("\0")  # of boards
     return model or platform.processor() or "unknown"

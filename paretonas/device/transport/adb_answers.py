@@ -80,7 +80,7 @@ def app_runs_of(answer: Mapping[str, Any], runs: int) -> AppRuns:
         raise MeasureError(f"A phone tells a time above 0 for the load and each of {runs} runs, but gave others.")
     told = answer.get("rss"), answer.get("rss_before")
     rss, before = (value if isinstance(value, int) and value > 0 else None for value in told)
-    return AppRuns(answer["load"], answer["first"], tuple(wall), rss, before, conditions_of(answer, "wall"))
+    return AppRuns(answer["load"], answer["first"], tuple(wall), rss, before, conditions=conditions_of(answer, "wall"))
 
 
 def _is_time(value: object) -> bool:
@@ -109,17 +109,27 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def battery_of(text: str) -> dict[str, Any] | None:
-    r"""Of `dumpsys battery`: `level` in percent, `celsius`, and whether it is `charging`; None where there is none.
+    r"""Of `dumpsys battery`: `level` in percent, `celsius`, `joules` left, if it is `charging`; None: there is none.
 
     >>> battery_of("  AC powered: false\n  USB powered: true\n  level: 83\n  temperature: 291")
-    {'level': 83, 'celsius': 29.1, 'charging': True}
+    {'level': 83, 'celsius': 29.1, 'joules': None, 'charging': True}
     """
-    numbers = {name: int(value) for name, value in re.findall(r"^\s*(level|temperature): (-?\d{1,6})\s*$", text, re.M)}
+    found = re.findall(r"^\s*(level|temperature|voltage|Charge counter): (-?\d{1,9})\s*$", text, re.M)
+    numbers = {name: int(value) for name, value in found}
     if "level" not in numbers:
         return None
     celsius = numbers["temperature"] / 10 if "temperature" in numbers else None
     is_charging = bool(re.search(r"^\s*\w+ powered: true\s*$", text, re.M))
-    return {"level": numbers["level"], "celsius": celsius, "charging": is_charging}
+    told = {"voltage", "Charge counter"} <= numbers.keys()  # millivolts and microampere hours
+    joules = numbers["voltage"] * numbers["Charge counter"] * 3600e-9 if told else None
+    return {"level": numbers["level"], "celsius": celsius, "joules": joules, "charging": is_charging}
+
+
+def joules_between(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> float | None:
+    """What a battery gave between two looks; None where it was charged meanwhile, does not tell, or too coarsely."""
+    looks = [look for look in (before, after) if look and look["joules"] is not None and not look["charging"]]
+    used = looks[0]["joules"] - looks[1]["joules"] if len(looks) == 2 else 0.0
+    return used if used > 0 else None
 
 
 def write_examples(path: Path, examples: Sequence[Arrays]) -> None:

@@ -25,6 +25,7 @@ from paretonas.device.transport.adb_answers import (
     app_runs_of,
     battery_of,
     conditions_of,
+    joules_between,
     read_examples,
     samples_of,
     write_examples,
@@ -134,10 +135,11 @@ class Phone:
         with scratch_folder(file.path.parent) as passing, refusals(f"{passing} takes no files"):
             inputs = passing / "inputs.examples"
             write_examples(inputs, [example_inputs(file.interface)])
-            seconds = self.settings.timeout + runs * every
+            seconds, before = self.settings.timeout + runs * every, self.battery()
             answer = self._ask(runtime, "app", [file.path, inputs], {"runs": runs, "every": every}, seconds=seconds)
-        found = app_runs_of(answer, runs)
-        return replace(found, conditions={**found.conditions, "date": date, "battery": self.battery()})
+        found, after = app_runs_of(answer, runs), self.battery()
+        conditions = {**found.conditions, "date": date, "battery": after}
+        return replace(found, joules=joules_between(before, after), conditions=conditions)
 
     def battery(self) -> dict[str, Any] | None:
         """Its state, where it has one."""
