@@ -98,6 +98,11 @@ class Device:
         return stem.with_name(f"{stem.name}{self.kind}{self._format.suffix}")
 
     @property
+    def is_converted_ahead(self) -> bool:
+        """Whether a search makes files before the device's turn: it is elsewhere, or they take long."""
+        return self.transport.machine != "here" or self._format.is_slow
+
+    @property
     def kind(self) -> str:
         """What tells its files from the format's usual ones; two devices of one kind share them."""
         options = self.runtime.quantization
@@ -105,6 +110,13 @@ class Device:
             return ""
         kept = hashlib.sha256("+".join(options.keep).encode()).hexdigest()[:6]
         return f"-int8-keep-{kept}" if options.keep else "-int8"
+
+    def found(self, stem: Path, interface: Interface) -> ModelFile | None:
+        """The file of that stem, if it was exported before."""
+        path = self.path(stem)
+        if not path.exists():
+            return None
+        return ModelFile(path, interface) if self.runtime.quantization is None else ModelFile(path, interface, "int8")
 
     def export(
         self,

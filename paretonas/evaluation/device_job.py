@@ -1,7 +1,8 @@
-"""What a device's process is sent: counting and measuring one network. Nothing here learns, so it is soon loaded."""
+"""What a device's process is sent: counting and measuring a network, and its file. Nothing here learns: soon loaded."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class MeasuringJob:
         calibrated: Seconds of the reference network on that device.
         protocol: How.
         seed: Of the weights.
+        stem: Of the file that was made ahead, if any was.
     """
 
     spec: Mapping[str, Any]
@@ -64,6 +66,7 @@ class MeasuringJob:
     calibrated: float
     protocol: Protocol
     seed: int = 0
+    stem: Path | None = None
 
 
 def run_measuring(job: MeasuringJob) -> Latency:
@@ -77,9 +80,41 @@ def run_measuring(job: MeasuringJob) -> Latency:
     with torch.random.fork_rng(devices=[]), scratch_folder(job.folder) as passing:
         torch.manual_seed(job.seed)
         model = build(spec, job.interface)
-        file = device.export(model, spec, job.interface, passing / "candidate")
+        file = None if job.stem is None else device.found(job.stem, job.interface)
+        if file is None:
+            file = device.export(model, spec, job.interface, passing / "candidate")
         device.verify(model, file)
         return device.measure(file, job.folder, job.calibrated, job.protocol)
+
+
+@dataclass(frozen=True)
+class ConvertingJob:
+    """All that is needed to put an untrained network into a device's format; on any machine, as it has no paths.
+
+    Args:
+        spec: As JSON data.
+        interface: What it is fed and gives.
+        device: As users write it; it is not reached.
+        seed: Of the weights.
+    """
+
+    spec: Mapping[str, Any]
+    interface: Interface
+    device: str
+    seed: int = 0
+
+
+def run_converting(job: ConvertingJob) -> bytes:
+    """Build and export one network; the file's contents.
+
+    Raises:
+        ExportError: It could not be exported.
+    """
+    spec, device = spec_from_json(job.spec), parse_device(job.device)
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(job.seed)
+        file = device.export(build(spec, job.interface), spec, job.interface, Path(folder) / "candidate")
+        return file.path.read_bytes()
 
 
 def device_text(device: Device) -> str:

@@ -23,6 +23,7 @@ from paretonas.evaluation.fitting import LARGEST_ERROR, Fitting, Sample, fitting
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
 from paretonas.evaluation.own_table import OwnTable
+from paretonas.evaluation.timed import CONVERSION
 from paretonas.latency import Estimate, estimate_from_json
 from paretonas.network.operations import Operation, operations
 from paretonas.objective.metric import LATENCY, LATENCY_FLAGS, metric, on_device
@@ -91,11 +92,13 @@ class EstimatingEvaluator(Around):
                 _tell_of_flags(fitting, listener)
 
     def stages(self) -> tuple[Stage, ...]:
-        """The inner one's, with a stage of estimates in the place of each latency that is estimated."""
+        """The inner one's, with a stage of estimates in the place of each latency that is estimated, and its file."""
         estimated = {on_device(LATENCY.name, name): device for name, device in self._devices.items()}
+        needless = {on_device(CONVERSION, name) for name in self._devices}
         return tuple(
             self._stage(estimated[stage.name], stage.lane) if stage.name in estimated else stage
             for stage in self._inner.stages()
+            if stage.name not in needless
         )
 
     def usual_ms(self, name: str, listener: Listens) -> float:

@@ -76,7 +76,9 @@ class TrainedEvaluator(Evaluator):
         stages = [self._cost_stage()]
         if self._is_looking:
             stages.append(self._untrained_stage())
-        stages += [self._timed(device).stage() for device in self.devices]
+        timed = [self._timed(device) for device in self.devices]
+        stages += [one.conversion() for one in timed if one.device.is_converted_ahead]
+        stages += [one.stage() for one in timed]
         stages += [self._training_stage(share) for share in self.schooling.shares]
         return tuple(stages)
 
@@ -174,6 +176,9 @@ class TrainedEvaluator(Evaluator):
 
     def forget(self, spec: Spec) -> None:
         self._state_file(spec).unlink(missing_ok=True)
+        for device in self.devices:
+            if device.is_converted_ahead:
+                self._timed(device).forget(spec)
 
     def _state_file(self, spec: Spec) -> Path:
         """From where the training of a spec goes on if it is interrupted."""

@@ -32,6 +32,7 @@ class ExecuTorchFormat(Format):
 
     suffix: ClassVar[str] = ".pte"
     tolerance: ClassVar[float] = 1e-3
+    is_slow: ClassVar[bool] = True
 
     def write(
         self,

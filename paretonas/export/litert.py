@@ -35,6 +35,7 @@ class LiteRtFormat(Format):
 
     suffix: ClassVar[str] = ".tflite"
     tolerance: ClassVar[float] = 1e-3
+    is_slow: ClassVar[bool] = True
 
     def write(
         self,

@@ -46,6 +46,7 @@ class NcnnFormat(Format):
 
     suffix: ClassVar[str] = ".ncnn"
     tolerance: ClassVar[float] = 1e-3
+    is_slow: ClassVar[bool] = True
 
     def write(
         self,

@@ -14,7 +14,7 @@ from paretonas.device.calibration import reference_interface
 from paretonas.errors import StoreError, TrainingError, UnknownNameError
 from paretonas.evaluation import keys
 from paretonas.evaluation.device_job import run_measuring
-from paretonas.evaluation.evaluator import INLINE, WORKERS
+from paretonas.evaluation.evaluator import INLINE, WORKERS, Evidence
 from paretonas.evaluation.job import Folders, Schooling, run_training
 from paretonas.evaluation.latencies import QUICK, RECORD, latency_metrics
 from paretonas.evaluation.trained import TrainedEvaluator
@@ -350,3 +350,47 @@ def test_a_training_that_diverges_at_once_has_no_estimate(make):
     wild = replace(RECIPE, lr=1e30, clip=0.0)
     assert make(schooling=replace(SCHOOLING, recipe=wild)).seconds_a_trial() is None
     assert torch.get_num_threads() == threads
+
+
+# Files that are made ahead
+
+
+def test_files_are_made_ahead_where_that_takes_long_or_the_device_is_elsewhere(make):
+    names = [s.name for s in make(("far=onnxruntime@ssh:far", "near=onnxruntime", "slow=ncnn")).stages()]
+    assert names == [
+        "cost", "conversion.far", "conversion.slow", "latency_ms.far", "latency_ms.near", "latency_ms.slow", "training"
+    ]  # fmt: skip
+    (conversion,) = (s for s in make(("onnxruntime@ssh:phone",)).stages() if s.name == "conversion")
+    assert (conversion.lane, conversion.gives) == (WORKERS, ())
+
+
+def test_a_file_is_made_once_for_all_devices_of_its_format_and_goes_with_the_trial(make, tmp_path):
+    evaluator = make(("one=ncnn", "two=ncnn:threads=2"))
+    one, two = stage(evaluator, "conversion.one"), stage(evaluator, "conversion.two")
+    assert one.known(SPEC) is two.known(SPEC) is None
+    assert call(one, SPEC).metrics == {}
+    assert one.known(SPEC) == two.known(SPEC) == Evidence({})
+    converted = tmp_path / "cache" / "converted"
+    assert len(list(converted.iterdir())) == 1
+    (work,) = one.call(SPEC).arguments
+    assert pickle.loads(pickle.dumps(work)) == work
+    assert str(tmp_path) not in repr(work)  # it may run on any machine
+    evaluator.forget(SPEC)
+    assert list(converted.iterdir()) == []
+
+
+def test_what_was_made_ahead_is_what_is_measured(make, tmp_path, monkeypatch):
+    """And nothing is made again, unless it is gone."""
+    evaluator = make(("ncnn",))
+    calibrate(evaluator)
+    conversion, latency = stage(evaluator, "conversion"), stage(evaluator, "latency_ms")
+    call(conversion, SPEC)
+    (file,) = (tmp_path / "cache" / "converted").iterdir()
+    measured, made = [], []
+    monkeypatch.setattr(Device, "measure", lambda device, one, *rest: measured.append(one.path) or LATENCY)
+    monkeypatch.setattr(Device, "export", lambda *asked, **more: made.append(asked))
+    call(latency, SPEC)
+    assert (measured, made) == ([file], [])
+    assert conversion.known(SPEC) is not None
+    file.unlink()
+    assert conversion.known(SPEC) is not None  # its latency is known
