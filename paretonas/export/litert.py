@@ -9,8 +9,10 @@ the file transposes an image once, which takes less than can be measured.
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -63,7 +65,7 @@ class LiteRtFormat(Format):
 
 
 def _converter() -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent("torch.utils._pytree"):  # one of its packages is told of what is old
         warnings.simplefilter("ignore")
         try:
             import litert_torch
@@ -72,6 +74,18 @@ def _converter() -> Any:
             raise MissingPackageError("litert-torch", "The format 'litert'") from None
     progress.config.show_progress = False  # it prints where our own output goes
     return litert_torch
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """A logger says errors alone meanwhile."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _Naming(nn.Module):
