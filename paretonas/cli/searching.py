@@ -268,6 +268,4 @@ def _print_plan(search: Any) -> None:
     quality = search.objective.quality
     paid = [trial.seconds for trial in trials if quality in trial.metrics and not trial.is_reused]
     seconds = sum(paid) / len(paid) if paid else search.seconds_a_trial()
-    with executors.create(search.config.executor).start() as executor:
-        workers = executor.workers
-    console.plan(search, left, workers, seconds)
+    console.plan(search, left, executors.create(search.config.executor).count(), seconds)
