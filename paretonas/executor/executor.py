@@ -154,8 +154,8 @@ class Executor(ABC):
     Whatever happens to a job or to its worker fails that job only; the executor stays usable. Jobs start in the order
     of submission. Queued jobs start, and time limits are held, inside `submit` and `wait`. One thread uses an executor.
 
-    A `Path` among a job's arguments is one of this machine. Where a worker does not see it, its file and those beside it
-    of the same stem are brought along, and back when they have changed; of a folder only the name, unless it is a
+    A `Path` among a job's arguments is one of this machine. Where a worker does not see it, its file and those beside
+    it of the same stem are brought along, and back when they have changed; of a folder only the name, unless it is a
     `Folder`, whose contents are brought along to be read.
 
     Attributes:

@@ -7,8 +7,8 @@
     node.py      what runs on a node for a job
     courier.py   files of the search's machine, for nodes that do not see them
 
-Ray ends a process that has lost its cluster, prints where it likes and has its own handlers of signals; so it is imported
-in processes of its own, never in that of the search.
+Ray ends a process that has lost its cluster, prints where it likes and has its own handlers of signals; so it is
+imported in processes of its own, never in that of the search.
 """
 
 from paretonas.executor.ray.options import RayOptions

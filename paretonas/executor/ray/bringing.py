@@ -71,7 +71,8 @@ class Bringer:
         """A folder of the search's machine with its contents, fetched once a node."""
         if self._sees(path):
             return Path(path)
-        stamps, digest, references = ask(self._courier, "contents", path)
+        contents: tuple[Stamps, str, dict[str, Any]] = ask(self._courier, "contents", path)
+        stamps, digest, references = contents
         if stamps_below(Path(path)) == stamps:  # shared, but no place to write to
             return Path(path)
         local = self._root / digest

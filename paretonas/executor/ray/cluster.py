@@ -173,9 +173,7 @@ def _connect(options: RayOptions) -> None:
     """
     if options.address not in ("", FOUND):
         _knock(options.address)
-    own = {"num_cpus": options.cores, "include_dashboard": False} if not options.address else {}
-    if not options.address and options.gpus:
-        own["num_gpus"] = None
+    own = {} if options.address else {"num_cpus": options.cores, "include_dashboard": False}
     try:
         ray.init(
             address=options.address or OWN, log_to_driver=False, configure_logging=False, logging_level="ERROR", **own
@@ -185,7 +183,7 @@ def _connect(options: RayOptions) -> None:
         raise UsageError(
             f"A cluster of Ray answers, of the version that is here (Ray {ray.__version__}, Python "
             f"{node.versions()['Python']}), but {what}: {_first(error)} Start one with `ray start --head`, and this "
-            "machine's part of it with `ray start --address=HOST:PORT`."
+            "machine as a node of it with `ray start --address=HOST:PORT`."
         ) from None
 
 
@@ -195,8 +193,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), LONGEST_KNOCK).close()
     except (OSError, ValueError, OverflowError) as error:
         raise UsageError(
-            f"A cluster of Ray is `auto` or the host:port of its head, but {address} does not answer: {error}. Start it "
-            "with `ray start --head`."
+            f"A cluster of Ray is `auto` or the host:port of its head, but {address} does not answer: {error}. Start "
+            "it with `ray start --head`."
         ) from None
 
 

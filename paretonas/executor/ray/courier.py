@@ -28,7 +28,7 @@ class Courier:
         self._contents: dict[str, tuple[Stamps, str, dict[str, Any]]] = {}
 
     def probe(self, path: str) -> tuple[str, str]:
-        """A file beside `path` or above it, and what it says: who reads the same sees the folder. Empty: none can be."""
+        """A file beside `path` or above it, and what it says: who reads that sees the folder. Empty: none can be."""
         folder = Path(path).parent
         while not folder.is_dir():
             folder = folder.parent

@@ -22,8 +22,8 @@ class RayOptions:
     """A task of Ray for each job, on the nodes that have what it demands.
 
     Args:
-        address: `auto`: the cluster that this machine is a node of; `host:port`: that of this head, which this machine is
-            a node of, too; empty: a cluster of its own on this machine, for as long as the executor lives.
+        address: `auto`: the cluster that this machine is a node of; `host:port`: that of this head, which this machine
+            is a node of, too; empty: a cluster of its own on this machine, for as long as the executor lives.
         workers: Jobs at once; None: as many as the nodes have room for when the search begins.
         threads: Cores, and threads of numerical libraries, a job.
         gpus: A job; may be a part of one.
@@ -53,7 +53,7 @@ class RayOptions:
             raise UsageError(f"`0 <= retries <= 100` must hold, but got retries={self.retries}.")
         if self.address.startswith(CLIENT):
             raise UsageError(
-                f"A search runs on a node of its cluster, so the address is auto or host:port, but got {self.address!r}."
+                f"A search runs on a node of its cluster: the address is auto or host:port, but got {self.address!r}."
             )
 
     @property
