@@ -178,9 +178,9 @@ def ancestors(pid: int, parents: Mapping[int, int]) -> Iterator[int]:
 
 
 @contextmanager
-def cluster() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A head and nodes, in a process of their own, and the address."""
-    words = ["--nodes", str(NODES), "--cpus", str(WIDTH // 2)]  # two nodes hold them all
+def cluster(cpus: int = WIDTH // 2) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A head and nodes, of which two hold all jobs, in a process of their own; and the address."""
+    words = ["--nodes", str(NODES), "--cpus", str(cpus)]
     command = [sys.executable, str(Path(__file__).with_name("ray_nodes.py")), *words]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)

@@ -20,7 +20,7 @@ from paretonas.errors import MachineError, UsageError, WorkerError
 from paretonas.executor.ray import node
 from paretonas.executor.ray.courier import Courier
 from paretonas.executor.ray.options import RayOptions
-from paretonas.executor.ray.steward import LostError
+from paretonas.executor.ray.steward import GoneError, LostError
 
 OWN, FOUND = "local", "auto"
 LONGEST_KNOCK = 5.0
@@ -29,7 +29,6 @@ LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,
     exceptions.ObjectLostError,
-    exceptions.LocalRayletDiedError,
     exceptions.RayActorError,
 )
 Amounts = Mapping[str, float]
@@ -112,6 +111,7 @@ class Running:
 
         Raises:
             LostError: It was lost.
+            GoneError: So was this driver's own node.
             ParetonasError: Its node is not fit for it.
         """
         refusal = await self._next()
@@ -123,6 +123,7 @@ class Running:
 
         Raises:
             LostError: It was lost.
+            GoneError: So was this driver's own node.
             WorkerError: It took more memory than its node had.
         """
         packed: bytes = await self._next()
@@ -138,6 +139,8 @@ class Running:
             ) from None
         except LOST as error:
             raise LostError(_first(error)) from None
+        except exceptions.LocalRayletDiedError as error:
+            raise GoneError(_first(error)) from None
         except (exceptions.RayError, RuntimeError, ImportError) as error:
             raise MachineError(
                 f"A node of the cluster cannot begin a job: {_first(error)} Install paretonas there as it is installed "

@@ -30,6 +30,10 @@ class LostError(Exception):
     """A worker or its node was lost."""
 
 
+class GoneError(Exception):
+    """The cluster was lost, as far as this process is part of it."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A job on its way.
@@ -179,13 +183,22 @@ class _Serving:
     def _read(self) -> None:
         try:
             while self._pipe.poll():
-                doing = asyncio.ensure_future(self._do(pickle.loads(self._pipe.recv_bytes())))
+                doing = asyncio.ensure_future(self._finish(pickle.loads(self._pipe.recv_bytes())))
                 self._tasks.add(doing)
                 doing.add_done_callback(self._tasks.discard)
         except (EOFError, OSError):
             self._left.set()
 
-    async def _do(self, task: Task) -> None:
+    async def _finish(self, task: Task) -> None:
+        """Say how a task ended; where that cannot be told, end this process, which tells it too."""
+        try:
+            ended = await self._do(task)
+        except Exception:  # the cluster is gone, or Ray says something that nobody knows
+            os._exit(1)
+        with suppress(OSError):
+            self._pipe.send_bytes(pickle.dumps(ended))
+
+    async def _do(self, task: Task) -> Ended:
         attempts, begin = task.attempts, time.monotonic()
         while True:
             try:
@@ -200,14 +213,14 @@ class _Serving:
             except ParetonasError as error:
                 outcome = pack(Outcome(failure=Failure.of(error), seconds=time.monotonic() - begin))
                 break
-        with suppress(OSError):
-            self._pipe.send_bytes(pickle.dumps(Ended(task.number, outcome, attempts)))
+        return Ended(task.number, outcome, attempts)
 
     async def _attempt(self, task: Task) -> bytes:
         """One worker at a task: how it ended.
 
         Raises:
             LostError: The worker, or its node.
+            GoneError: The cluster.
             ParetonasError: No worker can have it.
         """
         running = self._cluster.begin(task.payload, task.has_paths)
