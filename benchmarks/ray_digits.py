@@ -40,7 +40,7 @@ KILLED_AT, NODE_KILLED_AT = (2, 6), 4
 SEARCH = (
     "search", NAME, "--data", "digits", "--width", "0.25", "--reward", "power",
     "--strategy", "regularized-evolution:population=4,tournament=2",
-    "--recipe", "search:epochs=8,batch_size=64,layout=channels-last,precision=float32",
+    "--recipe", "search:epochs=2,batch_size=64,layout=channels-last,precision=float32",
 )  # fmt: skip
 
 

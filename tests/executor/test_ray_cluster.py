@@ -6,16 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray_jobs
+from PIL import Image
 
 from paretonas.errors import CrashError, MachineError, UsageError, WorkerError
+from paretonas.evaluation.job import TrainingJob, known_metrics, run_training
 from paretonas.executor.ray.options import RayOptions
 from paretonas.files import Folder
+from paretonas.space import spec_to_json
+from paretonas.task import recipes
+from paretonas.task.classification import Classification
 from paretonas.testing.executor import drain
+from paretonas.zoo import zoo_spec
 
 pytestmark = [
     pytest.mark.slow,
@@ -230,3 +238,30 @@ def test_lost_head_is_waited_for(tmp_path):
         assert all(job.result()[0] > 0 and job.attempts == 2 for job in jobs)
         assert executor.submit("x", operator.neg, 1)
         assert [job.result() for job in drain(executor)] == [-1]
+
+
+def test_training_on_a_node_that_sees_no_data_gives_what_it_gives_here(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to hide a folder from a node")
+    rng = np.random.default_rng(0)
+    for name in ("dark", "light"):
+        (tmp_path / "home/photos" / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(0, 128, (8, 8, 3), dtype=np.uint8) + 127 * (name == "light")
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "home/photos" / name / f"{i}.png")
+    task = Classification(str(tmp_path / "home/photos"))
+    task.prepare(tmp_path / "home/cache")
+    recipe = recipes.create("search:epochs=2,batch_size=8,layout=channels-last,precision=float32")
+    spec = spec_to_json(zoo_spec("mobilenet-v2:width=0.25", resolution=8))
+    job = TrainingJob(spec, task, recipe, seed=0, torch_device="cpu", checkpoint=tmp_path / "home/here.safetensors")
+    expected = run_training(job)
+    away = replace(job, checkpoint=tmp_path / "home/run/away.safetensors", state=tmp_path / "home/run/away.state")
+    with ray_jobs.running_nodes(nodes=0) as nodes:
+        nodes.tell("hide", tmp_path / "home")
+        with RayOptions(nodes.address).start() as executor:
+            metrics = run(executor, run_training, away)
+    assert {name: metrics[name] for name in ("accuracy", "train_loss")} == {
+        name: expected[name] for name in ("accuracy", "train_loss")
+    }
+    assert known_metrics(away) == metrics
+    assert not (tmp_path / "home/run/away.state").exists()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from paretonas.executor.ray.cluster import ask, get
 from paretonas.executor.ray.courier import Stamps, stamps_below, stamps_of
-from paretonas.files import rename_folder, scratch_folder, written_aside
+from paretonas.files import rename_folder, scratch_folder, sweep, written_aside
 
 CACHE = "PARETONAS_CACHE"
 """Environment variable: the folder of a node for what can be had again."""
@@ -33,6 +32,8 @@ class Bringer:
         cache = os.environ.get(CACHE)
         self._root = (Path(cache) if cache else Path.home() / ".cache" / "paretonas") / "carried"
         self._known: dict[str, Stamps] = {}
+        self._place: Path | None = None
+        self._leaving = ExitStack()
         self._ended = threading.Event()
         self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._keep_sending, daemon=True)
@@ -42,10 +43,10 @@ class Bringer:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        if self._known:
-            self._thread.join()
-            self._send()
-            self._tidy()
+        with self._leaving:
+            if self._known:
+                self._thread.join()
+                self._send()
 
     def file(self, path: str) -> Path:
         """A file of the search's machine with those beside it of its stem, or a folder for files."""
@@ -54,13 +55,9 @@ class Bringer:
         local = self._local(path)
         if path not in self._known:
             local.parent.mkdir(parents=True, exist_ok=True)
-            there = ask(self._courier, "look", path)
-            have = stamps_of(local)
-            for name in have.keys() - there.keys():
-                local.with_name(name).unlink(missing_ok=True)
+            there: Stamps = ask(self._courier, "look", path)
             for name, stamp in there.items():
-                if have.get(name) != stamp:
-                    self._fetch(str(Path(path).with_name(name)), local.with_name(name), stamp[1])
+                self._fetch(str(Path(path).with_name(name)), local.with_name(name), stamp[1])
             with self._turn:
                 self._known[path] = there
             if not self._thread.is_alive():
@@ -99,7 +96,12 @@ class Bringer:
         return _seen[folder]
 
     def _local(self, path: str) -> Path:
-        return self._root / "files" / Path(path).relative_to(Path(path).anchor)
+        """Where the copy of a file is: in a folder of this job's own, as others may be at the same file."""
+        if self._place is None:
+            if self._root.is_dir():
+                sweep(self._root)
+            self._place = self._leaving.enter_context(scratch_folder(self._root))
+        return self._place / Path(path).relative_to(Path(path).anchor)
 
     def _fetch(self, path: str, local: Path, written: int) -> None:
         with written_aside(local) as draft:
@@ -123,11 +125,3 @@ class Bringer:
                 for name in known.keys() - have.keys():
                     ask(self._courier, "remove", str(Path(path).with_name(name)))
                 self._known[path] = have
-
-    def _tidy(self) -> None:
-        """Remove the copies; they are where they belong."""
-        for path, known in self._known.items():
-            for name in known:
-                self._local(path).with_name(name).unlink(missing_ok=True)
-            if self._local(path).is_dir():
-                shutil.rmtree(self._local(path), ignore_errors=True)
