@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from conditions import conditions, print_conditions, print_table, write_rows
-from ray_trials import busy_workers, cluster, tell
+from ray_measures import busy_workers, cluster, tell
 
 from paretonas import Store
 from paretonas.loop.loop import AHEAD
@@ -35,12 +35,12 @@ from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State
 
 NAME = "digits"
-KILLED_AT, NODE_KILLED_AT = (2, 6), 4
+KILLED_AT, NODE_KILLED_AT = (2, 5), 3
 """Trials that have ended when the search is killed, and when a node is."""
 SEARCH = (
     "search", NAME, "--data", "digits", "--width", "0.25", "--reward", "power",
     "--strategy", "regularized-evolution:population=4,tournament=2",
-    "--recipe", "search:epochs=2,batch_size=64,layout=channels-last,precision=float32",
+    "--recipe", "search:epochs=1,batch_size=64,layout=channels-last,precision=float32",
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def is_training(home: Path) -> bool:
 
 def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, Any]:
     """One search; with nodes, it is killed, as is one of them."""
-    begin, kills, left = time.perf_counter(), list(KILLED_AT) if nodes else [], []
+    begin, kills, left, said = time.perf_counter(), list(KILLED_AT) if nodes else [], [], ""
     process = begun(home, [*SEARCH, "--trials", str(trials), "--executor", executor])
     is_node_alive = bool(nodes)
     while process.poll() is None:
@@ -77,8 +77,8 @@ def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, 
         if kills and done >= kills[0] and is_training(home):
             kills.pop(0)
             process.send_signal(signal.SIGKILL)
-            process.wait()
-            time.sleep(5.0)
+            said += process.communicate()[1].decode()
+            time.sleep(3.0)
             left += busy_workers(nodes.pid)
             process = begun(home, ["resume", NAME])
         elif is_node_alive and done >= NODE_KILLED_AT and is_training(home):
@@ -87,7 +87,8 @@ def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, 
     out, err = process.communicate()
     if process.returncode:
         raise SystemExit(f"{executor}: {err.decode()}\n{out.decode()}")
-    return {"seconds": time.perf_counter() - begin, "left_running": len(left), "said": err.decode().count("lost 1 of")}
+    lost = (said + err.decode()).count("lost 1 of its workers")
+    return {"seconds": time.perf_counter() - begin, "left_running": len(left), "lost_and_begun_again": lost}
 
 
 def looked_at(home: Path, workers: int) -> tuple[list[dict[str, Any]], bool]:
@@ -147,5 +148,5 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--trials", type=int, default=8)
     main(parser.parse_args())

@@ -92,7 +92,7 @@ def test_courier_lets_a_node_see_whether_it_sees_a_folder(tmp_path):
 
 
 def at_home(payload, **changed):
-    told = {"versions": versions(), "threads": 1, "memory": None, "trusted": None}
+    told = {"versions": versions(), "threads": 1, "memory": None, "trusted": None, "main": {}}
     told |= {"folder": os.getcwd(), "sys_path": tuple(sys.path)}
     return list(run(payload, Ticket(**{**told, **changed}), None))
 
@@ -120,6 +120,18 @@ def test_module_that_the_node_lacks_is_the_machines_fault():
     _, packed = at_home(b"cmodule_of_nobody\njob\n.")
     with pytest.raises(MachineError, match="cannot import module_of_nobody"):
         raise unpack(packed).failure.error()
+
+
+def test_script_that_the_node_lacks_is_the_machines_fault():
+    main = {"init_main_from_path": "/nowhere/search.py"}
+    _, packed = at_home(b"c__main__\njob\n.", main=main)
+    with pytest.raises(MachineError, match=r"cannot import /nowhere/search\.py"):
+        raise unpack(packed).failure.error()
+
+
+def test_file_that_a_job_misses_is_no_module():
+    _, packed = at_home(pickled(os.listdir, ("/nowhere",))[0])
+    assert unpack(packed).failure.kind is WorkerError
 
 
 def test_memory_of_a_job_is_held_and_given_back():

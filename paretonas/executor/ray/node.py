@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ TRUSTED = "PARETONAS_TRUSTED"
 """Environment variable: modules that jobs may import; see `paretonas.space.trust`."""
 
 
+MAIN = b"__main__"
+"""In a pickled call that needs something of the script which the search is run by."""
+
+
 @dataclass(frozen=True)
 class Ticket:
     """What a node is told with each job.
@@ -37,6 +42,7 @@ class Ticket:
         trusted: What it may import; see `TRUSTED`.
         folder: In which the search runs.
         sys_path: Where the search looks for modules.
+        main: Its main module, as `multiprocessing` says it to a process that it spawns.
     """
 
     versions: Mapping[str, str]
@@ -45,6 +51,7 @@ class Ticket:
     trusted: str | None
     folder: str
     sys_path: tuple[str, ...]
+    main: Mapping[str, str]
 
 
 def run(payload: bytes, ticket: Ticket, courier: Any) -> Iterator[Any]:
@@ -90,32 +97,37 @@ def _at_home(payload: bytes, ticket: Ticket, courier: Any) -> Outcome:
     if Path(ticket.folder).is_dir():
         os.chdir(ticket.folder)
     with _limited(ticket.memory):
-        outcome = attempt(_call, payload, courier)
+        outcome = attempt(_call, payload, ticket.main, courier)
     if outcome.failure is None or not outcome.failure.traceback:
         return outcome
     told = f"On the node {socket.gethostname()}:\n{outcome.failure.traceback}"
     return replace(outcome, failure=replace(outcome.failure, traceback=told))
 
 
-def _call(payload: bytes, courier: Any) -> Any:
+def _call(payload: bytes, main: Mapping[str, str], courier: Any) -> Any:
     if courier is None:
-        return _called(payload)
+        return _called(payload, main)
     from paretonas.executor.ray.bringing import Bringer
 
     with Bringer(courier) as bringer:
         bring(bringer)
         try:
-            return _called(payload)
+            return _called(payload, main)
         finally:
             bring(None)
 
 
-def _called(payload: bytes) -> Any:
+def _called(payload: bytes, main: Mapping[str, str]) -> Any:
     try:
+        if MAIN in payload:
+            spawn.prepare(dict(main))
         return call(payload)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        lacking = getattr(error, "name", None) or main.get("init_main_from_path")
+        if isinstance(error, FileNotFoundError) and error.filename != lacking:
+            raise
         raise MachineError(
-            f"Nodes have the modules that the search uses, but {socket.gethostname()} cannot import {error.name}. "
+            f"Nodes have the modules that the search uses, but {socket.gethostname()} cannot import {lacking}. "
             "Install it there, or share its folder under the same path, then go on."
         ) from error
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, spawn
 from typing import Any
 
 from paretonas.errors import MachineError, ParetonasError
@@ -20,6 +20,8 @@ from paretonas.executor.ray.options import RayOptions
 from paretonas.executor.sending import pack
 from paretonas.executor.spawning import SPAWN, interrupts_blocked
 
+LONGEST_ANSWER = 120.0
+"""Seconds in which a cluster answers or is started."""
 LONGEST_LEAVING = 20.0
 """Seconds that a steward has to leave its cluster, or to end its own."""
 PATIENCE = 60.0
@@ -85,7 +87,10 @@ class Steward:
 
     def __init__(self, options: RayOptions):
         self.pipe, remote = SPAWN.Pipe()
-        surroundings = {"trusted": os.environ.get(TRUSTED), "folder": os.getcwd(), "sys_path": list(sys.path)}
+        main = {k: v for k, v in spawn.get_preparation_data("").items() if k.startswith("init_main")}
+        surroundings = {
+            "trusted": os.environ.get(TRUSTED), "folder": os.getcwd(), "sys_path": tuple(sys.path), "main": main,
+        }  # fmt: skip
         self._process = SPAWN.Process(
             target=_serve, name="paretonas-ray", args=(remote, os.getpid(), options, surroundings)
         )
@@ -104,6 +109,8 @@ class Steward:
             raise
 
     def _answer(self) -> tuple[int, bool]:
+        if not self.pipe.poll(LONGEST_ANSWER):
+            raise MachineError(f"A cluster of Ray answers within {LONGEST_ANSWER:g} s, but this one does not.")
         try:
             answer = pickle.loads(self.pipe.recv_bytes())
         except (EOFError, OSError):
