@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import pytest
 
 from paretonas.errors import MissingPackageError, UsageError
@@ -33,6 +35,7 @@ def test_demands_are_those_of_one_job():
     assert RayOptions(threads=2, gpus=0.25, memory_gb=1.5).demands == {"CPU": 2.0, "GPU": 0.25, "memory": 1.5 * 2**30}
 
 
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install paretonas[ray]")
 def test_cluster_of_ones_own_has_as_many_workers_as_were_asked_for_or_as_there_are_cores():
     assert RayOptions(workers=7, threads=2).count() == 7
     assert RayOptions(workers=7, threads=2).cores == 14
@@ -43,3 +46,5 @@ def test_without_ray_the_install_line_is_said(monkeypatch):
     monkeypatch.setattr("paretonas.executor.ray.options.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="pip install ray"):
         RayOptions().start()
+    with pytest.raises(MissingPackageError, match="pip install ray"):
+        RayOptions(workers=1).count()

@@ -69,8 +69,15 @@ class RayOptions:
         return (self.workers or max(1, len(usable_cores()) // self.threads)) * self.threads
 
     def count(self) -> int:
-        """As many as were asked for, or as this machine's cores or the cluster's nodes allow; a cluster is asked."""
-        if self.workers or not self.address:
+        """As many as were asked for, or as this machine's cores or the cluster's nodes allow.
+
+        Where more than cores of this machine is asked for, a cluster is asked.
+
+        Raises:
+            UsageError: See `start`.
+        """
+        _check_installed()
+        if not self.address and set(self.demands) == {"CPU"}:
             return self.cores // self.threads
         with self.start() as executor:
             return executor.workers
@@ -82,8 +89,17 @@ class RayOptions:
             MissingPackageError: Ray is not installed.
             UsageError: No cluster answers at the address, another version of Ray does, or no node has what a job takes.
         """
-        if find_spec("ray") is None:
-            raise MissingPackageError("ray", "The executor 'ray'")
+        _check_installed()
         from paretonas.executor.ray.executor import RayExecutor
 
         return RayExecutor(self)
+
+
+def _check_installed() -> None:
+    """Ray can be imported, which takes a second and is not done here.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    if find_spec("ray") is None:
+        raise MissingPackageError("ray", "The executor 'ray'")
