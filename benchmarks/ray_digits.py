@@ -60,10 +60,10 @@ def ended(home: Path) -> int:
         return sum(trial.state.is_final for trial in store.trials(NAME))
 
 
-def is_training(home: Path) -> bool:
-    """Whether a trial is at it."""
+def training(home: Path) -> int:
+    """Trials that are at it."""
     with closing(Store(home / "store.db")) as store:
-        return any(trial.state is State.RUNNING for trial in store.trials(NAME))
+        return sum(trial.state is State.RUNNING for trial in store.trials(NAME))
 
 
 def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, Any]:
@@ -74,14 +74,15 @@ def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, 
     while process.poll() is None:
         time.sleep(0.2)
         done = ended(home)
-        if kills and done >= kills[0] and is_training(home):
+        if kills and done >= kills[0] and training(home):
             kills.pop(0)
             process.send_signal(signal.SIGKILL)
             said += process.communicate()[1].decode()
             time.sleep(3.0)
             left += busy_workers(nodes.pid)
             process = begun(home, ["resume", NAME])
-        elif is_node_alive and done >= NODE_KILLED_AT and is_training(home):
+        elif is_node_alive and done >= NODE_KILLED_AT and training(home) == 3:  # one on each node
+            time.sleep(1.0)
             is_node_alive = False
             tell(nodes, "kill 0")
     out, err = process.communicate()

@@ -196,18 +196,18 @@ def resident() -> float:
 
 def measure(arm: str, options: argparse.Namespace, home: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One search: a row for each window, and what became of it all."""
-    with cluster() if arm == "ray" else unclustered() as (nodes, address):
+    with cluster() if arm.startswith("ray") else unclustered() as (nodes, address):
         selections = {
             "instant": InstantOptions(),
             "process": executors.create(Selection("process", {"workers": WIDTH, "pin": False})),
             "ray": executors.create(Selection("ray", {"address": address, "workers": WIDTH})),
         }
-        with selections[arm].start() as executor:
+        with selections[arm.partition("-")[0]].start() as executor:
             for n in range(WIDTH):  # workers start once
                 executor.submit(f"warm {n}", train, 0.5, {})
             while executor.wait():
                 pass
-            killer = Killer(nodes, options.trials, options.killed) if nodes else None
+            killer = Killer(nodes, options.trials, options.killed) if nodes and arm == "ray" else None
             return searched(arm, executor, killer, options, home)
 
 
@@ -282,7 +282,7 @@ def profiled(profile: cProfile.Profile) -> list[dict[str, Any]]:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Run, print, and write `trials.parquet`, `wholes.parquet`, `profile.parquet` and `trials.json`."""
+    """Run, print, and write rows of all windows, of all searches, of the profiles, and the conditions."""
     about = conditions()
     print_conditions(about)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -299,11 +299,11 @@ def main(options: argparse.Namespace) -> None:
     profiles = [{"arm": whole["arm"], **one} for whole in wholes for one in whole.pop("profile")]
     for whole in wholes:
         whole["same_proposals"] = same
-    name = "profiled" if options.profile else "trials"
+    name = options.name
     write_rows(rows, options.output / f"{name}.parquet")
     write_rows(wholes, options.output / f"{name}-wholes.parquet")
     if profiles:
-        write_rows(profiles, options.output / "profile.parquet")
+        write_rows(profiles, options.output / f"{name}-profile.parquet")
     (options.output / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     step = max(1, options.trials // options.window // 8)
     cells = [[f"{v:.1f}" if isinstance(v, float) else v for v in row.values()] for row in rows[step - 1 :: step]]

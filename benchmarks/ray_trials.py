@@ -6,7 +6,7 @@ a head and three nodes of this machine, of whose busy workers some are killed, a
 
     instant   no executor: what head and store alone can do
     process   32 workers of this machine
-    ray       32 workers on three nodes
+    ray       32 workers on three nodes; `ray-unharmed`: of whom none is killed
 
 Usage: python benchmarks/ray_trials.py TABLE OUTPUT [--trials 8000] [--mean 0.1] [--arms instant process ray]
 """
@@ -27,5 +27,6 @@ if __name__ == "__main__":  # workers import this file too, and need none of wha
     parser.add_argument("--mean", type=float, default=0.1, help="seconds of a training")
     parser.add_argument("--killed", type=float, default=0.0125, help="workers killed for each trial")
     parser.add_argument("--arms", nargs="+", default=["instant", "process", "ray"])
+    parser.add_argument("--name", default="trials", help="begins the names of the files")
     parser.add_argument("--profile", action="store_true")
     main(parser.parse_args())

@@ -141,7 +141,8 @@ class RayExecutor(Executor):
                 self._running[number] = job, again
                 self._stewards[0].send(again)
             else:
-                what = f"The cluster was lost and was not there again within {LONGEST_OUTAGE:g} s, then go on: {error}"
+                lost = f"The cluster was lost and was not there again within {LONGEST_OUTAGE:g} s"
+                what = f"{lost}: {error} Bring it back, then go on."
                 self._finish(job, Outcome(failure=Failure.of(MachineError(what))))
                 del self._running[number]
 
