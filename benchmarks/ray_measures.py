@@ -39,6 +39,7 @@ WIDTH, NODES = 32, 3
 METRIC = "cifar10_valid_acc_12ep"
 TITLE = b"ray::run"
 """Of a worker at a job of ours."""
+KINDS = ("ray::", "raylet/raylet", "gcs_server")
 PROFILED = 25
 """Functions whose own time is kept."""
 
@@ -156,6 +157,30 @@ def busy_workers(root: int) -> list[int]:
     return [pid for pid in titled if root in ancestors(pid, parents)]
 
 
+def processor_seconds() -> dict[int, tuple[str, float]]:
+    """Of each process of this session's user: what it is, and the time of cores that it has taken."""
+    taken = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, IndexError):
+                title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                parts = (folder / "stat").read_text().rpartition(")")[2].split()
+                ticks = int(parts[11]) + int(parts[12])
+                is_own = int(parts[1]) == os.getpid() and "spawn_main" in title  # workers of ours, or the steward
+                kind = "ours" if is_own else next((name for name in KINDS if name in title[:300]), "")
+                taken[int(folder.name)] = kind, ticks / os.sysconf("SC_CLK_TCK")
+    return taken
+
+
+def by_kind(before: dict[int, tuple[str, float]], trials: int) -> dict[str, float]:
+    """Milliseconds of cores a trial, by the kind of processes, since then; of those that live."""
+    spent: Counter[str] = Counter()
+    for pid, (kind, seconds) in processor_seconds().items():
+        if kind:
+            spent[kind] += 1e3 * (seconds - before.get(pid, ("", 0.0))[1]) / trials
+    return dict(spent)
+
+
 def ancestors(pid: int, parents: Mapping[int, int]) -> Iterator[int]:
     """Of a process."""
     while pid in parents:
@@ -247,10 +272,11 @@ def searched(
     profile = cProfile.Profile()
     if options.profile:
         profile.enable()
+    before = processor_seconds()
     loop = Loop(plan, store, {WORKERS: Lane(executor)}, Listener(note=notes.append, progress=progress))
     trials = loop.run()
     profile.disable()
-    seconds = time.perf_counter() - begin
+    seconds, spent = time.perf_counter() - begin, by_kind(before, options.trials)
     if killer:
         killer.stopped = True
         killer.join()
@@ -263,6 +289,7 @@ def searched(
         "numbers": len({trial.number for trial in stored}),
         "workers_killed": killer.killed if killer else 0, "nodes_killed": killer.nodes_killed if killer else 0,
         "attempts_lost": sum(int(note.split("lost ")[1].split()[0]) for note in notes if " lost " in note),
+        **{f"ms_{kind}": spent.get(kind, 0.0) for kind in ("ours", *KINDS)},
         "store_mib": (home / f"{arm}.db").stat().st_size / 2**20,
         "hashes": [trial.spec_hash for trial in stored],
         "profile": profiled(profile) if options.profile else [],
