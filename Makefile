@@ -23,7 +23,7 @@ check: .venv/installed ## Style, types and tests
 	$(BIN)/pytest -n 2 --dist loadfile
 
 slow: .venv/installed ## The long tests
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,litert,executorch]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,litert,executorch,ray]'
 	$(BIN)/pytest -m slow
 
 bench-strategies: .venv/installed ## Strategies on tables, beside those of other packages: about an hour on two cores

@@ -15,6 +15,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,17 @@ MACHINE_FAULTS = frozenset(_REMEDIES) - {errno.EACCES, errno.EPERM}
 """Error numbers that are the machine's fault wherever they come up, and never that of what is worked on."""
 _TEXTS = tuple(os.strerror(number) for number in sorted(MACHINE_FAULTS - {errno.EIO}))
 _LEFT = re.compile(r"\.(?P<host>[^./]+)\.(?P<pid>\d+)\.part$")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder whose contents a job reads; workers of another machine are brought them. See `Executor`.
+
+    Args:
+        path: Of the folder, whose files are not written to any more.
+    """
+
+    path: Path
 
 
 @contextmanager

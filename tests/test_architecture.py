@@ -67,7 +67,11 @@ TORCH_ALLOWED = {
     "paretonas.strategy.surrogates.sequence", "paretonas.data.augment", "paretonas.data.box_augment",
     "paretonas.data.stream",
 }  # fmt: skip
-ONE_PLACE = {"filelock": {"device/lock.py", "store/lease.py"}, "tomli_w": {"report/table.py"}}
+ONE_PLACE = {
+    "filelock": {"device/lock.py", "store/lease.py"},
+    "tomli_w": {"report/table.py"},
+    "ray": {"executor/ray/cluster.py"},
+}
 """Packages that few files may import."""
 OF_ONE_SYSTEM = {"fcntl", "resource", "pwd", "grp", "termios"}
 

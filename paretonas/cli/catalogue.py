@@ -1,4 +1,4 @@
-"""Commands that list plugins: spaces, strategies, devices, recipes."""
+"""Commands that list plugins: spaces, strategies, devices, recipes, executors and others."""
 
 from __future__ import annotations
 
@@ -84,6 +84,14 @@ def list_recipes(as_json: AsJson = False) -> None:
         recipe = recipes.load(name)
         console.out.print(console.styled(name, "bold"), f" {recipe.about}")
         console.out.print("  " + " ".join(f"{k}={v}" for k, v in asdict(recipe).items() if k != "about"))
+
+
+@app.command("executors")
+def list_executors(as_json: AsJson = False) -> None:
+    """List where trainings can run, and the options of each."""
+    from paretonas.executor import executors
+
+    _print_registry(executors, as_json)
 
 
 def _installed(runtime: Any) -> dict[str, Any]:

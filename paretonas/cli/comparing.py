@@ -42,7 +42,9 @@ def compare(
         str | None, typer.Option(help="Columns of the architecture, with commas. Default: ops or arch.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure: .png, .svg or .html.")] = None,
-    executor: Annotated[str, typer.Option(help="Where the runs are made: `process:workers=2`, `serial`.")] = "process",
+    executor: Annotated[
+        str, typer.Option(help="Where the runs are made: `process:workers=2`, `serial`, `ray`.")
+    ] = "process",
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies on a table of networks that somebody trained: how many evaluations does each need?

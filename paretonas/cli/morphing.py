@@ -67,7 +67,9 @@ def morph(
     weights: Annotated[
         Path | None, typer.Option(help="A .safetensors file of weights that the network begins to learn with.")
     ] = None,
-    executor: Annotated[str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`, `ray`.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
     torch_device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (only cpu was tried).")] = None,
     trust: Trust = False,

@@ -119,7 +119,9 @@ def search(
         typer.Option(help="Of a table: a column of latencies in ms, of several NAME=COLUMN; may be repeated."),
     ] = None,
     decisions: Annotated[str | None, typer.Option(help="Of a table: the architecture's columns, with commas.")] = None,
-    executor: Annotated[str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where training runs: `process:workers=2`, `serial`, `ray`.")
+    ] = None,
     trial_time: Annotated[str | None, typer.Option(help="Longest training of one candidate, such as 10m.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the strategy and the training.")] = None,
     torch_device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (only cpu was tried).")] = None,
@@ -201,10 +203,12 @@ def resume(
     time: Annotated[str | None, typer.Option(help="New budget: wall time in all, such as 3h.")] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Give it baselines if it has none yet.")] = False,
     data: Annotated[str | None, typer.Option(help="Where its data lie now, if they were moved.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where training runs from now on: `ray:address=auto`, …")] = None,
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a search that was stopped, killed, or whose budget is raised."""
+    from paretonas.executor import executors
     from paretonas.search.rehearsal import own_models
     from paretonas.search.search import open_search
     from paretonas.search.sections import read_config
@@ -217,6 +221,8 @@ def resume(
         trust_models(*own_models(before))
     budget = replace(before.budget, trials=trials or before.budget.trials, seconds=seconds or before.budget.seconds)
     change = replace(with_data(before, data), budget=budget, baselines=baselines or before.baselines)
+    if executor:
+        change = replace(change, executor=executors.read(executor))
     with ongoing.search_listener(as_json) as listener:
         with moved_data():
             opened = open_search(name, store, here.home, listener, change=change)
@@ -275,6 +281,4 @@ def _print_plan(search: Any) -> None:
     quality = search.objective.quality
     paid = [trial.seconds for trial in trials if quality in trial.metrics and not trial.is_reused]
     seconds = sum(paid) / len(paid) if paid else search.seconds_a_trial()
-    with executors.create(search.config.executor).start() as executor:
-        workers = executor.workers
-    console.plan(search, left, workers, seconds)
+    console.plan(search, left, executors.create(search.config.executor).count(), seconds)

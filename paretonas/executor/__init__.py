@@ -7,6 +7,7 @@ executors = Registry(
     "executor",
     {
         "process": "paretonas.executor.process:ProcessOptions",
+        "ray": "paretonas.executor.ray:RayOptions",
         "serial": "paretonas.executor.serial:SerialOptions",
     },
 )

@@ -67,11 +67,13 @@ class Outcome:
         value: What the function returned; None if it failed.
         failure: Why there is no value; None if there is one.
         seconds: Wall time from the start of the job, including imports that it caused.
+        attempts: Workers that were given the job: more than one where the executor itself replaces those that it loses.
     """
 
     value: Any = None
     failure: Failure | None = None
     seconds: float = 0.0
+    attempts: int = 1
 
     @classmethod
     def failed(cls, message: str, traceback: str = "", seconds: float = 0.0) -> Outcome:
@@ -79,9 +81,9 @@ class Outcome:
         return cls(failure=Failure(WorkerError, (message,), traceback=traceback), seconds=seconds)
 
     @classmethod
-    def crashed(cls, message: str, seconds: float) -> Outcome:
+    def crashed(cls, message: str, seconds: float, attempts: int = 1) -> Outcome:
         """The end of a job with which its worker died."""
-        return cls(failure=Failure(CrashError, (message,)), seconds=seconds)
+        return cls(failure=Failure(CrashError, (message,)), seconds=seconds, attempts=attempts)
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> Outcome:
@@ -117,6 +119,11 @@ class Job(Generic[T]):
         return self._outcome.seconds if self._outcome else 0.0
 
     @property
+    def attempts(self) -> int:
+        """Workers that were given the job; see `Outcome`."""
+        return self._outcome.attempts if self._outcome else 1
+
+    @property
     def traceback(self) -> str:
         """Text of the traceback where the job raised; empty if it did not, or if its worker died."""
         return self._outcome.failure.traceback if self._outcome and self._outcome.failure else ""
@@ -147,11 +154,17 @@ class Executor(ABC):
     Whatever happens to a job or to its worker fails that job only; the executor stays usable. Jobs start in the order
     of submission. Queued jobs start, and time limits are held, inside `submit` and `wait`. One thread uses an executor.
 
+    A `Path` among a job's arguments is one of this machine. Where a worker does not see it, its file and those beside
+    it of the same stem are brought along, and back when they have changed; of a folder only the name, unless it is a
+    `Folder`, whose contents are brought along to be read.
+
     Attributes:
         workers: How many jobs run at once, >= 1.
+        is_here: Whether jobs may run on this machine, where they would disturb what is timed.
     """
 
     workers: int
+    is_here: bool = True
 
     @abstractmethod
     def submit(self, key: str, function: Callable[..., T], *args: Any, timeout: float | None = None) -> Job[T]:
@@ -196,6 +209,10 @@ class Executor(ABC):
 
 class ExecutorOptions(Protocol):
     """What is registered: a frozen dataclass whose fields are the options."""
+
+    def count(self) -> int:
+        """How many jobs its executor runs at once; no worker is started to say so."""
+        ...
 
     def start(self) -> Executor:
         """The running executor."""

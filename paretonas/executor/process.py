@@ -6,30 +6,28 @@ worker has a pipe of its own, whose end tells of its death; the parent waits on 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
 from paretonas.errors import MachineError, UsageError
 from paretonas.executor.executor import Executor, Failure, Job, Outcome, attempt
+from paretonas.executor.sending import call, limit_memory, pack, unpack
+from paretonas.executor.spawning import SPAWN, THREAD_VARIABLES, environment, interrupts_blocked, usable_cores
 
 T = TypeVar("T")
 
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy torch's and the runtimes' threads in mid-step
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MALLOC_VARIABLES = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
@@ -73,6 +71,10 @@ class ProcessOptions:
             if value is not None and not 0 < value <= most:
                 raise UsageError(f"`0 < {name} <= {most:g}` must hold, but got {name}={value}.")
 
+    def count(self) -> int:
+        """As many as were asked for, or as the usable cores allow."""
+        return self.workers or max(1, len(usable_cores()) // self.threads)
+
     def start(self) -> ProcessExecutor:
         """The executor; its workers start when they are first needed."""
         return ProcessExecutor(self)
@@ -85,10 +87,9 @@ class ProcessExecutor(Executor):
     """
 
     def __init__(self, options: ProcessOptions):
-        cores = _usable_cores()
-        self.workers = options.workers or max(1, len(cores) // options.threads)
+        self.workers = options.count()
         self._options = options
-        self._cores = cores
+        self._cores = usable_cores()
         self._pool: dict[int, _Worker] = {}
         self._queue: deque[_Task] = deque()
         self._done: list[Job[Any]] = []
@@ -201,12 +202,12 @@ class _Worker:
         self.is_spent = False
         first = number * options.threads
         group = {cores[(first + i) % len(cores)] for i in range(options.threads)} if options.pin else set()
-        self.pipe, remote = _SPAWN.Pipe()
+        self.pipe, remote = SPAWN.Pipe()
         args = (remote, os.getpid(), group, options.memory_gb)
-        self.process = _SPAWN.Process(target=_serve, name=f"paretonas-worker-{number}", args=args)
+        self.process = SPAWN.Process(target=_serve, name=f"paretonas-worker-{number}", args=args)
         try:
-            variables = {**_MALLOC_VARIABLES, **dict.fromkeys(_THREAD_VARIABLES, str(options.threads))}
-            with _environment(variables), _interrupts_blocked():
+            variables = {**_MALLOC_VARIABLES, **dict.fromkeys(THREAD_VARIABLES, str(options.threads))}
+            with environment(variables), interrupts_blocked():
                 self.process.start()
         except OSError:
             self.pipe.close()
@@ -229,7 +230,7 @@ class _Worker:
         now = time.monotonic()
         if self.pipe.poll():
             try:
-                return _unpack(self.pipe.recv_bytes())
+                return unpack(self.pipe.recv_bytes())
             except (EOFError, OSError):
                 is_alive = False
         if is_alive and now < self.task.deadline:
@@ -284,44 +285,6 @@ def _epitaph(exit_code: int | None) -> str:
     return f"The worker {how} before the job was done.{_HINTS.get(exit_code, '')}"
 
 
-def _usable_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started meanwhile hears no Ctrl-C from the terminal, not even before it can say that it will not."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # starting it would unblock them again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment for a process started meanwhile.
-
-    In the worker it would be set too late: spawn imports the main module, and with it perhaps torch, before all else.
-    """
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name in variables:
-            if name in before:
-                os.environ[name] = before[name]
-            else:
-                del os.environ[name]
-
-
 def _serve(pipe: connection.Connection, parent: int, cores: set[int], memory_gb: float | None) -> None:
     """What a worker does: run one task after the other until the parent closes the pipe."""
     os.setpgrp()  # a group of its own can be killed with all that the job starts, and gets no Ctrl-C from the terminal
@@ -331,42 +294,11 @@ def _serve(pipe: connection.Connection, parent: int, cores: set[int], memory_gb:
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     if memory_gb:
-        _limit_memory(int(memory_gb * 2**30))
+        limit_memory(int(memory_gb * 2**30))
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     with suppress(EOFError, OSError):
         while True:
-            pipe.send_bytes(_pack(attempt(_call, pipe.recv_bytes())))
-
-
-def _call(payload: bytes) -> Any:
-    function, args = pickle.loads(payload)
-    try:
-        return function(*args)
-    finally:
-        sys.stdout.flush()  # workers are killed in the end, with what they did not flush
-
-
-def _pack(outcome: Outcome) -> bytes:
-    try:
-        return pickle.dumps(outcome)
-    except Exception as error:
-        ended = outcome.failure.traceback if outcome.failure else traceback.format_exc()
-        return pickle.dumps(Outcome.failed(f"The job's result cannot be sent back: {error}.", ended, outcome.seconds))
-
-
-def _unpack(payload: bytes) -> Outcome:
-    try:
-        outcome: Outcome = pickle.loads(payload)
-    except Exception as error:
-        return Outcome.failed(f"The job's result cannot be read: {error}.", traceback.format_exc())
-    return outcome
-
-
-def _limit_memory(limit: int) -> None:
-    import resource  # of Unix only
-
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+            pipe.send_bytes(pack(attempt(call, pipe.recv_bytes())))
 
 
 def _die_with(parent: int) -> None:

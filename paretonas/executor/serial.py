@@ -17,6 +17,10 @@ T = TypeVar("T")
 class SerialOptions:
     """One job at a time in this process; time limits are not held."""
 
+    def count(self) -> int:
+        """One."""
+        return 1
+
     def start(self) -> SerialExecutor:
         """The executor."""
         return SerialExecutor()

@@ -194,12 +194,14 @@ class Loop:
 
     def _collect(self, trial: Trial, stage: Stage, job: Job[Any]) -> None:
         trial = replace(trial, seconds=trial.seconds + job.seconds)
+        if job.attempts > 1:
+            self._listener.note(f"Trial {trial.number} lost {job.attempts - 1} of its workers and went on with others.")
         try:
             evidence = stage.keep(self._spec(trial), job.result())
         except (StoreError, MachineError):
             raise
         except ParetonasError as error:
-            self._crashes[trial.number] += isinstance(error, CrashError)
+            self._crashes[trial.number] += job.attempts * isinstance(error, CrashError)
             if isinstance(error, CrashError) and self._crashes[trial.number] < MOST_CRASHES:
                 self._waiting[trial.number] = replace(trial, state=State.WAITING)
             else:

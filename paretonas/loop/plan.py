@@ -20,6 +20,8 @@ MOST_TRIALS, MOST_SECONDS = 10_000_000, 1e9
 
 HERE = "here"
 """The machine that this process runs on."""
+ELSEWHERE = "elsewhere"
+"""Machines of a cluster, none of which is this one."""
 
 
 @dataclass(frozen=True)

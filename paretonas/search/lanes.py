@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from paretonas.device import Device
 from paretonas.evaluation.evaluator import WORKERS, device_lane
 from paretonas.executor import executors
-from paretonas.loop.plan import HERE, Lane, Lanes
+from paretonas.loop.plan import ELSEWHERE, HERE, Lane, Lanes
 from paretonas.registry import Selection
 
 ALONE = Selection("process", {"workers": 1, "pin": False})
@@ -29,5 +29,6 @@ def open_lanes(devices: Sequence[Device], executor: Selection) -> Iterator[Lanes
             started = stack.enter_context(executors.create(executor if executor.name == "serial" else ALONE).start())
             lanes[device_lane(device.name)] = Lane(started, device.transport.machine)
         if devices:
-            lanes[WORKERS] = Lane(stack.enter_context(executors.create(executor).start()), HERE)
+            workers = stack.enter_context(executors.create(executor).start())
+            lanes[WORKERS] = Lane(workers, HERE if workers.is_here else ELSEWHERE)
         yield lanes

@@ -266,6 +266,7 @@ def new_search(config: SearchConfig, store: Store, home: Path, listener: Listene
         if config.name in {summary.name for summary in store.searches()}:
             store.create_search(config.name, {})  # says how to go on
         check_names(config, store)
+        executors.create(config.executor).count()  # a cluster that cannot be had is said before anything is stored
         search.prepare()
         store.create_search(config.name, config_to_json(search.config))
     return search
@@ -281,7 +282,7 @@ def open_search(
         store: Where it is recorded.
         home: As when it was made.
         listener: Is told what happens.
-        change: Its configuration with another budget, or with baselines: recorded from now on.
+        change: Its configuration with another budget or executor, or with baselines: recorded from now on.
 
     Raises:
         StoreError: No such search, a damaged configuration, or, with a change, another process holds it.

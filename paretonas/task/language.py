@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from paretonas.data.augment import seed_of
 from paretonas.data.text import END, UNKNOWN, Corpus, Ids, find_texts, read_corpus
 from paretonas.errors import DataError, SpecError, TrainingError
+from paretonas.files import Folder
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.interface import MOST_CLASSES
@@ -72,6 +73,12 @@ class Language(Task):
         if not 0 < self.train_share <= 1:
             raise DataError(f"`0 < train_share <= 1` must hold, but got (train_share={self.train_share}).")
         object.__setattr__(self, "data", str(Path(self.data).expanduser().resolve()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "_folder": Folder(Path(self.data))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, data=str(state["_folder"].path))
 
     @property
     def corpus(self) -> Corpus:

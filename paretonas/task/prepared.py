@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from paretonas.errors import DataError
+from paretonas.files import Folder
 from paretonas.task.task import Counting, Part, Task
 
 CACHE = "PARETONAS_CACHE"
@@ -54,7 +55,7 @@ class PreparedTask(Task, Generic[D]):
     def __getstate__(self) -> dict[str, Any]:
         state = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         if "images" in vars(self):
-            state["_prepared"] = self.images.folder, self.images.digest
+            state["_prepared"] = Folder(self.images.folder), self.images.digest
         elif "_prepared" in vars(self):  # sent on before it was used
             state["_prepared"] = vars(self)["_prepared"]
         return state
@@ -66,8 +67,8 @@ class PreparedTask(Task, Generic[D]):
     def images(self) -> D:
         """Prepared images, split."""
         folder, digest = vars(self).get("_prepared", (None, None))
-        if folder is not None and folder.exists():
-            return self._open(folder)
+        if folder is not None and folder.path.exists():
+            return self._open(folder.path)
         images = self._prepare(Path(os.environ.get(CACHE, "paretonas-runs/cache")), None)
         if digest not in (None, images.digest):
             raise DataError(f"The images of {self.data} are to be the same everywhere, but here they are others.")

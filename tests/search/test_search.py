@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import toy_table
@@ -151,6 +152,21 @@ def test_a_raised_budget_goes_on(store, tmp_path):
     raised = open_search("s", store, tmp_path, change=replace(config, budget=Budget(trials=3)))
     assert store.config("s")["budget"]["trials"] == 3
     assert [(t.architecture, t.reward) for t in raised.run()] == [(t.architecture, t.reward) for t in whole]
+
+
+def test_a_search_goes_on_with_another_executor(store, tmp_path):
+    before = new_search(replace(CONFIG, budget=Budget(trials=1)), store, tmp_path).config
+    elsewhere = Selection("process", {"workers": 1, "pin": False})
+    open_search("s", store, tmp_path, change=replace(before, executor=elsewhere))
+    assert open_search("s", store, tmp_path).config == replace(before, executor=elsewhere)
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install paretonas[ray]")
+def test_a_cluster_that_does_not_answer_is_said_before_anything_is_stored(store, tmp_path):
+    nowhere = Selection("ray", {"address": "127.0.0.1:1"})
+    with pytest.raises(UsageError, match="does not answer"):
+        new_search(replace(CONFIG, executor=nowhere), store, tmp_path)
+    assert store.searches() == []
 
 
 # Several devices
