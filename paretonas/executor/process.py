@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -162,6 +163,7 @@ class ProcessExecutor(Executor):
                 )
             else:
                 self._pool[number] = worker
+                task.job.begin(socket.gethostname())
                 worker.begin(task)
 
     def _settle(self, worker: _Worker) -> None:
