@@ -67,7 +67,7 @@ TORCH_ALLOWED = {
     "paretonas.strategy.surrogates.sequence", "paretonas.data.augment", "paretonas.data.box_augment",
     "paretonas.data.stream",
 }  # fmt: skip
-ONE_PLACE = {"filelock": {"device/lock.py", "store/lease.py"}, "tomli_w": {"report/table.py"}}
+ONE_PLACE = {"filelock": {"device/lock.py", "store/file_lock.py"}, "tomli_w": {"report/table.py"}}
 """Packages that few files may import."""
 OF_ONE_SYSTEM = {"fcntl", "resource", "pwd", "grp", "termios"}
 
@@ -124,6 +124,7 @@ OF_SEVERAL_MODULES = {
     "search_space": "decisions and spaces",
     "supernet_evaluator": "scores by a supernet, and the jobs behind them",
     "hold": "what a store keeps others from",
+    "server_store": "the command line with the store of a server",
     "proposals": "what every strategy hands out",
 }
 """Tests whose name is no module's, and what they are about."""

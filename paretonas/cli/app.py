@@ -100,7 +100,7 @@ class Place:
         """
         store = self.new_store()
         if not store.is_there:
-            place = f"the home {self.home} has no store.db" if self.store_url is None else f"{self.store_url} is none"
+            place = f"the home {self.home} has no store.db" if self.store_url is None else f"{store} is none"
             raise StoreError(f"A store is made by its first search, but {place}. Name another with --home or --store.")
         return store
 
@@ -121,7 +121,11 @@ def place(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     store: Annotated[
-        str | None, typer.Option(envvar="PARETONAS_STORE", help="Database URL; HOME/store.db if none is given.")
+        str | None,
+        typer.Option(
+            envvar="PARETONAS_STORE",
+            help="SQLite file, or postgresql://USER@HOST/DATABASE; HOME/store.db if not given.",
+        ),
     ] = None,
 ) -> None:
     """Find networks that are accurate and fast on given devices."""

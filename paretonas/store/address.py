@@ -35,7 +35,8 @@ class Address:
 
     def __str__(self) -> str:
         """For messages: of a URL what says where it is, without its password and options."""
-        return str(self.file or self.url.set(query={}).render_as_string(hide_password=True))
+        shown = self.url.set(drivername=self.url.get_backend_name(), query={})
+        return str(self.file or shown.render_as_string(hide_password=True))
 
     def with_query(self, query: Mapping[str, str]) -> Address:
         """The same file, opened in another way."""

@@ -72,7 +72,7 @@ def test_options_of_a_url_are_kept(tmp_path):
 )
 def test_a_password_is_not_told(scheme, written, shown):
     address = read_address(f"{scheme}://{written}")
-    assert (address.file, str(address)) == (None, f"postgresql+psycopg://{shown}")
+    assert (address.file, str(address)) == (None, f"postgresql://{shown}")
 
 
 @pytest.mark.parametrize(
