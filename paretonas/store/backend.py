@@ -60,6 +60,11 @@ class Backend(ABC):
         """Whether there is a database, with or without our tables."""
         return True
 
+    @property
+    def reader(self) -> sa.Engine:
+        """For a single statement that reads."""
+        return self.engine
+
     def make_place(self) -> None:
         """Make what tables are put into."""
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,6 +73,16 @@ class Database:
             engine = self._engine if self._look() else self._nothing
             with engine.begin() as connection:
                 return body(connection)
+
+        return self._attempt(attempt)
+
+    def fetch(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """The rows of one query; of what is not there yet, none."""
+
+        def attempt() -> Sequence[sa.Row[Any]]:
+            engine = self._backend.reader if self._look() else self._nothing
+            with engine.connect() as connection:
+                return connection.execute(query).all()
 
         return self._attempt(attempt)
 

@@ -70,9 +70,6 @@ class FileLocks(Lock):
             self._database.write(put, patience=0.0)
             self._said.add(name)
 
-    def fence(self, connection: sa.Connection, name: str, token: str) -> None:
-        """The system's lock ends with the process alone."""
-
     def release(self, name: str, token: str) -> None:
         if name in self._said:
             self._said.remove(name)

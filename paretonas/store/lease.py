@@ -28,7 +28,13 @@ Works = Callable[[], Sequence[Work]]
 
 
 class Lock(ABC):
-    """Keeps others from writing into a search."""
+    """Keeps others from writing into a search.
+
+    Attributes:
+        is_lease: Whether another may take a search whose holder is silent for long.
+    """
+
+    is_lease = False
 
     @abstractmethod
     def take(self, name: str) -> str:
@@ -47,16 +53,16 @@ class Lock(ABC):
         """Say that it is held still, and what is worked on, as JSON."""
 
     @abstractmethod
+    def release(self, name: str, token: str) -> None:
+        """Hold it no longer."""
+
     def fence(self, connection: sa.Connection, name: str, token: str) -> None:
         """In a transaction that writes into the search: it is held still, and until the transaction ends.
 
         Raises:
             MachineError: Another one has it by now.
         """
-
-    @abstractmethod
-    def release(self, name: str, token: str) -> None:
-        """Hold it no longer."""
+        return
 
     def holders(self) -> str:
         """Who holds searches now, in words, as far as it is known without the database."""
@@ -118,6 +124,11 @@ class Leases:
         held = self._held.get(name)
         if held is not None and self._lock is not None:
             self._lock.fence(connection, name, held.token)
+
+    def token(self, name: str) -> str | None:
+        """What makes a lease of ours known; None: nothing is held, or in another way."""
+        held = self._held.get(name)
+        return None if held is None or self._lock is None or not self._lock.is_lease else held.token
 
     def holders(self) -> str:
         """Who holds searches now, in words."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,6 +87,11 @@ class PostgreSQL(Backend):
         self.other = f"make one of its own: {self._createdb('paretonas')}"
         self._has_answered = False
         sa.event.listen(self.engine, "connect", self._set_up)
+
+    @cached_property
+    def reader(self) -> sa.Engine:
+        """Without a transaction around the statement, which would be two ways more to the server."""
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def begin(self, connection: sa.Connection, is_synced: bool, is_making: bool) -> None:
         """Every commit waits for the server's disk: a crash of the server leaves its clients alive, who know of it."""

@@ -35,6 +35,8 @@ class RowLocks(Lock):
         database: Of a server.
     """
 
+    is_lease = True
+
     def __init__(self, database: Database):
         self._database = database
 

@@ -24,11 +24,11 @@ from paretonas.store.copying import copy_database
 from paretonas.store.database import Database
 from paretonas.store.lease import Works
 from paretonas.store.rows import NUMBER, canonical, check_types, id_of, load, trial_from_row, trial_to_row
-from paretonas.store.schema import Clock
 from paretonas.store.schema import evaluations as _evaluations
 from paretonas.store.schema import searches as _searches
 from paretonas.store.schema import trials as _trials
 from paretonas.store.standing import Standing, read_standing
+from paretonas.store.statements import insert_trials, owned, update_search, update_trial
 from paretonas.store.summaries import SearchSummary, read_summaries
 from paretonas.trial import Trial
 
@@ -174,16 +174,16 @@ class Store:
         Raises:
             StoreError: No such search, or a number that exists.
         """
-        search = self._search(name).id
-        added = list(trials)
-        rows = [{"search": search, **trial_to_row(trial)} for trial in added]
+        added, token = list(trials), self._database.leases.token(name)
+        rows = [owned(name, token) | trial_to_row(trial) for trial in added]
         try:
-            self._database.write(lambda connection: connection.execute(_trials.insert(), rows), search=name)
+            self._database.write(lambda connection: connection.execute(insert_trials(token), rows))
         except TakenError as error:
+            self._check_own(name)
             stored = {trial.number: trial for trial in self.trials(name)} if error.is_repeated else {}
             if stored and all(stored.get(trial.number) == trial for trial in added):
                 return
-            numbers = [row["number"] for row in rows]
+            numbers = [trial.number for trial in added]
             raise StoreError(f"A trial has a number of its own, but search {name!r} has one of {numbers}.") from None
 
     def update_trial(self, name: str, trial: Trial, seconds: float | None = None) -> None:
@@ -197,19 +197,17 @@ class Store:
         Raises:
             StoreError: No such search or trial.
         """
-        values: dict[str, Any] = trial_to_row(trial)
-        search = sa.select(_searches.c.id).where(_searches.c.name == name).scalar_subquery()
-        chosen = (_trials.c.search == search) & (_trials.c.number == values.pop("number"))
-        if trial.state.is_final:  # and it was not before
-            values["ended"] = sa.case((_trials.c.told.is_(None), Clock()), else_=_trials.c.ended)
+        token, is_final = self._database.leases.token(name), trial.state.is_final
+        own, row = owned(name, token), trial_to_row(trial)
+        row |= own | {"own_number": row.pop("number")}
 
         def change(connection: sa.Connection) -> int:
             if seconds is not None:
-                connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
-            return connection.execute(_trials.update().where(chosen).values(values)).rowcount
+                connection.execute(update_search(token, {"seconds": seconds}), own)
+            return connection.execute(update_trial(token, is_final), row).rowcount
 
-        if not self._database.write(change, search=name, is_synced=trial.state.is_final):
-            self._search(name)
+        if not self._database.write(change, is_synced=is_final):
+            self._check_own(name)
             raise StoreError(f"Search {name!r} has no trial {trial.number}.")
 
     def trials(self, name: str) -> list[Trial]:
@@ -219,8 +217,7 @@ class Store:
             StoreError: No such search, or a damaged row.
         """
         query = sa.select(_trials).where(_trials.c.search == self._search(name).id).order_by(_trials.c.number)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [trial_from_row(row._mapping) for row in rows]
+        return [trial_from_row(row._mapping) for row in self._database.fetch(query)]
 
     # Evaluations
 
@@ -231,10 +228,10 @@ class Store:
             StoreError: A damaged row.
         """
         query = sa.select(_evaluations.c.value).where(_evaluations.c.id == id_of(kind, key))
-        text = self._database.read(lambda connection: connection.scalar(query))
-        if text is None:
+        row = next(iter(self._database.fetch(query)), None)
+        if row is None:
             return None
-        value = load(text, dict, f"an evaluation of kind {kind!r}")
+        value = load(row.value, dict, f"an evaluation of kind {kind!r}")
         assert isinstance(value, dict)
         return value
 
@@ -245,8 +242,7 @@ class Store:
             StoreError: A damaged row.
         """
         query = sa.select(_evaluations.c.key, _evaluations.c.value).where(_evaluations.c.kind == kind)
-        query = query.order_by(_evaluations.c.created)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        rows = self._database.fetch(query.order_by(_evaluations.c.created))
         what = f"an evaluation of kind {kind!r}"
         return [(load(row.key, dict, what), load(row.value, dict, what)) for row in rows]
 
@@ -257,7 +253,7 @@ class Store:
             StoreError: A damaged row.
         """
         query = sa.select(_evaluations.c.kind, _evaluations.c.key, _evaluations.c.value)
-        row = self._database.read(lambda connection: connection.execute(query.where(_evaluations.c.id == id)).first())
+        row = next(iter(self._database.fetch(query.where(_evaluations.c.id == id))), None)
         if row is None:
             return None
         what = f"the evaluation {id!r}"
@@ -281,19 +277,23 @@ class Store:
         return str(row["id"])
 
     def _search(self, name: str) -> sa.Row[Any]:
-        def look(connection: sa.Connection) -> tuple[sa.Row[Any] | None, list[str]]:
-            row = connection.execute(sa.select(_searches).where(_searches.c.name == name)).first()
-            names = sa.select(_searches.c.name).order_by(_searches.c.id)
-            return row, [] if row is not None else list(connection.scalars(names))
-
-        row, names = self._database.read(look)
+        row = next(iter(self._database.fetch(sa.select(_searches).where(_searches.c.name == name))), None)
         if row is None:
-            raise StoreError(f"No search is called {name!r}. Known: {', '.join(map(str, names)) or 'none'}.")
+            names = self._database.fetch(sa.select(_searches.c.name).order_by(_searches.c.id))
+            known = ", ".join(str(name) for (name,) in names) or "none"
+            raise StoreError(f"No search is called {name!r}. Known: {known}.")
         return row
 
     def _set(self, name: str, values: dict[str, Any]) -> None:
-        statement = _searches.update().where(_searches.c.name == name).values(values)
-        self._database.write(lambda connection: connection.execute(statement), search=name)
+        token = self._database.leases.token(name)
+        statement, own = update_search(token, values), owned(name, token)
+        if not self._database.write(lambda connection: connection.execute(statement, own)).rowcount:
+            self._check_own(name)
+
+    def _check_own(self, name: str) -> None:
+        """That a search is there, and held still if this process holds it."""
+        self._database.write(lambda connection: None, search=name)
+        self._search(name)
 
 
 def _now() -> str:
