@@ -77,7 +77,7 @@ class Server:
 
     def stop(self):
         """For good."""
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGQUIT)  # at once
         self._process.wait()
         shutil.rmtree(self.folder)
 

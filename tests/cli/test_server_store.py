@@ -1,11 +1,15 @@
 """All commands with the store of a server, which may go away in the middle of a search."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from contextlib import closing
+from itertools import product
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from postgres_server import PASSWORD, QUOTED
 
@@ -19,6 +23,7 @@ def words(toy_search, new_postgres):
     return (*toy_search[:2], "--store", new_postgres()), toy_search[2:]
 
 
+@pytest.mark.slow
 def test_commands_take_the_store_of_a_server_and_tell_no_password(words, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store, search = words
@@ -40,6 +45,14 @@ def test_commands_take_the_store_of_a_server_and_tell_no_password(words, command
         assert PASSWORD not in text
         assert QUOTED not in text
     assert command("--store", "copy.db", "list", "--json").out.startswith('[{"name": "t"')
+
+
+def test_what_is_asked_for_most_works_with_the_store_of_a_server(words, command):
+    store, search = words
+    assert command(*store, "list").code == 2
+    for line in ("list --json", "show t", "status t", "front t --json", "delete t --yes"):
+        assert command(*store, *(search if line.startswith("list") else line.split())).code == 0, line
+    assert command(*store, "list", "--json").out == "[]\n"
 
 
 def test_a_table_search_is_the_same_in_every_store(words, toy_search, command):
@@ -95,7 +108,7 @@ def test_a_search_goes_on_through_a_killed_server_and_cut_connections_and_is_res
     assert PASSWORD not in out + err
     before = ended(url)
     process.kill()  # the runner itself, whose lease has not ended
-    process.wait()
+    process.communicate()
     done = start(*here, "resume", "s")
     out, err = done.communicate()
     assert done.returncode == 0, err
@@ -107,22 +120,27 @@ def test_a_search_goes_on_through_a_killed_server_and_cut_connections_and_is_res
 
 @pytest.mark.slow
 def test_a_search_whose_server_does_not_come_back_says_how_to_go_on(postgres, new_postgres, tmp_path):
-    url = new_postgres()
+    url, table, trials = new_postgres(), tmp_path / "made.parquet", 2000
+    rows = [list(row) for row in product(range(5), repeat=6)]
+    pq.write_table(pa.table({"ops": rows, "acc": [0.5 + 0.01 * sum(row) for row in rows]}), table)
     code = "from paretonas.store import postgres; postgres.PATIENCE = 3; from paretonas.cli import main; main()"
-    search = (
-        "search", "s", "--data", "digits", "--width", "0.25", "--trials", "4", "--target-ms", "1",
-        "--strategy", "random", "--recipe", "search:epochs=1,batch_size=64,layout=channels-last,precision=float32",
-    )  # fmt: skip
+    search = ("search", "s", "--data", f"table:{table}", "--metric", "acc", "--strategy", "random", "--trials", trials)
     command = [sys.executable, "-c", code, "--home", tmp_path, "--store", url, *search]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(ended(url)) >= 1, process)
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(ended(url)) >= 100, process)
     postgres.kill()
     try:
-        _, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=120)
     finally:
         postgres.start()
     assert process.returncode == 1
     assert "Trying again for 3 s." in err
     assert "See to the server, then go on: nothing that was stored is lost." in err
+    before = ended(url)
+    assert len(before) >= max(int(number) for number in re.findall(r"trial +(\d+)  complete", out))
     done = start("--home", tmp_path, "--store", url, "resume", "s")
-    assert (done.communicate()[1], done.returncode, len(ended(url))) == ("", 0, 4)
+    _, err = done.communicate()
+    assert done.returncode == 0, err
+    after = ended(url)
+    assert len(after) == trials
+    assert {number: after[number] for number in before} == before

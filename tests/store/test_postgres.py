@@ -291,7 +291,9 @@ def test_eight_processes_write_and_read_at_once(postgres, url, is_cut):
     while is_cut and any(process.poll() is None for process in processes):
         time.sleep(0.2)
         cut(postgres)
-    assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 8
+    said = [process.communicate()[1].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, said
+    assert all(line.endswith("Trying again for 120 s.") for lines in said for line in lines)
     with closing(Store(url)) as store:
         assert all(len(store.trials(f"s{i}")) == 50 and store.seconds(f"s{i}") == 49.0 for i in range(8))
         assert len(store.evaluations("own")) == 400
