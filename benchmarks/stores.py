@@ -33,7 +33,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas import Store
 from paretonas.evaluation.table import TableEvaluator, TableSource
@@ -169,7 +168,7 @@ def measure_together(location: str, table: Path, count: int) -> float:
 def commit_ms(location: str, times: int = 200) -> float:
     """Of the least that can be written: what the disk, and the way to it, cost alone."""
     database = Database(location)
-    words = "UPDATE searches SET seconds = seconds"
+    words = "UPDATE searches SET seconds = seconds + 1"
     database.write(lambda connection: connection.exec_driver_sql(words))
     begin = time.perf_counter()
     for _ in range(times):
@@ -198,6 +197,8 @@ def summarize(rows: Sequence[Row]) -> list[tuple[object, ...]]:
 
 def main(options: argparse.Namespace) -> None:
     """Measure, print, and write `stores.parquet`, `processes.parquet` and `stores.json`."""
+    from conditions import conditions, print_conditions, print_table, write_rows  # with torch: not in every process
+
     about, output = conditions(), options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stores-", dir=output) as folder:

@@ -39,7 +39,8 @@ def status(
     has_ended = False
     while not has_ended:
         standing, budget = _look(store, name)
-        has_ended = standing.runner is None and _trials_left(standing, budget) == 0
+        is_run = standing.runner is not None and standing.runner.is_heard
+        has_ended = not is_run and _trials_left(standing, budget) == 0
         if console.out.is_terminal and not as_json:
             console.out.clear()
         _show(name, standing, budget, as_json)
@@ -134,9 +135,10 @@ def _print(name: str, standing: Standing, budget: Budget) -> None:
 
 def _runner_line(name: str, standing: Standing, budget: Budget) -> str:
     runner, go_on = standing.runner, f"Go on with: paretonas resume {name}"
+    if (runner is None or not runner.is_heard) and _trials_left(standing, budget) == 0:
+        return "Nobody works on it: its budget of trials is used up."
     if runner is None:
-        left = _trials_left(standing, budget)
-        return "Nobody works on it: its budget of trials is used up." if left == 0 else f"Nobody works on it. {go_on}"
+        return f"Nobody works on it. {go_on}"
     who = str(runner.holder or "another process")
     if not runner.is_heard:
         return f"Nobody works on it: {who} was last heard of {duration(runner.silence)} ago. {go_on}"

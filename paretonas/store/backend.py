@@ -47,6 +47,7 @@ class Backend(ABC):
         engine: Opens connections.
         patience: Seconds for which a transaction is tried again.
         silent: Seconds after which that is said.
+        pauses: Seconds between two tries: at first, and at most.
         other: What to name instead of a database that is another program's.
     """
 
@@ -54,6 +55,7 @@ class Backend(ABC):
     engine: sa.Engine
     patience: float
     silent: float
+    pauses: tuple[float, float]
     other: str
 
     def is_there(self) -> bool:

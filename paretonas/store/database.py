@@ -26,9 +26,6 @@ T = TypeVar("T")
 Body = Callable[[sa.Connection], T]
 """What is done in a transaction; may be done again, as long as no transaction of it was committed."""
 
-PAUSES = 0.05, 1.0
-"""Seconds until a transaction is tried again: at first, and at most."""
-
 
 class Database:
     """Transactions of a database that need not be there yet.
@@ -183,7 +180,7 @@ class Database:
 
     def _attempt(self, call: Callable[[], T], patience: float | None = None) -> T:
         """Errors of the database are ours; what passes is tried again, and who waits long says for whom."""
-        begin, pause = time.monotonic(), PAUSES[0]
+        begin, (pause, longest) = time.monotonic(), self._backend.pauses
         patience = self._backend.patience if patience is None else patience
         is_silent, was_open = patience > 0, False
         while True:
@@ -198,7 +195,7 @@ class Database:
                 is_silent = False
                 sys.stderr.write(f"{self._backend.waiting(self.leases.holders, verdict.error)}\n")
             time.sleep(pause)
-            pause = min(1.5 * pause, PAUSES[1])
+            pause = min(1.5 * pause, longest)
 
     def _judge(self, error: Exception, was_open: bool) -> Verdict:
         verdict = self._backend.judge(error)

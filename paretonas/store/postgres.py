@@ -83,7 +83,7 @@ class PostgreSQL(Backend):
         self.address = address
         given = {**_CONNECTION, **{key: value for key, value in address.url.query.items() if isinstance(value, str)}}
         self.engine = sa.create_engine(address.url.set(query={}), connect_args=given, use_native_hstore=False)
-        self.patience, self.silent = PATIENCE, SILENT
+        self.patience, self.silent, self.pauses = PATIENCE, SILENT, (0.05, 1.0)
         self.other = f"make one of its own: {self._createdb('paretonas')}"
         self._has_answered = False
         sa.event.listen(self.engine, "connect", self._set_up)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LASTS = 60.0
 """Seconds of silence after which another one may take a search: a dozen beats."""
+WAITING = "40s"
+"""For a holder that stands still in the middle of a write: the server ends its transaction before that."""
 _ROUNDS = 3
 """So often two that take a search at once are sorted out."""
 
@@ -44,7 +46,7 @@ class RowLocks(Lock):
         token, before = uuid.uuid4().hex, ""
 
         def put(connection: sa.Connection) -> str:
-            connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")  # of who stands still in the middle of a write
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAITING}'")
             row = connection.execute(_of(name).with_for_update()).first()
             words = "" if row is None or row.token == token else _check_is_over(name, row)
             own = first_words(name, token, LASTS)

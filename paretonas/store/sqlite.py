@@ -47,7 +47,7 @@ class SQLite(Backend):
     def __init__(self, address: Address):
         self.address, self.engine = address, _engine(address)
         self.patience = float(address.url.query.get("timeout", PATIENCE))  # type: ignore[arg-type]
-        self.silent = SILENT
+        self.silent, self.pauses = SILENT, (0.05, 0.05)
 
     def is_there(self) -> bool:
         file = self.address.file

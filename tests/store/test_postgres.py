@@ -8,13 +8,13 @@ import time
 import traceback
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 from postgres_server import PASSWORD, QUOTED
 
 from paretonas.errors import MachineError, MissingPackageError, StoreError
-from paretonas.store import Store
-from paretonas.store import database as database_module
+from paretonas.store import Store, row_lock
 from paretonas.testing.store import some_trial
 from paretonas.trial import State
 
@@ -30,6 +30,11 @@ def store(url):
     store = Store(url)
     yield store
     store.close()
+
+
+def name_in(url):
+    """Of a database."""
+    return unquote(url.rpartition("/")[2])
 
 
 # What cannot be
@@ -73,7 +78,7 @@ def test_the_driver_that_is_missing_is_named(monkeypatch):
 
 
 def test_the_database_of_another_program_is_refused_and_left_as_it_was(postgres, url):
-    name = f"test {url.rpartition('%20')[2].removesuffix('%3F')}?"
+    name = name_in(url)
     postgres.execute("CREATE TABLE bookmarks (a int)", database=name)
     with pytest.raises(StoreError, match=r"has tables of another program \(bookmarks\).*createdb -h 127\.0\.0\.1"):
         Store(url)
@@ -82,7 +87,7 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_was(postgres,
 
 
 def test_a_schema_of_its_own_is_a_store(postgres, url):
-    name = f"test {url.rpartition('%20')[2].removesuffix('%3F')}?"
+    name = name_in(url)
     postgres.execute("CREATE TABLE bookmarks (a int)", "CREATE SCHEMA nas", database=name)
     with closing(Store(f"{url}?options=-csearch_path%3Dnas")) as store:
         store.create_search("s", {})
@@ -92,7 +97,7 @@ def test_a_schema_of_its_own_is_a_store(postgres, url):
 @pytest.mark.parametrize(("version", "age"), [(3, "an older"), (99, "a newer")])
 def test_a_store_of_another_version_is_refused(postgres, url, store, version, age):
     store.create_search("s", {})
-    name = f"test {url.rpartition('%20')[2].removesuffix('%3F')}?"
+    name = name_in(url)
     postgres.execute(f"UPDATE schema SET version = {version}", database=name)
     with pytest.raises(StoreError, match=f"has {version}, of {age} version"):
         Store(url)
@@ -100,7 +105,7 @@ def test_a_store_of_another_version_is_refused(postgres, url, store, version, ag
 
 def test_who_may_only_read_reads(postgres, url, store):
     store.create_search("s", {"seed": 1})
-    name = f"test {url.rpartition('%20')[2].removesuffix('%3F')}?"
+    name = name_in(url)
     role = "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN PASSWORD 'x'"
     postgres.execute(*role, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest", database=name)
     with closing(Store(url.replace(f"me:{QUOTED}", "guest:x"))) as read:
@@ -125,6 +130,17 @@ def test_any_text_of_an_error_is_kept(store):
     store.add_trials("s", [some_trial(0)])
     store.update_trial("s", replace(some_trial(0), state=State.FAILED, error="a\0b \udcff \ud800 grün", told=0))
     assert store.trials("s")[0].error == "a\\x00b \\udcff \\ud800 grün"
+
+
+def test_a_program_that_keeps_what_we_need_is_waited_for_and_then_named(url, store, monkeypatch):
+    monkeypatch.setattr(row_lock, "WAITING", "200ms")
+    store.create_search("s", {})
+    with store.hold("s"):
+        psycopg = pytest.importorskip("psycopg")
+        with closing(psycopg.connect(url)) as other:
+            other.execute("SELECT * FROM holds FOR UPDATE")
+            with closing(Store(url)) as second, pytest.raises(MachineError, match="Another transaction stands in the"):
+                second.hold("s").__enter__()
 
 
 # What passes
@@ -157,9 +173,8 @@ def test_connections_that_are_cut_lose_nothing(postgres, url, store, capfd):
     assert len(store.evaluations("kind")) == 15
 
 
-def test_a_server_that_was_killed_is_waited_for(postgres, store, monkeypatch, capfd):
-    monkeypatch.setattr(database_module, "PAUSES", (0.05, 0.1))
-    store._database._backend.silent = 0.0
+def test_a_server_that_was_killed_is_waited_for(postgres, store, capfd):
+    store._database._backend.silent, store._database._backend.pauses = 0.0, (0.05, 0.1)
     store.create_search("s", {})
     written = []
 
