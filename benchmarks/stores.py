@@ -1,8 +1,9 @@
 """Trials a second through the loop, by where the store is: SQLite in a file, and PostgreSQL on a server.
 
 A search of a table with as many rows as NAS-Bench-201 runs through the real loop, so that nothing costs time but the
-loop and the store. Each round runs one search in each store in turn; a row is kept for every hundred trials, with the
-memory of the process. Then several processes search at once, each a search of its own in the one store.
+loop and the store. The stores take turns: a thousand trials of a search in one, then in the other, then the next
+thousand. A row is kept for every hundred trials, with the memory of the process. Then several processes search at once,
+each a search of its own in the one store.
 
     store   in all calls of the store
     rest    of the time between two trials: strategy, specs, bookkeeping
@@ -29,6 +30,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import pyarrow as pa
@@ -44,7 +46,7 @@ from paretonas.objective import Goals, Objective
 from paretonas.store.database import Database
 from paretonas.strategy import strategies
 
-WINDOW = 100
+WINDOW, TURN = 100, 1000
 CALLS = ("add_trials", "update_trial", "set_seconds")
 DECISIONS, CHOICES = 6, 5
 EACH = 1000
@@ -111,24 +113,25 @@ def watch(store: Store, seconds: dict[str, float]) -> None:
 
 
 def measure(location: str, label: str, number: int, table: Path, trials: int) -> list[Row]:
-    """One search; a row for each window."""
+    """Go on with a search until it has so many trials; a row for each window. Reading what is there is not counted."""
     rows, seconds = list[Row](), defaultdict[str, float](float)
     with closing(Store(location)) as store:
         name = f"r{number}"
-        store.create_search(name, {})
+        if name not in {search.name for search in store.searches()}:
+            store.create_search(name, {})
         watch(store, seconds)
-        begin = time.perf_counter()
+        begin, first = 0.0, 0
 
         def progress(now: Progress) -> None:
-            nonlocal begin
-            if now.ended % WINDOW == 0:
-                passed = time.perf_counter() - begin
-                spent = 1e3 * seconds["store"] / WINDOW
-                rest = 1e3 * passed / WINDOW - spent
-                first = now.ended - WINDOW + 1
-                rows.append(Row(label, number, first, now.ended, WINDOW / passed, spent, rest, resident_mb()))
+            nonlocal begin, first
+            if first and now.ended % WINDOW == 0:
+                count, passed = now.ended - first + 1, time.perf_counter() - begin
+                spent = 1e3 * seconds["store"] / count
+                rest = 1e3 * passed / count - spent
+                rows.append(Row(label, number, first, now.ended, count / passed, spent, rest, resident_mb()))
+            if not first or now.ended % WINDOW == 0:
                 seconds.clear()
-                begin = time.perf_counter()
+                begin, first = time.perf_counter(), now.ended + 1
 
         with store.hold(name):
             Loop(plan(table, name, trials), store, {}, Listener(progress=progress)).run()
@@ -179,19 +182,20 @@ def commit_ms(location: str, times: int = 200) -> float:
 
 
 def summarize(rows: Sequence[Row]) -> list[tuple[object, ...]]:
-    """Of each store: over the first hundred, and over the first and the last thousand trials; all rounds together."""
+    """Of each store and thousand trials, the medians of its windows: others used the machine, and not evenly."""
     found = []
     for store in dict.fromkeys(row.store for row in rows):
         own = [row for row in rows if row.store == store]
-        last = max(row.last for row in own)
-        for low, high in ((1, WINDOW), (1, 1000), (last // 2 - 499, last // 2 + 500), (last - 999, last)):
-            part = [row for row in own if row.first >= low and row.last <= high]
-            if part:
-                rate = len(part) / sum(1 / row.trials_a_second for row in part)
-                spent, rest = (sum(getattr(r, n) for r in part) / len(part) for n in ("store_ms", "rest_ms"))
-                memory = max(row.resident_mb for row in part)
-                span = f"{part[0].first:,} to {max(row.last for row in part):,}"
-                found.append((store, span, f"{rate:.0f}", f"{spent:.2f}", f"{rest:.2f}", f"{memory:.0f}"))
+        for low in range(0, max(row.last for row in own), TURN):
+            part = [row for row in own if low < row.last <= low + TURN]
+            rate, spent, rest = (
+                median(getattr(r, n) for r in part) for n in ("trials_a_second", "store_ms", "rest_ms")
+            )
+            slow, fast = min(r.trials_a_second for r in part), max(r.trials_a_second for r in part)
+            memory = max(row.resident_mb for row in part)
+            span = f"{low + 1:,} to {low + TURN:,}"
+            cells = f"{rate:.0f}", f"{slow:.0f} to {fast:.0f}", f"{spent:.2f}", f"{rest:.2f}", f"{memory:.0f}"
+            found.append((store, span, *cells))
     return found
 
 
@@ -206,9 +210,9 @@ def main(options: argparse.Namespace) -> None:
         make_table(table)
         stores = {"SQLite": file} | ({"PostgreSQL": options.postgres} if options.postgres else {})
         rows, together = list[Row](), list[dict[str, Any]]()
-        for number in range(options.rounds):
+        for number, upto in product(range(options.rounds), range(TURN, options.trials + 1, TURN)):
             for label, location in stores.items():
-                rows += measure(location, label, number, table, options.trials)
+                rows += measure(location, label, number, table, upto)
                 write_rows([asdict(row) for row in rows], output / "stores.parquet")
         for count in options.processes:
             for label, location in stores.items():
@@ -219,7 +223,7 @@ def main(options: argparse.Namespace) -> None:
     about["command"] = "python benchmarks/stores.py OUTPUT --postgres URL"
     print_conditions(about)
     (output / "stores.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    print_table(("store", "trials", "trials/s", "store, ms", "rest, ms", "memory, MB"), summarize(rows))
+    print_table(("store", "trials", "trials/s", "range", "store, ms", "rest, ms", "memory, MB"), summarize(rows))
     print_table(
         ("store", "processes", "trials/s"),
         [(*list(row.values())[:2], f"{row['trials_a_second']:.0f}") for row in together],
