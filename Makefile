@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow bench-strategies clean
+.PHONY: demo test check slow postgres bench-strategies clean
 
 PARETONAS_DATA ?= ../shared/data
 
@@ -25,6 +25,9 @@ check: .venv/installed ## Style, types and tests
 slow: .venv/installed ## The long tests
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,litert,executorch,ray]'
 	$(BIN)/pytest -m slow
+
+postgres: ## PostgreSQL's server from Debian, which the tests start in a folder of their own; without it they are skipped
+	apt-get install --yes --no-install-recommends postgresql
 
 bench-strategies: .venv/installed ## Strategies on tables, beside those of other packages: about an hour on two cores
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'

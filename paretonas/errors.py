@@ -20,6 +20,8 @@ A message states the rule, the value that broke it, and the remedy. Errors of ot
 they enter: a caller of the public interface never has to catch another library's exceptions.
 """
 
+import shlex
+
 
 class ParetonasError(Exception):
     """Base of all errors raised on purpose."""
@@ -57,7 +59,8 @@ class MissingPackageError(UsageError):
     """An optional dependency is absent."""
 
     def __init__(self, package: str, needed_for: str):
-        super().__init__(f"{needed_for} needs the package {package!r}, which is not installed: pip install {package}")
+        command = f"pip install {shlex.quote(package)}"
+        super().__init__(f"{needed_for} needs the package {package!r}, which is not installed: {command}")
 
 
 class WorkError(ParetonasError):

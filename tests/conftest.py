@@ -6,10 +6,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: pytes
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+from postgres_server import Server, need_postgres
 
 from paretonas.cli import stopping
 from paretonas.evaluation import latencies
@@ -25,6 +27,24 @@ def real_data() -> Path:
     if not folder.exists():
         pytest.skip(f"no real data at {folder}; set PARETONAS_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, if this machine has one."""
+    need_postgres()
+    server = Server()
+    yield server
+    server.stop()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def new_postgres(postgres: Server) -> Callable[[], str]:
+    """Makes an empty database of the server, and gives its URL."""
+    return lambda: postgres.new_database(f"test {next(_numbers)}?")
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ TORCH_ALLOWED = {
     "paretonas.data.stream",
 }  # fmt: skip
 ONE_PLACE = {
-    "filelock": {"device/lock.py", "store/lease.py"},
+    "filelock": {"device/lock.py", "store/file_lock.py"},
     "tomli_w": {"report/table.py"},
     "ray": {"executor/ray/cluster.py"},
 }
@@ -128,6 +128,7 @@ OF_SEVERAL_MODULES = {
     "search_space": "decisions and spaces",
     "supernet_evaluator": "scores by a supernet, and the jobs behind them",
     "hold": "what a store keeps others from",
+    "server_store": "the command line with the store of a server",
     "proposals": "what every strategy hands out",
 }
 """Tests whose name is no module's, and what they are about."""

@@ -42,7 +42,7 @@ ablations, controllers, load, overhead = map(benchmark, ("ablations", "controlle
 proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "strategies", "tables"))
 throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
 choices, recipe_study, speedup = map(benchmark, ("choices", "recipes", "speedup"))
-detectors = benchmark("detectors")
+detectors, stores = benchmark("detectors"), benchmark("stores")
 box_copies, box_damages, box_exports = map(benchmark, ("box_copies", "box_damages", "box_exports"))
 
 
@@ -608,3 +608,16 @@ def test_damaged_data_lose_what_is_damaged_and_nothing_else(pictures, tmp_path):
         images, boxes = counts(pictures)
         assert found == (images - loss.images, boxes - loss.boxes), damage.what
         assert bool(listing.faults or listing.notes) >= bool(loss.images or loss.boxes), damage.what  # none is silent
+
+
+# Stores
+
+
+def test_a_thousand_trials_of_a_store_are_summed_up_by_the_medians_of_their_windows(tmp_path):
+    rows = [stores.Row("a", 0, 2 + 100 * i, 100 + 100 * i, 100.0 + i, 1.0, 0.5, 50.0) for i in range(15)]
+    first, second = stores.summarize(rows)
+    assert first == ("a", "1 to 1,000", "104", "100 to 109", "1.00", "0.50", "50")
+    assert second[:4] == ("a", "1,001 to 2,000", "112", "110 to 114")
+    stores.make_table(tmp_path / "made.parquet")
+    assert stores.plan(tmp_path / "made.parquet", "s", 3).space.size == 5**6
+    assert stores.measure(str(tmp_path / "store.db"), "a", 0, tmp_path / "made.parquet", 200)[0].last == 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,10 +87,17 @@ class Place:
 
     home: Path
     store_url: str | None
+    opened: list[Store] = field(default_factory=list)
 
     def new_store(self) -> Store:
-        """The store, made when it is first written."""
-        return Store(self.store_url or self.home / "store.db")
+        """The store, made when it is first written; closed at the end."""
+        self.opened.append(Store(self.store_url or self.home / "store.db"))
+        return self.opened[-1]
+
+    def close(self) -> None:
+        """Let go of all stores that were opened."""
+        for store in self.opened:
+            store.close()
 
     def store(self) -> Store:
         """The store, which has to be there: a mistyped home is not an empty one.
@@ -100,7 +107,7 @@ class Place:
         """
         store = self.new_store()
         if not store.is_there:
-            place = f"the home {self.home} has no store.db" if self.store_url is None else f"{self.store_url} is none"
+            place = f"the home {self.home} has no store.db" if self.store_url is None else f"{store} is none"
             raise StoreError(f"A store is made by its first search, but {place}. Name another with --home or --store.")
         return store
 
@@ -121,9 +128,14 @@ def place(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     store: Annotated[
-        str | None, typer.Option(envvar="PARETONAS_STORE", help="Database URL; HOME/store.db if none is given.")
+        str | None,
+        typer.Option(
+            envvar="PARETONAS_STORE",
+            help="SQLite file, or postgresql://USER@HOST/DATABASE; HOME/store.db if not given.",
+        ),
     ] = None,
 ) -> None:
     """Find networks that are accurate and fast on given devices."""
     recall(home)
     context.obj = Place(home, store)
+    context.call_on_close(context.obj.close)

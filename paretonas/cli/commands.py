@@ -19,6 +19,7 @@ from paretonas.cli import (  # noqa: F401 - they add their commands to the app
     scaling,
     searching,
     serving,
+    status,
 )
 from paretonas.cli.app import app
 from paretonas.cli.streams import flush_streams

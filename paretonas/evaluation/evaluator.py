@@ -66,6 +66,8 @@ class Stage:
         call: The work.
         keep: What is kept of the call's result.
         share: Of the full training, where it is one that may be stopped early; else None.
+        done: How much of the call of a spec is done while it runs, from 0 to 1; None: that cannot be told here. Is
+            asked now and then, in another thread.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Stage:
     call: Callable[[Spec], Call]
     keep: Callable[[Spec, Any], Evidence]
     share: float | None = None
+    done: Callable[[Spec], float | None] = lambda spec: None
 
     def evidence(self, spec: Spec) -> Evidence:
         """What is known, or is found here and now."""

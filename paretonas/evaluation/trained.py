@@ -36,6 +36,7 @@ from paretonas.objective.metric import metric, on_device
 from paretonas.space import Interface, Spec, spec_hash, spec_to_json
 from paretonas.task.task import Task
 from paretonas.training.autotune import SpeedJob, seconds_of_training
+from paretonas.training.progress import read_share
 
 COSTS = ("params", "macs", "weight_bytes", "peak_memory_bytes")
 UNTRAINED = ("synflow", "jacobian_covariance", "gradient_norm")
@@ -157,6 +158,7 @@ class TrainedEvaluator(Evaluator):
                 self.schooling.recipe,
                 self.schooling.seed,
                 self.schooling.torch_device,
+                progress=self._progress_file(spec),
                 state=self._state_file(spec),
                 until=share,
                 weights=None if self.schooling.weights is None else self.schooling.weights.file,
@@ -172,13 +174,22 @@ class TrainedEvaluator(Evaluator):
 
         name = "training" if share == 1 else f"training/{share:.4g}"
         gives = (*self.task.scores, "train_loss", "train_seconds", "examples_per_second")
-        return Stage(name, WORKERS, gives, known, call, keep, share)
+        return Stage(name, WORKERS, gives, known, call, keep, share, lambda spec: self._done(spec, share))
+
+    def _done(self, spec: Spec, share: float) -> float | None:
+        """How much of a training is done that runs where its progress can be read."""
+        file = self._progress_file(spec)
+        return min(1.0, read_share(file) / share) if file.exists() else None
 
     def forget(self, spec: Spec) -> None:
-        self._state_file(spec).unlink(missing_ok=True)
+        for file in (self._state_file(spec), self._progress_file(spec)):
+            file.unlink(missing_ok=True)
         for device in self.devices:
             if device.is_converted_ahead:
                 self._timed(device).forget(spec)
+
+    def _progress_file(self, spec: Spec) -> Path:
+        return self._state_file(spec).with_suffix(".progress")
 
     def _state_file(self, spec: Spec) -> Path:
         """From where the training of a spec goes on if it is interrupted."""

@@ -102,10 +102,13 @@ class Job(Generic[T]):
 
     Args:
         key: The caller's name for it; executors do not look at it.
+
+    Attributes:
+        node: Name of the machine where it runs, or ran; empty until it has begun, and where nobody says.
     """
 
     def __init__(self, key: str):
-        self.key = key
+        self.key, self.node = key, ""
         self._outcome: Outcome | None = None
 
     @property
@@ -142,6 +145,10 @@ class Job(Generic[T]):
             raise self._outcome.failure.error()
         value: T = self._outcome.value
         return value
+
+    def begin(self, node: str) -> None:
+        """For executors: say where the job runs."""
+        self.node = node
 
     def finish(self, outcome: Outcome) -> None:
         """For executors: say how the job ended."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -163,6 +164,7 @@ class ProcessExecutor(Executor):
                 )
             else:
                 self._pool[number] = worker
+                task.job.begin(socket.gethostname())
                 worker.begin(task)
 
     def _settle(self, worker: _Worker) -> None:

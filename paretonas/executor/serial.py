@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class SerialExecutor(Executor):
         """Run the next job to its end, however long that takes, and return it."""
         if self._queue:
             job, function, args = self._queue[0]
+            job.begin(socket.gethostname())
             job.finish(attempt(function, *args))
             self._queue.popleft()
             self._done.append(job)

@@ -76,8 +76,9 @@ class Loop:
             self._taken_up = frozenset(self._waiting)
             self._listener.note(f"Taking up {len(self._waiting)} trials that had begun.")
         try:
-            while self._step():
-                pass
+            with self._store.telling(self._plan.name, self._turns.works):
+                while self._step():
+                    pass
         finally:
             with suppress(MachineError):  # of which whoever called is told already
                 self._store.set_seconds(self._plan.name, self._tally.seconds)
@@ -190,7 +191,7 @@ class Loop:
         if stage.share is not None:  # all else is too short to be told of; its result is kept by its key
             trial = self._save(replace(trial, state=State.RUNNING))
         limit = LONGEST_LOOK if stage.share is None else self._plan.budget.trial_seconds
-        self._turns.begin(trial, stage, stage.call(spec), limit)
+        self._turns.begin(trial, stage, spec, limit)
 
     def _collect(self, trial: Trial, stage: Stage, job: Job[Any]) -> None:
         trial = replace(trial, seconds=trial.seconds + job.seconds)

@@ -6,16 +6,45 @@ of the earliest stage goes first, and a batch is measured before it is trained i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from paretonas.evaluation.evaluator import INLINE, WORKERS, Call, Stage
+from paretonas.evaluation.evaluator import INLINE, WORKERS, Stage
 from paretonas.executor import Job
 from paretonas.loop.plan import Lanes
+from paretonas.space import Spec
+from paretonas.store import Work
 from paretonas.trial import Trial
 
 PATIENCE = 0.05
 """Seconds that one lane is waited for while another is busy too."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that a lane has.
+
+    Args:
+        trial: Whose it is.
+        stage: That it is of.
+        spec: Of the trial.
+        job: The lane's handle.
+        begun: When it was handed over, on the monotonic clock.
+    """
+
+    trial: Trial
+    stage: Stage
+    spec: Spec
+    job: Job[Any]
+    begun: float
+
+    def work(self) -> Work:
+        """What others are told of it."""
+        name = self.stage.name
+        seconds, done = time.monotonic() - self.begun, self.stage.done(self.spec)
+        return Work(self.trial.number, name, self.job.node, round(seconds, 1), None if done is None else round(done, 4))
 
 
 class Turns:
@@ -33,7 +62,7 @@ class Turns:
             name: [other for other in lanes if other != name and lanes[other].machine == lane.machine]
             for name, lane in lanes.items()
         }
-        self._running: dict[str, dict[str, tuple[Trial, Stage]]] = {name: {} for name in lanes}
+        self._running: dict[str, dict[str, Running]] = {name: {} for name in lanes}
         self.workers = lanes[WORKERS].executor.workers if WORKERS in lanes else 1
         self.is_exclusive = any(self._rivals.values())
 
@@ -73,7 +102,7 @@ class Turns:
         rivals = self._rivals[stage.lane]
         if not self._lanes[stage.lane].executor.idle or any(self._running[name] for name in rivals):
             return False
-        if any(trial.spec_hash == t.spec_hash for running in self._running.values() for t, _ in running.values()):
+        if any(trial.spec_hash == one.trial.spec_hash for lane in self._running.values() for one in lane.values()):
             return False
         if self._running[stage.lane] or not rivals:
             return True
@@ -81,11 +110,15 @@ class Turns:
         earliest = min((job for job in jobs if job.lane in (stage.lane, *rivals)), key=lambda j: self._places[j.name])
         return earliest.lane == stage.lane
 
-    def begin(self, trial: Trial, stage: Stage, call: Call, seconds: float | None) -> None:
+    def begin(self, trial: Trial, stage: Stage, spec: Spec, seconds: float | None) -> None:
         """Submit a job; it fails after so many seconds."""
-        executor = self._lanes[stage.lane].executor
+        executor, call = self._lanes[stage.lane].executor, stage.call(spec)
         job = executor.submit(f"{trial.number}", call.function, *call.arguments, timeout=seconds)
-        self._running[stage.lane][job.key] = trial, stage
+        self._running[stage.lane][job.key] = Running(trial, stage, spec, job, time.monotonic())
+
+    def works(self) -> list[Work]:
+        """What runs now; may be called in another thread."""
+        return [one.work() for lane in self._running.values() for one in list(lane.values())]
 
     def ended(self) -> Iterator[tuple[Trial, Stage, Job[Any]]]:
         """Wait for what runs, at least until some of it has ended; nothing at once where nothing runs."""
@@ -95,4 +128,5 @@ class Turns:
             for name in busy:
                 for job in self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE):
                     has_ended = True
-                    yield (*self._running[name].pop(job.key), job)
+                    ended = self._running[name].pop(job.key)
+                    yield ended.trial, ended.stage, job

@@ -46,7 +46,7 @@ def trial_to_row(trial: Trial) -> dict[str, Any]:
         "fidelity": trial.fidelity,
         "seed": trial.seed,
         "context": json.dumps(dict(trial.context)),
-        "error": trial.error,
+        "error": None if trial.error is None else _storable(trial.error),
         "stopped_by": trial.stopped_by,
         "is_reused": trial.is_reused,
         "told": trial.told,
@@ -86,6 +86,11 @@ def trial_from_row(row: Mapping[Any, Any]) -> Trial:
         told=row["told"],
         seconds=row["seconds"],
     )
+
+
+def _storable(text: str) -> str:
+    """Any text as UTF-8 without NUL, which is what all databases take; what is not, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def state_of(text: Any, where: str) -> State:

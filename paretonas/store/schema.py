@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+
+
+class Clock(FunctionElement[float]):
+    """Seconds since 1970, by the clock of whoever keeps the database: of a server the same for all who ask."""
+
+    type = sa.Float()
+    inherit_cache = True
+
+
+_CLOCKS = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+}
+for _kind, _words in _CLOCKS.items():
+    compiles(Clock, _kind)(lambda *_, _words=_words, **__: _words)
 
 metadata = sa.MetaData()
 schema = sa.Table("schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -37,6 +54,7 @@ trials = sa.Table(
     sa.Column("is_reused", sa.Boolean, nullable=False),
     sa.Column("told", sa.Integer),
     sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),
 )
 evaluations = sa.Table(
     "evaluations",
@@ -47,3 +65,15 @@ evaluations = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("created", sa.String(40), nullable=False),
 )
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("search", sa.String(200), primary_key=True),
+    sa.Column("token", sa.String(32), nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("work", sa.Text, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("heard", sa.Float, nullable=False),
+    sa.Column("lasts", sa.Float, nullable=False),
+)
+"""Who writes into which search, and what they are at: the lease of a server's store, a note in an SQLite file."""

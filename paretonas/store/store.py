@@ -1,8 +1,9 @@
-"""A database of searches, trials and evaluations: SQLite in a file by default, any other by its SQLAlchemy URL.
+"""A database of searches, trials and evaluations: SQLite in a file by default, PostgreSQL by its URL.
 
 Every call is one transaction, committed when it returns, so whatever kills the process loses nothing that a call has
 stored. The end of a trial is on the disk too when its call returns, with all that was stored before it: only what came
-since can be lost to a power cut. What only reads writes nothing: a store that is not there yet is read as an empty one.
+since can be lost to a power cut. A server's store has all of it on the disk, and a call that its connection was cut off
+is made again. What only reads writes nothing: a store that is not there yet is read as an empty one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,54 +18,44 @@ from typing import Any
 import sqlalchemy as sa
 
 from paretonas.errors import StoreError
+from paretonas.store.backend import TakenError
 from paretonas.store.configuration import check_configuration
 from paretonas.store.copying import copy_database
-from paretonas.store.database import Database, TakenError
-from paretonas.store.rows import (
-    NUMBER,
-    TEXT,
-    canonical,
-    check_types,
-    id_of,
-    load,
-    state_of,
-    trial_from_row,
-    trial_to_row,
-)
+from paretonas.store.database import Database
+from paretonas.store.lease import Works
+from paretonas.store.rows import NUMBER, canonical, check_types, id_of, load, trial_from_row, trial_to_row
 from paretonas.store.schema import evaluations as _evaluations
 from paretonas.store.schema import searches as _searches
 from paretonas.store.schema import trials as _trials
-from paretonas.trial import State, Trial
-
-
-@dataclass(frozen=True)
-class SearchSummary:
-    """A line about one search."""
-
-    name: str
-    created: str
-    seconds: float
-    trials: Mapping[State, int]
-    unique: int
+from paretonas.store.standing import Standing, read_standing
+from paretonas.store.statements import insert_trials, owned, update_search, update_trial
+from paretonas.store.summaries import SearchSummary, read_summaries
+from paretonas.trial import Trial
 
 
 class Store:
     """The database behind one or many searches.
 
     Args:
-        location: Path of an SQLite file, made if it is missing, or an SQLAlchemy URL.
+        location: Path of an SQLite file, made if it is missing, or the URL of one or of a PostgreSQL database.
 
     Attributes:
         folder: Where an SQLite file lies, links followed; None: on a server, or in memory.
 
     Raises:
         StoreError: It cannot be opened, is no database, or was made by another version.
+        MissingPackageError: The driver of its server is absent.
+        MachineError: Its server cannot be reached.
     """
 
     def __init__(self, location: str | Path):
         self._database = Database(location)
         file = self._database.address.file
         self.folder: Path | None = None if file is None else file.parent
+
+    def __str__(self) -> str:
+        """Where it lies, for messages: without a password."""
+        return str(self._database.address)
 
     @property
     def is_there(self) -> bool:
@@ -80,15 +70,36 @@ class Store:
     def hold(self, name: str) -> Iterator[None]:
         """Nobody else writes into this search meanwhile; whoever writes holds it, whoever reads need not.
 
-        For SQLite the lock lies beside the file itself, however the file was named. Who holds a search may do so again
-        in the same thread.
+        For SQLite the lock lies beside the file itself, however the file was named; on a server it is a lease that is
+        renewed. Who holds a search may do so again in the same thread.
 
         Raises:
             StoreError: Another process holds it; the message says which, and since when.
-            MachineError: Nothing can be locked there.
+            MachineError: Nothing can be locked there; or, from a call that writes into the search meanwhile, this
+                process was not heard of for longer than its lease, and another one took the search.
         """
         with self._database.leases.hold(name):
             yield
+
+    @contextmanager
+    def telling(self, name: str, works: Works) -> Iterator[None]:
+        """Whoever watches is told every few seconds what is worked on in a search that this process holds.
+
+        Args:
+            name: Of the search.
+            works: Says it; called in another thread.
+        """
+        with self._database.leases.telling(name, works):
+            yield
+
+    def standing(self, name: str) -> Standing:
+        """Where a search stands: what is told of its work, and what its trials say.
+
+        Raises:
+            StoreError: No such search, or a damaged row.
+        """
+        search = self._search(name)
+        return self._database.read(lambda connection: read_standing(connection, search))
 
     def close(self) -> None:
         """Let go of the database."""
@@ -104,9 +115,10 @@ class Store:
         """
         row = {"name": name, "config": json.dumps(config), "created": _now(), "seconds": 0.0}
         try:
-            with self._database.writing() as connection:
-                connection.execute(_searches.insert().values(row))
-        except TakenError:
+            self._database.write(lambda connection: connection.execute(_searches.insert().values(row)), search=name)
+        except TakenError as error:
+            if error.is_repeated and self._search(name).config == row["config"]:
+                return
             raise StoreError(
                 f"A search has a name of its own, but {name!r} exists: go on with `paretonas resume {name}`, "
                 f"remove it with `paretonas delete {name}`, or choose another name."
@@ -124,34 +136,11 @@ class Store:
 
     def set_config(self, name: str, config: Mapping[str, Any]) -> None:
         """Replace the configuration of a search, when its budget is raised."""
-        with self._database.writing() as connection:
-            connection.execute(_searches.update().where(_searches.c.name == name).values(config=json.dumps(config)))
+        self._set(name, {"config": json.dumps(config)})
 
     def searches(self) -> list[SearchSummary]:
         """All searches, oldest first."""
-        with self._database.reading() as connection:
-            rows = connection.execute(sa.select(_searches).order_by(_searches.c.id)).all()
-            groups = (_trials.c.search, _trials.c.state)
-            counts = connection.execute(sa.select(*groups, sa.func.count()).group_by(*groups)).all()
-            distinct = sa.func.count(_trials.c.spec_hash.distinct())
-            rows_unique = connection.execute(sa.select(_trials.c.search, distinct).group_by(_trials.c.search)).all()
-        unique = {search: n for search, n in rows_unique}
-        for row in rows:
-            check_types(row._mapping, {"name": TEXT, "created": TEXT, "seconds": NUMBER}, f"search {row.id}")
-        return [
-            SearchSummary(
-                row.name,
-                row.created,
-                row.seconds,
-                {
-                    state_of(state, f"a trial of search {row.name!r}"): n
-                    for search, state, n in counts
-                    if search == row.id
-                },
-                unique.get(row.id, 0),
-            )
-            for row in rows
-        ]
+        return self._database.read(read_summaries)
 
     def seconds(self, name: str) -> float:
         """Wall time that the search has run so far, over all its sessions."""
@@ -161,8 +150,7 @@ class Store:
 
     def set_seconds(self, name: str, seconds: float) -> None:
         """Record the wall time that the search has run."""
-        with self._database.writing() as connection:
-            connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
+        self._set(name, {"seconds": seconds})
 
     def delete_search(self, name: str) -> None:
         """Forget a search and its trials; evaluations stay, as other searches may use them.
@@ -171,9 +159,12 @@ class Store:
             StoreError: No such search.
         """
         search = self._search(name).id
-        with self._database.writing() as connection:
+
+        def remove(connection: sa.Connection) -> None:
             connection.execute(_trials.delete().where(_trials.c.search == search))
             connection.execute(_searches.delete().where(_searches.c.id == search))
+
+        self._database.write(remove, search=name)
 
     # Trials
 
@@ -183,13 +174,16 @@ class Store:
         Raises:
             StoreError: No such search, or a number that exists.
         """
-        search = self._search(name).id
-        rows = [{"search": search, **trial_to_row(trial)} for trial in trials]
+        added, token = list(trials), self._database.leases.token(name)
+        rows = [owned(name, token) | trial_to_row(trial) for trial in added]
         try:
-            with self._database.writing() as connection:
-                connection.execute(_trials.insert(), rows)
-        except TakenError:
-            numbers = [row["number"] for row in rows]
+            self._database.write(lambda connection: connection.execute(insert_trials(token), rows))
+        except TakenError as error:
+            self._check_own(name)
+            stored = {trial.number: trial for trial in self.trials(name)} if error.is_repeated else {}
+            if stored and all(stored.get(trial.number) == trial for trial in added):
+                return
+            numbers = [trial.number for trial in added]
             raise StoreError(f"A trial has a number of its own, but search {name!r} has one of {numbers}.") from None
 
     def update_trial(self, name: str, trial: Trial, seconds: float | None = None) -> None:
@@ -203,15 +197,17 @@ class Store:
         Raises:
             StoreError: No such search or trial.
         """
-        row = trial_to_row(trial)
-        search = sa.select(_searches.c.id).where(_searches.c.name == name).scalar_subquery()
-        chosen = (_trials.c.search == search) & (_trials.c.number == row.pop("number"))
-        with self._database.writing(is_synced=trial.state.is_final) as connection:
-            found = connection.execute(_trials.update().where(chosen), row).rowcount
+        token, is_final = self._database.leases.token(name), trial.state.is_final
+        own, row = owned(name, token), trial_to_row(trial)
+        row |= own | {"own_number": row.pop("number")}
+
+        def change(connection: sa.Connection) -> int:
             if seconds is not None:
-                connection.execute(_searches.update().where(_searches.c.name == name).values(seconds=seconds))
-        if not found:
-            self._search(name)
+                connection.execute(update_search(token, {"seconds": seconds}), own)
+            return connection.execute(update_trial(token, is_final), row).rowcount
+
+        if not self._database.write(change, is_synced=is_final):
+            self._check_own(name)
             raise StoreError(f"Search {name!r} has no trial {trial.number}.")
 
     def trials(self, name: str) -> list[Trial]:
@@ -221,8 +217,7 @@ class Store:
             StoreError: No such search, or a damaged row.
         """
         query = sa.select(_trials).where(_trials.c.search == self._search(name).id).order_by(_trials.c.number)
-        with self._database.reading() as connection:
-            return [trial_from_row(row._mapping) for row in connection.execute(query)]
+        return [trial_from_row(row._mapping) for row in self._database.fetch(query)]
 
     # Evaluations
 
@@ -232,11 +227,11 @@ class Store:
         Raises:
             StoreError: A damaged row.
         """
-        with self._database.reading() as connection:
-            text = connection.scalar(sa.select(_evaluations.c.value).where(_evaluations.c.id == id_of(kind, key)))
-        if text is None:
+        query = sa.select(_evaluations.c.value).where(_evaluations.c.id == id_of(kind, key))
+        row = next(iter(self._database.fetch(query)), None)
+        if row is None:
             return None
-        value = load(text, dict, f"an evaluation of kind {kind!r}")
+        value = load(row.value, dict, f"an evaluation of kind {kind!r}")
         assert isinstance(value, dict)
         return value
 
@@ -247,8 +242,7 @@ class Store:
             StoreError: A damaged row.
         """
         query = sa.select(_evaluations.c.key, _evaluations.c.value).where(_evaluations.c.kind == kind)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(_evaluations.c.created)).all()
+        rows = self._database.fetch(query.order_by(_evaluations.c.created))
         what = f"an evaluation of kind {kind!r}"
         return [(load(row.key, dict, what), load(row.value, dict, what)) for row in rows]
 
@@ -259,8 +253,7 @@ class Store:
             StoreError: A damaged row.
         """
         query = sa.select(_evaluations.c.kind, _evaluations.c.key, _evaluations.c.value)
-        with self._database.reading() as connection:
-            row = connection.execute(query.where(_evaluations.c.id == id)).first()
+        row = next(iter(self._database.fetch(query.where(_evaluations.c.id == id))), None)
         if row is None:
             return None
         what = f"the evaluation {id!r}"
@@ -279,19 +272,28 @@ class Store:
             "value": json.dumps(value),
             "created": _now(),
         }
-        with self._database.writing() as connection:
-            connection.execute(_evaluations.delete().where(_evaluations.c.id == row["id"]))
-            connection.execute(_evaluations.insert().values(row))
+        statement = self._database.upsert(_evaluations, row)
+        self._database.write(lambda connection: connection.execute(statement))
         return str(row["id"])
 
     def _search(self, name: str) -> sa.Row[Any]:
-        with self._database.reading() as connection:
-            row = connection.execute(sa.select(_searches).where(_searches.c.name == name)).first()
-            if row is None:
-                names = connection.scalars(sa.select(_searches.c.name).order_by(_searches.c.id))
-                known = ", ".join(map(str, names)) or "none"
-                raise StoreError(f"No search is called {name!r}. Known: {known}.")
+        row = next(iter(self._database.fetch(sa.select(_searches).where(_searches.c.name == name))), None)
+        if row is None:
+            names = self._database.fetch(sa.select(_searches.c.name).order_by(_searches.c.id))
+            known = ", ".join(str(name) for (name,) in names) or "none"
+            raise StoreError(f"No search is called {name!r}. Known: {known}.")
         return row
+
+    def _set(self, name: str, values: dict[str, Any]) -> None:
+        token = self._database.leases.token(name)
+        statement, own = update_search(token, values), owned(name, token)
+        if not self._database.write(lambda connection: connection.execute(statement, own)).rowcount:
+            self._check_own(name)
+
+    def _check_own(self, name: str) -> None:
+        """That a search is there, and held still if this process holds it."""
+        self._database.write(lambda connection: None, search=name)
+        self._search(name)
 
 
 def _now() -> str:

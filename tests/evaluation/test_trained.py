@@ -352,6 +352,19 @@ def test_a_training_that_diverges_at_once_has_no_estimate(make):
     assert torch.get_num_threads() == threads
 
 
+def test_how_far_a_training_is_can_be_read_until_its_trial_ends(make):
+    evaluator = make(schooling=replace(SCHOOLING, shares=(0.25, 1.0)))
+    quarter, whole = stage(evaluator, "training/0.25"), stage(evaluator, "training")
+    job = quarter.call(SPEC).arguments[0]
+    assert quarter.done(SPEC) is None
+    job.state.parent.mkdir(parents=True)
+    job.progress.write_text("0.125000")
+    assert (quarter.done(SPEC), whole.done(SPEC)) == (0.5, 0.125)
+    evaluator.forget(SPEC)
+    assert quarter.done(SPEC) is None
+    assert stage(evaluator, "cost").done(SPEC) is None
+
+
 # Files that are made ahead
 
 

@@ -2,6 +2,7 @@ import gc
 import operator
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -249,3 +250,9 @@ def test_exit_without_close_does_not_hang_and_loses_no_output():
     with start_script(body + "executor.wait()\nexecutor.submit('b', process_jobs.announce_and_sleep)") as parent:
         assert parent.stdout.read().startswith("said by a job")
     assert parent.returncode == 0
+
+
+def test_a_job_says_where_it_runs(executor):
+    job = executor.submit("a", operator.neg, 1)
+    assert job.node == socket.gethostname()
+    drain(executor)

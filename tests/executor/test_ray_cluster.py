@@ -3,6 +3,7 @@
 import operator
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -68,6 +69,12 @@ def test_jobs_are_spread_over_nodes(executor):
     jobs = [executor.submit(str(n), ray_jobs.where) for n in range(12)]
     drain(executor)
     assert len({job.result() for job in jobs}) == 3
+
+
+def test_a_job_says_where_it_runs(executor):
+    job = executor.submit("a", operator.neg, 1)
+    executor.wait()
+    assert job.node == socket.gethostname()
 
 
 def test_job_has_the_surroundings_of_the_search(executor):

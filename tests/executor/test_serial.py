@@ -1,4 +1,5 @@
 import operator
+import socket
 
 import pytest
 
@@ -27,3 +28,11 @@ def test_keyboard_interrupt_passes_through_and_keeps_the_job():
         assert not job.is_done
         assert not later.is_done
         assert executor.idle == 0
+
+
+def test_a_job_says_where_it_runs_once_it_has_begun():
+    with SerialOptions().start() as executor:
+        job = executor.submit("a", operator.neg, 1)
+        assert job.node == ""
+        executor.wait()
+        assert job.node == socket.gethostname()

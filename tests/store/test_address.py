@@ -1,6 +1,7 @@
 """One file has many names, and one name is one file, whatever characters it has."""
 
 import os
+import traceback
 
 import pytest
 
@@ -59,9 +60,29 @@ def test_options_of_a_url_are_kept(tmp_path):
     assert read_address(f"sqlite:///file:{tmp_path / 'x.db'}?mode=ro&uri=true").url.query["mode"] == "ro"
 
 
-def test_a_password_is_not_told():
-    address = read_address("postgresql://user:secret@here/db")
-    assert (address.file, str(address)) == (None, "postgresql://user:***@here/db")
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("user:secret@here:5433/db", "user:***@here:5433/db"),
+        ("user@here/db?password=secret&sslmode=require", "user:***@here/db"),
+        ("user:secret%40%2F%3A@here/db", "user:***@here/db"),
+        ("/db?host=secret", "/db"),
+    ],
+)
+def test_a_password_is_not_told(scheme, written, shown):
+    address = read_address(f"{scheme}://{written}")
+    assert (address.file, str(address)) == (None, f"postgresql://{shown}")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["postgresql://user:my secret@part@here/db", "mysql://user:secret@here/db", "postgresql+psycopg2://u:secret@h/db"],
+)
+def test_what_is_refused_is_shown_without_its_password(location):
+    with pytest.raises(StoreError, match=r"\*\*\*@") as caught:
+        Store(location)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("location", ["nonsense", "", "x\0y"])

@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +9,7 @@ from paretonas.errors import StoreError
 from paretonas.latency import latency_from_json
 from paretonas.store import Store
 from paretonas.testing.store import some_trial
+from paretonas.trial import State
 
 
 @pytest.fixture
@@ -87,11 +89,17 @@ def test_url_of_an_unknown_database_is_refused():
         Store("nonsense://here")
 
 
-@pytest.mark.parametrize("version", [1, 2, 99])
-def test_store_of_another_version_is_refused(path, version):
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (3, "an older"), (99, "a newer")])
+def test_store_of_another_version_is_refused(path, version, age):
     _set(path, "schema", "version", version)
-    with pytest.raises(StoreError, match=f"reads stores of schema 3, but .* has {version}"):
+    with pytest.raises(StoreError, match=f"reads stores of schema 4, but .* has {version}, of {age} version"):
         Store(path)
+
+
+def test_any_text_of_an_error_is_kept(path):
+    store = Store(path)
+    store.update_trial("s", replace(some_trial(0), state=State.FAILED, error="a\0b \udcff grün", told=0))
+    assert store.trials("s")[0].error == "a\\x00b \\udcff grün"
 
 
 SOUND = {name: [1.0, 1.0] for name in ("candidate_wall", "candidate_cpu", "reference_wall", "reference_cpu")}

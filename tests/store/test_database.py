@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from paretonas.errors import MachineError, StoreError
 from paretonas.store import Store
-from paretonas.store import database as database_module
+from paretonas.store import sqlite as sqlite_module
 from paretonas.testing.store import some_trial
 
 NOBODY = 65534
@@ -176,8 +176,8 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 
 def test_who_waits_says_for_whom_and_gives_up(path, monkeypatch, capfd):
-    monkeypatch.setattr(database_module, "SILENT", 0.05)
-    monkeypatch.setattr(database_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(sqlite_module, "SILENT", 0.05)
+    monkeypatch.setattr(sqlite_module, "PATIENCE", 0.3)
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
     store = Store(path)
@@ -205,7 +205,7 @@ def test_how_long_is_waited_may_stand_in_the_url(path):
 
 
 def test_who_waits_goes_on_when_the_other_is_done(path, monkeypatch):
-    monkeypatch.setattr(database_module, "SILENT", 0.01)
+    monkeypatch.setattr(sqlite_module, "SILENT", 0.01)
     other = sqlite3.connect(path, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(0.2, other.rollback)

@@ -17,6 +17,7 @@ from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from paretonas.errors import MachineError, UsageError, WorkerError
+from paretonas.executor.executor import Failure
 from paretonas.executor.ray import node
 from paretonas.executor.ray.courier import Courier
 from paretonas.executor.ray.options import RayOptions
@@ -106,17 +107,18 @@ class Running:
     def __init__(self, generator: Any):
         self._generator = generator
 
-    async def begun(self) -> None:
-        """Wait until a worker has it.
+    async def begun(self) -> str:
+        """Wait until a worker has it; the name of its machine.
 
         Raises:
             LostError: It was lost.
             GoneError: So was this driver's own node.
             ParetonasError: Its node is not fit for it.
         """
-        refusal = await self._next()
-        if refusal is not None:
-            raise refusal.error()
+        said = await self._next()
+        if isinstance(said, Failure):
+            raise said.error()
+        return str(said)
 
     async def outcome(self) -> bytes:
         """Wait for its end.

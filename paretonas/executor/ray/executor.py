@@ -18,7 +18,7 @@ from paretonas.errors import MachineError, ParetonasError, UsageError
 from paretonas.executor.executor import Executor, Failure, Job, Outcome
 from paretonas.executor.ray.options import RayOptions
 from paretonas.executor.ray.sending import pickled
-from paretonas.executor.ray.steward import Ended, Steward, Task
+from paretonas.executor.ray.steward import Begun, Ended, Steward, Task
 from paretonas.executor.sending import unpack
 
 T = TypeVar("T")
@@ -112,9 +112,12 @@ class RayExecutor(Executor):
             return
         try:
             while self._running and steward.pipe.poll():
-                ended: Ended = pickle.loads(steward.pipe.recv_bytes())
-                job, _ = self._running.pop(ended.number)
-                self._finish(job, replace(unpack(ended.outcome), attempts=ended.attempts))
+                news: Begun | Ended = pickle.loads(steward.pipe.recv_bytes())
+                if isinstance(news, Begun):
+                    self._running[news.number][0].begin(news.node)
+                    continue
+                job, _ = self._running.pop(news.number)
+                self._finish(job, replace(unpack(news.outcome), attempts=news.attempts))
         except (EOFError, OSError):
             _dismiss(self._stewards)
 

@@ -55,7 +55,7 @@ class Ticket:
 
 
 def run(payload: bytes, ticket: Ticket, courier: Any) -> Iterator[Any]:
-    """A task of Ray: gives why this node is not fit for the job, or None as it begins; then the packed outcome.
+    """A task of Ray: gives why this node is not fit for the job, or its name as that begins; then the packed outcome.
 
     Args:
         payload: The pickled call.
@@ -63,7 +63,7 @@ def run(payload: bytes, ticket: Ticket, courier: Any) -> Iterator[Any]:
         courier: Brings files; None where the call names none.
     """
     refusal = _unlike(ticket.versions)
-    yield refusal
+    yield refusal or socket.gethostname()
     if refusal is None:
         yield pack(_at_home(payload, ticket, courier))
 

@@ -56,6 +56,19 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """Where a task has begun.
+
+    Args:
+        number: Of the task.
+        node: Name of the machine.
+    """
+
+    number: int
+    node: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a task ended.
 
@@ -79,7 +92,7 @@ class Steward:
     Attributes:
         workers: Jobs at once.
         is_here: Whether they may run on this machine.
-        pipe: Gives what has ended; its end is the steward's.
+        pipe: Gives what has begun or ended; its end is the steward's.
 
     Raises:
         ParetonasError: There is no such cluster.
@@ -202,8 +215,11 @@ class _Serving:
             ended = await self._do(task)
         except Exception:  # the cluster is gone, or Ray says something that nobody knows
             os._exit(1)
+        self._tell(ended)
+
+    def _tell(self, news: Begun | Ended) -> None:
         with suppress(OSError):
-            self._pipe.send_bytes(pickle.dumps(ended))
+            self._pipe.send_bytes(pickle.dumps(news))
 
     async def _do(self, task: Task) -> Ended:
         attempts, begin = task.attempts, time.monotonic()
@@ -232,7 +248,7 @@ class _Serving:
         """
         running = self._cluster.begin(task.payload, task.has_paths)
         try:
-            await self._begun(running)
+            self._tell(Begun(task.number, await self._begun(running)))
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(task.timeout):
@@ -248,12 +264,13 @@ class _Serving:
             running.kill()
             raise
 
-    async def _begun(self, running: Any) -> None:
-        """Wait until a worker has it, as long as there may be one."""
+    async def _begun(self, running: Any) -> str:
+        """Wait until a worker has it, as long as there may be one; its machine."""
         beginning = asyncio.ensure_future(running.begun())
         try:
             while not (await asyncio.wait({beginning}, timeout=PATIENCE))[0]:
                 self._cluster.check_room()
-            await beginning
+            node: str = await beginning
+            return node
         finally:
             beginning.cancel()
