@@ -12,11 +12,6 @@ from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
 from paretonas.errors import UsageError
 
-RUNTIMES = {
-    ".onnx": "onnxruntime", ".safetensors": "torch", ".ncnn": "ncnn", ".tflite": "litert", ".pte": "executorch",
-}  # fmt: skip
-"""Of a file by its suffix, where no device is named."""
-
 
 @app.command()
 def predict(
@@ -37,7 +32,7 @@ def predict(
 
     Example: paretonas predict paretonas-runs/cats/trial-17.onnx photo.jpg
     """
-    rows = alone(predictions, model, inputs, device or RUNTIMES.get(model.suffix, "onnxruntime"), score)
+    rows = alone(predictions, model, inputs, device, score)
     if draw is not None:
         drawn = [str(path) for path in draw_all(rows, inputs, draw)]
         rows = [{**row, "drawn": path} for row, path in zip(rows, drawn, strict=True)]
@@ -84,7 +79,9 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
     return files
 
 
-def predictions(model: Path, inputs: list[Path], device: str, least_score: float | None = None) -> list[dict[str, Any]]:
+def predictions(
+    model: Path, inputs: list[Path], device: str | None, least_score: float | None = None
+) -> list[dict[str, Any]]:
     """What a file sees in each input, by what the file itself says; runs in a process of its own."""
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import Subject
@@ -92,9 +89,17 @@ def predictions(model: Path, inputs: list[Path], device: str, least_score: float
     from paretonas.task.decode import predict as look_at
     from paretonas.task.metadata import check_metadata
 
-    chosen = parse_device(device)
+    chosen = parse_device(device or usual_runtime(model))
     file = Subject(str(model)).file(chosen)
     metadata = formats.create(chosen.runtime.format).metadata(model)
     check_metadata(metadata, file.interface)
     run = chosen.open(file)
     return [{"input": str(one), **look_at(run, one, metadata, file.interface, least_score)} for one in inputs]
+
+
+def usual_runtime(model: Path) -> str:
+    """Of a file whose device nobody names, by its format; the usual one's where no format has that suffix."""
+    from paretonas.export import formats
+
+    found = (formats.load(name) for name in formats)
+    return next((one.runtime for one in found if one.suffix == model.suffix), "onnxruntime")

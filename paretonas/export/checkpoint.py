@@ -25,6 +25,7 @@ class CheckpointFormat(Format):
     """Weights, spec and interface in one file, for PyTorch: safetensors with a JSON header."""
 
     suffix: ClassVar[str] = ".safetensors"
+    runtime: ClassVar[str] = "torch"
     tolerance: ClassVar[float] = 1e-3
 
     def write(

@@ -31,6 +31,7 @@ class ExecuTorchFormat(Format):
     """A `.pte` for ExecuTorch with XNNPACK, one example at a time."""
 
     suffix: ClassVar[str] = ".pte"
+    runtime: ClassVar[str] = "executorch"
     tolerance: ClassVar[float] = 1e-3
     is_slow: ClassVar[bool] = True
 

@@ -35,12 +35,14 @@ class Format(ABC):
 
     Attributes:
         suffix: Of its files, with the dot.
+        runtime: The one that opens its files where nobody names one.
         tolerance: Largest difference of any output between a file and its model, relative to the largest output.
         is_slow: Whether a conversion takes many seconds, so that a search makes files ahead.
         boxes: Whether its files end in boxes, where a detector is written: an option of formats that can.
     """
 
     suffix: ClassVar[str]
+    runtime: ClassVar[str]
     tolerance: ClassVar[float]
     is_slow: ClassVar[bool] = False
     boxes: bool = False

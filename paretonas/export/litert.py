@@ -36,6 +36,7 @@ class LiteRtFormat(Format):
     """A `.tflite` for LiteRT, one example at a time, laid out as the network is (NCHW)."""
 
     suffix: ClassVar[str] = ".tflite"
+    runtime: ClassVar[str] = "litert"
     tolerance: ClassVar[float] = 1e-3
     is_slow: ClassVar[bool] = True
 

@@ -45,6 +45,7 @@ class NcnnFormat(Format):
     """ncnn's description and weights in one zip, for ncnn; float32, one example."""
 
     suffix: ClassVar[str] = ".ncnn"
+    runtime: ClassVar[str] = "ncnn"
     tolerance: ClassVar[float] = 1e-3
     is_slow: ClassVar[bool] = True
 

@@ -10,7 +10,7 @@ from format_names import QUICK
 from onnx import helper
 from PIL import Image
 
-from paretonas.cli.predicting import RUNTIMES, predictions
+from paretonas.cli.predicting import predictions
 from paretonas.errors import ExportError, MeasureError, UsageError
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
@@ -44,8 +44,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def predict(folder, name, suffix=".onnx"):
-    return predictions(folder / name, [folder / "0.png", folder / "1.png"], RUNTIMES[suffix])
+def predict(folder, name):
+    return predictions(folder / name, [folder / "0.png", folder / "1.png"], None)
 
 
 def changed(folder, name, **changes):
@@ -64,7 +64,7 @@ def test_every_format_sees_the_same_and_needs_no_file_beside(folder):
     assert [row["input"] for row in found] == [str(folder / "0.png"), str(folder / "1.png")]
     assert {row["class"] for row in found} <= set(TOLD["classes"])
     for suffix in SUFFIXES:
-        again = predict(folder, f"m{suffix}", suffix)
+        again = predict(folder, f"m{suffix}")
         assert [row["class"] for row in again] == [row["class"] for row in found]
         assert [row["probability"] for row in again] == pytest.approx([row["probability"] for row in found], abs=1e-4)
 
@@ -171,7 +171,7 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_t
 def test_boxes_are_told_by_a_process_of_their_own(detector, command):
     file, image = detector.with_suffix(".onnx"), detector.parent / "0.png"
     (row,) = json.loads(command("predict", file, image, "--json").out)
-    assert row["boxes"] == predictions(file, [image], RUNTIMES[".onnx"])[0]["boxes"]
+    assert row["boxes"] == predictions(file, [image], None)[0]["boxes"]
 
 
 def test_a_file_that_ends_in_boxes_sees_what_the_raw_one_sees(detector, command):

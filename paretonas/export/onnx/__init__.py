@@ -46,6 +46,7 @@ class OnnxFormat(Format):
     """
 
     suffix: ClassVar[str] = ".onnx"
+    runtime: ClassVar[str] = "onnxruntime"
     tolerance: ClassVar[float] = 1e-3
     boxes: bool = False
 
