@@ -146,10 +146,8 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     assert again["metrics"]["train_seconds"] == found["metrics"]["train_seconds"]  # paid for once
     code, out, _ = paretonas("export", "first", "--trial", found["trial"], "--output", home / "out.onnx")
     assert code == 0
-    measured = json.loads(paretonas("measure", home / "out.onnx", "--json")[1])
-    assert measured["latency_ms"] > 0
-    assert len(measured["samples"]["candidate_cpu"]) == 20
-    assert measured["reference"]["width"] == 0.5
+    ran = json.loads(paretonas("measure", home / "out.onnx", "--every", "0", "--runs", "2", "--json")[1])
+    assert ran["median_ms"] > 0
 
 
 def test_scale_lists_efficientnets_grid_with_costs(paretonas, searched):

@@ -174,6 +174,7 @@ def test_boxes_are_told_by_a_process_of_their_own(detector, command):
     assert row["boxes"] == predictions(file, [image], None)[0]["boxes"]
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_in_boxes_sees_what_the_raw_one_sees(detector, command):
     file, ending, image = detector.with_suffix(".onnx"), detector.with_name("ending.onnx"), detector.parent / "1.png"
     told = formats.create("onnx").metadata(file)

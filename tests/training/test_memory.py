@@ -22,7 +22,7 @@ def test_large_tensors_are_not_handed_out_anew_page_by_page():
     with kept_memory():
         faults(4)
         kept = faults(8)
-    assert kept < 4 * 16_384, "64 MB are as many pages: it may be moved, but not each time"
+    assert kept < 6 * 16_384, "64 MB are as many pages: of eight times it may be moved now and then"
 
 
 def resident():
