@@ -86,7 +86,7 @@ class PostgreSQL(Backend):
         self.patience, self.silent, self.pauses = PATIENCE, SILENT, (0.05, 1.0)
         self.other = f"make one of its own: {self._createdb('paretonas')}"
         self._has_answered = False
-        sa.event.listen(self.engine, "connect", self._set_up)
+        sa.event.listen(self.engine, "connect", self._set_up, insert=True)  # before SQLAlchemy's own first questions
 
     @cached_property
     def reader(self) -> sa.Engine:

@@ -307,7 +307,8 @@ def test_eight_processes_write_and_read_at_once(postgres, url, is_cut):
         time.sleep(0.2)
         cut(postgres)
     said = [process.communicate()[1].splitlines() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8, said
+    ends = [process.returncode for process in processes]
+    assert ends == [0] * 8, "\n".join(line for end, lines in zip(ends, said, strict=True) if end for line in lines)
     assert all(line.endswith("Trying again for 120 s.") for lines in said for line in lines)
     with closing(Store(url)) as store:
         assert all(len(store.trials(f"s{i}")) == 50 and store.seconds(f"s{i}") == 49.0 for i in range(8))
