@@ -3,8 +3,8 @@
 Networks of a space are timed on ONNX Runtime, one thread, by the protocol of candidates, in several rounds. The first
 hundred are what predictors are fitted on, each network as it was measured in the first round; the others are what they
 are judged on, each by its median over the rounds. `macs` is a straight line through MACs; `linear` the predictor
-without its correction; `predictor` the whole; `begun` the whole, begun from predictors for the other devices of the
-table, but for those of the same make (another batch size on one GPU), which were fitted on a hundred networks each. Of
+without its correction; `predictor` the whole; `begun` the whole, begun from predictors for eight other devices of
+the table, none of the same make (another batch size on one GPU), which were fitted on a hundred networks each. Of
 the networks that are fitted, either the first ones are taken, which is at random, or those that `spread_out` chooses.
 
 The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
@@ -39,6 +39,7 @@ from paretonas.device.additive import Listing
 from paretonas.device.calibration import calibrate
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
 from paretonas.evaluation.device_job import MeasuringJob, run_measuring
+from paretonas.evaluation.fitting import MOST_EARLIER
 from paretonas.evaluation.latencies import QUICK, RECORD
 from paretonas.network.operations import Operation, operations
 from paretonas.space import Interface, Spec, spaces, spec_from_json, spec_hash, spec_to_json
@@ -277,9 +278,9 @@ def main(options: argparse.Namespace) -> None:
     rows = []
     for source in sources:
         table, choices = source.name.partition(" ")[0], ("first", "spread") if source.name == "own" else ("first",)
-        others = [o for o in sources if o.name.partition(" ")[0] == table and o.make != source.make]
-        earlier = [whole[one.name] for one in others]
-        for size in SIZES:
+        others = [o.name for o in sources if o.name.partition(" ")[0] == table and o.make != source.make]
+        earlier = [whole[name] for name in Random(source.name).sample(others, min(MOST_EARLIER, len(others)))]
+        for size in SIZES if source.name == "own" else (min(SIZES), max(SIZES)):
             for choice in choices if size < max(SIZES) else choices[:1]:
                 methods = ("macs", "linear", "predictor") if choice == "first" else ("predictor",)
                 rows += [judge(source, size, choice, method) for method in methods]
