@@ -165,7 +165,7 @@ def sweep(folder: Path) -> int:
     swept = 0
     for path in list(folder.rglob("*.part")):
         left = _LEFT.search(path.name)
-        if left and left["host"] == _host() and not _is_alive(int(left["pid"])):
+        if left and left["host"] == _host() and not is_alive(int(left["pid"])):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             swept += 1
     return swept
@@ -179,12 +179,13 @@ def _host() -> str:
     return re.sub(r"[^\w-]", "_", socket.gethostname())
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number is there; also where that cannot be told."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except (OSError, OverflowError):  # somebody else's, or no number of a process
         return True
     return True
 

@@ -86,7 +86,7 @@ def profile(
         raise UsageError(
             "A predictor is fitted on networks that are measured, or on a table; give --samples or --from."
         )
-    found = alone(profiled, text, space, table or samples or 100, (channels, resolution, classes), context.obj)
+    found = alone(profiled, text, space, samples or 100, table, (channels, resolution, classes), context.obj)
     if as_json:
         console.print_json(found)
         return
@@ -108,7 +108,9 @@ def profile(
     console.out.print(f"It is stored; a search of {classes} classes takes it: paretonas search NAME {asked} …")
 
 
-def profiled(text: str, space: str, source: int | Path, images: tuple[int, int, int], here: Place) -> dict[str, Any]:
+def profiled(
+    text: str, space: str, samples: int, table: Path | None, images: tuple[int, int, int], here: Place
+) -> dict[str, Any]:
     """Profile a device by so many measurements, or from a table; runs in a process of its own."""
     from paretonas.device import parse_device
     from paretonas.evaluation.own_table import read_own_table
@@ -116,15 +118,12 @@ def profiled(text: str, space: str, source: int | Path, images: tuple[int, int, 
     from paretonas.space import Interface, spaces
 
     interface, built = Interface.of_images(*images), spaces.create(space, {"resolution": images[1]}).build()
-    if isinstance(source, Path):
-        options = ProfileOptions.of(built, interface, read_own_table(source, built))
-    else:
-        options = ProfileOptions(built, interface, source)
+    options = ProfileOptions(built, interface, samples, None if table is None else read_own_table(table, built))
     with search_listener(is_json=False) as listener:
         fitting = profile_space(parse_device(text), options, here.new_store(), here.home / "cache", listener)
     return {
         "samples": len(fitting.samples),
-        "asked": options.samples,
+        "asked": options.networks,
         "table": fitting.table,
         "earlier": len(fitting.earlier),
         "flagged": sum(sample.flags > 0 for sample in fitting.samples),

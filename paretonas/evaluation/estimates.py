@@ -175,7 +175,8 @@ class EstimatingEvaluator(Around):
         predictor = self._fitted_on(samples, device.identity, listener, others)
         held_out = predictor.held_out
         fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank, tuple(earlier), origin)
-        return Fitted(predictor, key.put(self._cache, asdict(fitting))), fitting
+        is_new = stored is None or table is not None
+        return Fitted(predictor, key.put(self._cache, asdict(fitting)) if is_new else key.id(self._cache)), fitting
 
     def _fitted_on(
         self,

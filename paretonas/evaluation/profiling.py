@@ -61,7 +61,7 @@ class ProfileOptions:
     Args:
         space: Of the networks.
         interface: What they are fed and give.
-        samples: Networks that are measured, or in the table.
+        samples: Networks that are measured.
         table: Of a user's own measurements, instead.
     """
 
@@ -70,10 +70,10 @@ class ProfileOptions:
     samples: int = 100
     table: OwnTable | None = None
 
-    @classmethod
-    def of(cls, space: SearchSpace, interface: Interface, table: OwnTable) -> ProfileOptions:
-        """Of a table, all of it."""
-        return cls(space, interface, len(table.samples), table)
+    @property
+    def networks(self) -> int:
+        """That are measured, or all of the table."""
+        return self.samples if self.table is None else len(self.table.samples)
 
 
 def profile_space(device: Device, options: ProfileOptions, cache: Cache, folder: Path, listener: Listens) -> Fitting:
@@ -90,7 +90,7 @@ def profile_space(device: Device, options: ProfileOptions, cache: Cache, folder:
         MeasureError: Fewer than 10 networks could be measured.
     """
     inner = TimedEvaluator(Timed(device, options.interface, cache, folder))
-    estimating = Estimating(lambda: options.space, {device.name: options.samples})
+    estimating = Estimating(lambda: options.space, {device.name: options.networks})
     evaluator = EstimatingEvaluator(inner, options.interface, (device,), estimating, cache)
     return evaluator.fit(device, listener, options.table)
 

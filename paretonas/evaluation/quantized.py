@@ -36,13 +36,12 @@ def quantized(model: nn.Module, spec: Spec, task: Task, device: str, folder: Pat
         ExportError: Quantization leaves nothing of it.
         MissingPackageError: The engine is not installed here.
     """
-    engine, interface = parse_device(device).runtime, spec.with_state(task.interface)
-    options = engine.quantization
+    here, interface = parse_device(device.partition("@")[0]), spec.with_state(task.interface)
+    options = here.runtime.quantization
     assert options is not None
     plain = build(spec, interface)
     plain.load_state_dict({name: tensor.cpu() for name, tensor in lasting_state(model).items()})
     with scratch_folder(folder) as passing:
         examples = examples_of(task, as_run(plain), interface, options.examples)
-        here = parse_device(device.partition("@")[0])
         file = here.export(plain, spec, interface, passing / "candidate", examples=examples)
         yield in_batches(here.open(file), interface)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from paretonas.files import is_alive
 from paretonas.store.address import without_passwords
 
 
@@ -53,15 +54,7 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether it certainly is: its machine is this one, and it is not among the processes."""
-        if not self.system or self.system != _system():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except (OSError, OverflowError):
-            return False
-        return False
+        return bool(self.system) and self.system == _system() and not is_alive(self.pid)
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.command:.200}) on {self.machine:.80}"

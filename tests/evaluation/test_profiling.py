@@ -85,7 +85,7 @@ def test_a_table_and_other_devices_take_the_place_of_measurements(device, store,
     monkeypatch.setattr(type(device.transport), "measure", never)
     table = OwnTable("mine.csv", tuple(replace(one, latency_ms=3 * one.latency_ms) for one in first.samples[:12]))
     other = parse_device("pi=torch")
-    given = profile_space(other, ProfileOptions.of(SPACE, IMAGES, table), store, tmp_path, SILENT)
+    given = profile_space(other, ProfileOptions(SPACE, IMAGES, table=table), store, tmp_path, SILENT)
     assert (len(given.samples), len(given.earlier), given.table) == (12, 1, "mine.csv")
     assert given.error < 0.02  # the other device tells nearly all
     assert profile_space(other, ProfileOptions(SPACE, IMAGES, 12), store, tmp_path, SILENT) == given

@@ -28,9 +28,9 @@ def counters(system: Path = SYSTEM) -> Counters:
     if found:
         return found
     for battery in sorted(system.glob(BATTERIES)):
-        joules = _left(battery)
-        if joules is not None:
-            found[battery.name] = -joules, float("inf")
+        left = _left(battery)
+        if left is not None:
+            found[battery.name] = -left, float("inf")
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from paretonas.errors import MachineError, ParetonasError
 from paretonas.executor.executor import Failure, Outcome
+from paretonas.executor.ray.node import TRUSTED
 from paretonas.executor.ray.options import RayOptions
 from paretonas.executor.sending import pack
 from paretonas.executor.spawning import SPAWN, interrupts_blocked
@@ -154,10 +155,6 @@ class Steward:
             self._process.kill()
             self._process.join()
         self._process.close()
-
-
-TRUSTED = "PARETONAS_TRUSTED"
-"""Environment variable: modules that jobs may import; see `paretonas.space.trust`."""
 
 
 def _serve(pipe: connection.Connection, parent: int, options: RayOptions, surroundings: Mapping[str, Any]) -> None:
