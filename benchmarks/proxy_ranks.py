@@ -24,7 +24,7 @@ from paretonas.task.recipe import Recipe
 
 RESOLUTION = 32
 LONG = "ten epochs"
-SHORT = {"as it was": {"branch_scale": 1.0}, "as it is": {"branch_scale": 0.0}}
+SHORT: dict[str, dict[str, Any]] = {"as it was": {"branch_scale": 1.0}, "as it is": {"branch_scale": 0.0}}
 MACS = "MACs"
 
 
