@@ -1,11 +1,12 @@
 """How near is a latency that is predicted to one that is measured, and how many networks have to be measured for that?
 
-Networks of a space are timed on ONNX Runtime, one thread, by the protocol of candidates, in several rounds. The first
-hundred are what predictors are fitted on, each network as it was measured in the first round; the others are what they
-are judged on, each by its median over the rounds. `macs` is a straight line through MACs; `linear` the predictor
-without its correction; `predictor` the whole; `begun` the whole, begun from predictors for eight other devices of
-the table, none of the same make (another batch size on one GPU), which were fitted on a hundred networks each. Of
-the networks that are fitted, either the first ones are taken, which is at random, or those that `spread_out` chooses.
+Networks of a space are timed on a device (ONNX Runtime unless told otherwise), one thread, by the protocol of
+candidates, in several rounds. The first hundred are what predictors are fitted on, each network as it was measured in
+the first round; the others are what they are judged on, each by its median over the rounds. `macs` is a straight line
+through MACs; `linear` the predictor without its correction; `predictor` the whole; `begun` the whole, begun from
+predictors for eight other devices of the table, none of the same make (another batch size on one GPU), which were
+fitted on a hundred networks each. Of the networks that are fitted, either the first ones are taken, which is at random,
+or those that `spread_out` chooses.
 
 The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
 have been added up), and NAS-Bench-201's, without those in which nothing that is computed reaches the output.
@@ -34,13 +35,14 @@ import pyarrow.parquet as pq
 from conditions import conditions, print_conditions, print_table, write_rows
 from scipy import stats
 
-from paretonas.device import additive, parse_device
+from paretonas.device import Device, additive, parse_device
 from paretonas.device.additive import Listing
 from paretonas.device.calibration import calibrate
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
-from paretonas.evaluation.device_job import MeasuringJob, run_measuring
+from paretonas.evaluation.device_job import ConvertingJob, MeasuringJob, run_converting, run_measuring
 from paretonas.evaluation.fitting import MOST_EARLIER
 from paretonas.evaluation.latencies import QUICK, RECORD
+from paretonas.files import written_aside
 from paretonas.network.operations import Operation, operations
 from paretonas.space import Interface, Spec, spaces, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
@@ -89,6 +91,17 @@ def drawn(text: str, count: int) -> list[Spec]:
     return list(found.values())
 
 
+def made_ahead(spec: Spec, device: Device, folder: Path) -> Path:
+    """Where a network's file lies, which is made there if it is missing."""
+    stem = folder / spec_hash(spec)
+    if not device.path(stem).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = run_converting(ConvertingJob(spec_to_json(spec), IMAGES, device.text))
+        with written_aside(device.path(stem)) as draft:
+            draft.write_bytes(made)
+    return stem
+
+
 def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
     """All networks in all rounds; rows of an earlier session are kept."""
     rows: list[dict[str, Any]] = pq.read_table(file).to_pylist() if file.exists() else []
@@ -97,10 +110,13 @@ def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
     left = [(i, spec) for i, spec in wanted if (spec_hash(spec), i) not in done]
     protocol = replace(QUICK, attempts=options.attempts)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = calibrate(parse_device("onnxruntime"), Path(folder), IMAGES, RECORD).calibrated if left else 0.0
+        device, text = parse_device(options.device), options.device
+        seconds = calibrate(device, Path(folder), IMAGES, RECORD).calibrated if left else 0.0
         for number, (i, spec) in enumerate(left):
-            job = MeasuringJob(spec_to_json(spec), IMAGES, "onnxruntime", Path(folder), seconds, protocol)
-            latency = run_measuring(job)
+            stem = made_ahead(spec, device, options.cache) if options.cache else None
+            latency = run_measuring(
+                MeasuringJob(spec_to_json(spec), IMAGES, text, Path(folder), seconds, protocol, 0, stem)
+            )
             rows.append(
                 {
                     "spec_hash": spec_hash(spec),
@@ -267,6 +283,7 @@ def main(options: argparse.Namespace) -> None:
     measured = measure(options, output / "measured.parquet")
     about = conditions() | {
         "space": options.space,
+        "device": options.device,
         "measurements": len(measured),
         "flagged": sum(bool(row["flags"]) for row in measured),
         "load_of_measurements": [min(row["load"] for row in measured), max(row["load"] for row in measured)],
@@ -297,6 +314,8 @@ if __name__ == "__main__":
     parser.add_argument("output", type=Path)
     parser.add_argument("--tables", type=Path, help="folder of the tables of others")
     parser.add_argument("--space", default="mnasnet:resolution=32,width=0.5")
+    parser.add_argument("--device", default="onnxruntime")
+    parser.add_argument("--cache", type=Path, help="folder where files of networks stay, if formats are slow to make")
     parser.add_argument("--networks", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--attempts", type=int, default=QUICK.attempts)
