@@ -1,8 +1,9 @@
 """Published networks on every runtime: latency, size, and whether runtimes agree on which network is the faster one.
 
 Each network is exported once a format, checked against the model, and timed by the protocol for the record, in rounds
-through all devices, so that what the machine does in a minute is shared by all. What is stored already is not measured
-again. Usage: python benchmarks/runtimes.py OUTPUT_DIR [--side 224] [--rounds 1] [--devices ...]; on a quiet machine.
+through all devices, so that what the machine does in a minute is shared by all. In each round each device times its
+reference anew: a latency is the median of a network's ratios to it, times the median of the reference. What is stored
+already is not measured again. Usage: python benchmarks/runtimes.py OUTPUT_DIR [--side 224] [--rounds 1] [--devices ...]; on a quiet machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,17 +64,18 @@ def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
     interface = Interface.of_images(3, options.side, 1000)
     folder = options.cache or Path(tempfile.mkdtemp())
     devices = {text: parse_device(text) for text in options.devices}
-    seconds: dict[str, float] = {}
+    seconds: dict[tuple[str, int], float] = {}
+    protocol = replace(RECORD, attempts=options.attempts)
     for i, (name, width), text in itertools.product(range(options.rounds), NETWORKS, devices):
         network, device = f"{name} x{width:g}", devices[text]
         if (network, text, i, options.side) in done:
             continue
         row = {"network": network, "device": text, "round": i, "side": options.side}
         try:
-            if text not in seconds:
-                seconds[text] = calibrate(device, folder, interface, RECORD).calibrated
+            if (text, i) not in seconds:
+                seconds[text, i] = calibrate(device, folder, interface, protocol).calibrated
             found = exported(device, name, width, interface, folder)
-            latency = device.measure(found, folder, seconds[text], RECORD)
+            latency = device.measure(found, folder, seconds[text, i], protocol)
             row |= {
                 "latency_ms": latency.latency_ms,
                 "ratio": latency.ratio,
@@ -101,6 +104,22 @@ def table(rows: Sequence[Mapping[str, Any]], value: str) -> dict[str, dict[str, 
     return {network: {device: statistics.median(v) for device, v in one.items()} for network, one in found.items()}
 
 
+def latencies(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Milliseconds of each network, by device, whose reference is the same for all."""
+    references = {device: statistics.median(by.values()) for device, by in _references(rows).items()}
+    ratios = table(rows, "ratio")
+    return {name: {device: ratio * references[device] for device, ratio in one.items()} for name, one in ratios.items()}
+
+
+def _references(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
+    """Milliseconds of each device's reference, by round."""
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row.get("reference_ms") is not None:
+            found.setdefault(row["device"], {})[row["round"]] = row["reference_ms"]
+    return found
+
+
 def rank(one: Sequence[float], other: Sequence[float]) -> float:
     """Kendall's tau."""
     return float(stats.kendalltau(one, other).statistic)
@@ -112,20 +131,21 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--attempts", type=int, default=RECORD.attempts, help="of a timing that others disturb")
     parser.add_argument("--devices", nargs="+", default=DEVICES)
     parser.add_argument("--cache", type=Path, help="folder for exported files")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     print_conditions(conditions())
     rows = [row for row in measure(options, options.output / "runtimes.parquet") if row["side"] == options.side]
-    latencies, sizes = table(rows, "latency_ms"), table(rows, "bytes")
+    timed, sizes = latencies(rows), table(rows, "bytes")
     macs = {network: max(one.values()) for network, one in table(rows, "macs").items()}
     print("\nmilliseconds")
     print_table(
         ["network", "M MACs", *options.devices],
         [
             [n, f"{macs[n] / 1e6:.0f}", *(f"{one.get(d, float('nan')):.2f}" for d in options.devices)]
-            for n, one in latencies.items()
+            for n, one in timed.items()
         ],
     )
     print("\nmegabytes")
@@ -134,8 +154,8 @@ def main() -> None:
         [[n, *(f"{one.get(d, float('nan')) / 1e6:.1f}" for d in options.devices)] for n, one in sizes.items()],
     )
     print("\nKendall's tau of the networks' order")
-    whole = [n for n, one in latencies.items() if set(options.devices) <= set(one)]
-    columns = {"MACs": [macs[n] for n in whole], **{d: [latencies[n][d] for n in whole] for d in options.devices}}
+    whole = [n for n, one in timed.items() if set(options.devices) <= set(one)]
+    columns = {"MACs": [macs[n] for n in whole], **{d: [timed[n][d] for n in whole] for d in options.devices}}
     print_table(["", *columns], [[a, *(f"{rank(columns[a], columns[b]):.2f}" for b in columns)] for a in columns])
 
 
