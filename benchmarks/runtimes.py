@@ -3,7 +3,8 @@
 Each network is exported once a format, checked against the model, and timed by the protocol for the record, in rounds
 through all devices, so that what the machine does in a minute is shared by all. In each round each device times its
 reference anew: a latency is the median of a network's ratios to it, times the median of the reference. What is stored
-already is not measured again. Usage: python benchmarks/runtimes.py OUTPUT_DIR [--side 224] [--rounds 1] [--devices ...]; on a quiet machine.
+already is not measured again. Usage: python benchmarks/runtimes.py OUTPUT_DIR [--side 224] [--rounds 1] [--devices
+...]; on a quiet machine.
 """
 
 from __future__ import annotations
