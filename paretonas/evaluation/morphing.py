@@ -22,7 +22,7 @@ from paretonas.evaluation.latencies import QUICK
 from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, alive_from_json, network_of, run_morph
 from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.trained import TrainedEvaluator
-from paretonas.evaluation.widening import drawn_widths, widen
+from paretonas.evaluation.widening import drawn_widths, widen, widen_measured
 from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
@@ -158,7 +158,7 @@ class MorphingEvaluator(Around):
             living = self._living(step, widths, bound, listener)
             kept = living.widths
             before, own = sum(widths), self._spent(layout.widths)
-            multiplier, widths = widen(layout, kept, bound, self._spent, self._limits, morphing.aligned)
+            multiplier, widths = self._widened(kept, bound)
             told = {"groups": [group.name for group in layout.groups], "before": list(layout.widths)}
             told |= {"alive": list(kept), "widths": list(widths), "multiplier": multiplier}
             context = {"morph": {"step": step, **told, **living.told()}}
@@ -171,9 +171,8 @@ class MorphingEvaluator(Around):
             )
             score = metric(self.quality)
             file = f" (step-{step}.safetensors in its folder)" if self._file(step).exists() else ""
-            listener.note(
-                f"As it lives, with its weights: {score.title} {score.text(living.metrics[self.quality])}{file}."
-            )
+            lives = f"{score.title} {score.text(living.metrics[self.quality])}"
+            listener.note(f"As it lives, with its weights: {lives}{file}.")
         self.proposals = tuple(found)
 
     def _bound(self) -> float:
@@ -209,6 +208,20 @@ class MorphingEvaluator(Around):
             return float(self._alone.cost(spec).metrics()[budget.metric])
         return self._alone.latency(spec, budget.device, QUICK).latency_ms
 
+    def _estimated(self, widths: Sequence[int]) -> float:
+        """What follows a latency: the predictor's, or MACs where none is fitted."""
+        spec = network_of(self._morphing.base, self._layout, tuple(widths))
+        if self._predictor is None:
+            return float(self._alone.cost(spec).macs)
+        return self._predictor.estimate(operations(spec, self._interface)).latency_ms
+
+    def _widened(self, alive: Sequence[int], bound: float) -> tuple[float, tuple[int, ...]]:
+        """The multiplier of living widths that uses up the budget, and the widths."""
+        layout, aligned = self._layout, self._morphing.aligned
+        if self._morphing.budget.device is None:
+            return widen(layout, alive, bound, self._spent, self._limits, aligned)
+        return widen_measured(layout, alive, bound, (self._spent, self._estimated), self._limits, aligned)
+
     @property
     def _device(self) -> Device:
         """Whose latency is estimated."""
@@ -217,9 +230,8 @@ class MorphingEvaluator(Around):
     @property
     def _fitted_on(self) -> str:
         """What the predictor follows from; empty where there is none."""
-        if not self._morphing.pruning.resource.is_estimated:
-            return ""
-        return f"{self._morphing.samples} networks on {sorted(self._device.identity.items())}"
+        text = f"{self._morphing.samples} networks on {sorted(self._device.identity.items())}"
+        return text if self._morphing.pruning.resource.is_estimated else ""
 
     # Learning what lives
 

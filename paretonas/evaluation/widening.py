@@ -14,6 +14,12 @@ from paretonas.network.layout import Layout
 
 NEAR = 0.002
 """Relative difference of two multipliers that are called equal."""
+TRIES = 12
+"""Networks that are measured at most where the widest within a budget is sought."""
+CLOSE = 0.97
+"""Share of a measured budget that is used up well enough."""
+MARGIN = 1.01
+"""Times what was measured beyond the budget, so that the next is not there again."""
 LEAST, MOST = 0.3, 1.2
 """Shares of the widths of networks whose latency is measured."""
 
@@ -58,6 +64,52 @@ def widen(
         middle = (low + high) / 2
         low, high = (middle, high) if spent(at(middle)) <= bound else (low, middle)
     return low, at(low)
+
+
+def widen_measured(
+    layout: Layout,
+    alive: Sequence[int],
+    bound: float,
+    spent: tuple[Callable[[Sequence[int]], float], Callable[[Sequence[int]], float]],
+    limits: Sequence[tuple[int, int]],
+    aligned: int = 1,
+) -> tuple[float, tuple[int, ...]]:
+    """Likewise, where what is spent is measured: an estimate leads there, and each measurement corrects the estimate.
+
+    So few networks are measured, and one measurement that was disturbed does not decide.
+
+    Args:
+        layout: Of the network.
+        alive: Its living widths.
+        bound: Of what is measured.
+        spent: By a network of given widths: as measured, and as estimated, in any unit.
+        limits: Of each group the narrowest and the widest that it may be.
+        aligned: As above.
+
+    Raises:
+        WorkError: All that was measured takes more than the bound.
+    """
+    measured, estimated = spent
+    narrowest = tuple(least for least, _ in limits)
+    factor = measured(layout.widths) / estimated(layout.widths)
+    found: tuple[float, tuple[int, ...]] | None = None
+    tried = set[tuple[int, ...]]()
+    for _ in range(TRIES):
+        within = max(bound / factor, estimated(narrowest))
+        multiplier, widths = widen(layout, alive, within, estimated, limits, aligned)
+        took = measured(widths)
+        if took <= bound and (found is None or multiplier > found[0]):
+            found = multiplier, widths
+        if widths in tried or CLOSE * bound <= took <= bound:
+            break
+        tried.add(widths)
+        factor = took / estimated(widths) * (MARGIN if took > bound else 1.0)
+    if found is None:
+        raise WorkError(
+            f"A network is widened until it takes its budget of {bound:.4g}, but none of the {len(tried)} that were "
+            "measured takes as little: the latency of widths jumps, or the machine is busy. Resume it when it is not."
+        )
+    return found
 
 
 def drawn_widths(layout: Layout, count: int) -> list[tuple[int, ...]]:

@@ -12,7 +12,7 @@ from small_networks import SMALL
 from paretonas.errors import StoreError, UsageError, WorkError
 from paretonas.evaluation.morph_job import alive_from_json
 from paretonas.evaluation.morphing import MorphingEvaluator
-from paretonas.evaluation.widening import drawn_widths, widen
+from paretonas.evaluation.widening import drawn_widths, widen, widen_measured
 from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.loop.listener import Listener
 from paretonas.network import build
@@ -238,6 +238,30 @@ def test_the_largest_multiplier_within_the_budget_is_found():
     assert widen(groups, (4, 8, 5), 22, spent, ((1, 30), (4, 60), (5, 5)))[1] == (5, 12, 5)
     with pytest.raises(WorkError, match="one channel a layer"):
         widen(groups, (4, 8, 0), 3, spent, LIMITS)
+
+
+WIDE = ((1, 40), (1, 80))
+
+
+@pytest.mark.parametrize("disturbed", [None, 0, 1, 3])
+def test_a_measured_budget_is_used_up_though_a_measurement_is_disturbed(disturbed):
+    """What is measured grows otherwise than what is estimated, in another unit; one measurement takes twice as long."""
+    groups, took = layout(WidthGroup("a", 10), WidthGroup("b", 20)), []
+
+    def measured(widths):
+        took.append(0.1 + 0.01 * sum(widths) ** 1.2 * (2 if len(took) == disturbed else 1))
+        return took[-1]
+
+    multiplier, widths = widen_measured(groups, (8, 20), 0.8, (measured, lambda widths: sum(widths) ** 2), WIDE)
+    assert 0.9 * 0.8 <= 0.1 + 0.01 * sum(widths) ** 1.2 <= 0.8
+    assert multiplier > 1
+    assert len(took) <= 8
+
+
+def test_a_measured_budget_that_nothing_keeps_is_an_error():
+    groups = layout(WidthGroup("a", 10), WidthGroup("b", 20))
+    with pytest.raises(WorkError, match="the machine is busy"):
+        widen_measured(groups, (8, 20), 0.8, (lambda widths: 0.9, sum), WIDE)
 
 
 def test_a_damaged_row_is_refused():
