@@ -66,7 +66,7 @@ def die_once(mark: Path):
 
 
 def where():
-    from paretonas.executor.ray.cluster import ray
+    from paretonas.executor.ray.library import ray
 
     return ray.get_runtime_context().get_node_id()
 

@@ -1,27 +1,22 @@
-"""What is asked of Ray: the one module that imports it, in processes of its own."""
+"""What the steward asks of Ray."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from math import floor, inf
-from typing import Any
-
-# Before Ray is imported: nothing is told to its makers.
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-
-import ray
-from ray import exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from typing import TYPE_CHECKING, Any
 
 from paretonas.errors import MachineError, UsageError, WorkerError
 from paretonas.executor.executor import Failure
 from paretonas.executor.ray import node
 from paretonas.executor.ray.courier import Courier
-from paretonas.executor.ray.options import RayOptions
-from paretonas.executor.ray.steward import GoneError, LostError
+from paretonas.executor.ray.library import NodeAffinitySchedulingStrategy, exceptions, ray
+from paretonas.executor.ray.messages import GoneError, LostError
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 OWN, FOUND = "local", "auto"
 LONGEST_KNOCK = 5.0
@@ -153,21 +148,6 @@ class Running:
         """End it, with the process that it runs in."""
         with suppress(Exception):
             ray.cancel(self._generator, force=True)
-
-
-def ask(courier: Any, question: str, *args: Any) -> Any:
-    """What a courier answers; for nodes."""
-    return ray.get(getattr(courier, question).remote(*args))
-
-
-def put(value: Any) -> Any:
-    """A reference to a value in the object store."""
-    return ray.put(value)
-
-
-def get(reference: Any) -> Any:
-    """A value of the object store."""
-    return ray.get(reference)
 
 
 def _connect(options: RayOptions) -> None:

@@ -12,14 +12,17 @@ from dataclasses import replace
 from math import inf
 from multiprocessing import connection
 from multiprocessing.util import Finalize
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paretonas.errors import MachineError, ParetonasError, UsageError
 from paretonas.executor.executor import Executor, Failure, Job, Outcome
-from paretonas.executor.ray.options import RayOptions
+from paretonas.executor.ray.messages import Begun, Ended, Task
 from paretonas.executor.ray.sending import pickled
-from paretonas.executor.ray.steward import Begun, Ended, Steward, Task
+from paretonas.executor.ray.steward import Steward
 from paretonas.executor.sending import unpack
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 T = TypeVar("T")
 

@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import connection, spawn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paretonas.errors import MachineError, ParetonasError
 from paretonas.executor.executor import Failure, Outcome
+from paretonas.executor.ray.messages import Begun, Ended, LostError, Task
 from paretonas.executor.ray.node import TRUSTED
-from paretonas.executor.ray.options import RayOptions
 from paretonas.executor.sending import pack
 from paretonas.executor.spawning import SPAWN, interrupts_blocked
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 LONGEST_ANSWER = 120.0
 """Seconds in which a cluster answers or is started."""
@@ -27,61 +29,6 @@ LONGEST_LEAVING = 20.0
 """Seconds that a steward has to leave its cluster, or to end its own."""
 PATIENCE = 60.0
 """Seconds that a task waits for a node before it is asked whether there is one at all."""
-
-
-class LostError(Exception):
-    """A worker or its node was lost."""
-
-
-class GoneError(Exception):
-    """The cluster was lost, as far as this process is part of it."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A job on its way.
-
-    Args:
-        number: Of its own.
-        payload: The pickled call.
-        has_paths: Whether there are paths in it.
-        timeout: Seconds from when a worker has it; None: no limit.
-        attempts: Workers that were given it, with the one that is given it now.
-    """
-
-    number: int
-    payload: bytes
-    has_paths: bool
-    timeout: float | None
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Where a task has begun.
-
-    Args:
-        number: Of the task.
-        node: Name of the machine.
-    """
-
-    number: int
-    node: str
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a task ended.
-
-    Args:
-        number: Of the task.
-        outcome: Packed.
-        attempts: Workers that were given it.
-    """
-
-    number: int
-    outcome: bytes
-    attempts: int
 
 
 class Steward:
