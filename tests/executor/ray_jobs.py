@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NODES = Path(__file__).parents[2] / "benchmarks" / "ray_nodes.py"
@@ -42,6 +42,15 @@ def running_nodes(nodes=3, cpus=2):
         process.stdin.close()
         process.wait(60)
         process.stdout.close()
+
+
+def processes(title):
+    """Numbers of those that are called so."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found += [int(place.parent.name)] if place.read_bytes().startswith(title.encode()) else []
+    return found
 
 
 def count_up(state: Path, begun: Path, steps: int, pause: float):
