@@ -45,9 +45,9 @@ def look(tmp_path, command):
 def test_who_runs_a_search_and_what_runs_where_is_said(store, look):
     works = [Work(4, "training", "node-1", 65.0, 0.4), Work(5, "latency_ms.phone", "node-2", 3.0)]
     with store.hold("s"), store.telling("s", lambda: works):
+        _until(lambda: store.standing("s").works)
         store.add_trials("s", [some_trial(6)])
         store.update_trial("s", replace(some_trial(6), state=State.COMPLETE, told=4))
-        _until(lambda: store.standing("s").works)
         said, data = flat(look().out), json.loads(look("--json").out)
     assert "s: 5 of 10 trials ended (4 complete, 1 failed, 2 running)" in said
     assert f"held by process {os.getpid()} (" in said
