@@ -147,6 +147,30 @@ class Losing(SerialExecutor):
         return jobs
 
 
+class Together(SerialExecutor):
+    """Has room for two jobs, which end at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.workers = 2
+
+    @property
+    def idle(self):
+        return 2 - len(self._queue)
+
+    def wait(self, timeout=None):
+        return [*super().wait(timeout), *super().wait(timeout)]
+
+
+def test_what_ended_with_the_job_that_the_machine_refused_is_kept(store):
+    evaluator = Computed(store, raises={("training", 2): OSError(errno.ENOSPC, "full")})
+    lanes = lanes_of(evaluator, start=lambda name: Together() if name == WORKERS else SerialExecutor())
+    with pytest.raises(MachineError):
+        run(plan_of(evaluator), store, lanes)
+    assert len(store.evaluations("training")) == 3
+    assert [trial.state for trial in store.trials("s")].count(State.COMPLETE) == 3
+
+
 def test_jobs_that_were_begun_again_are_counted_in_the_store(store):
     dead = CrashError("The worker was killed by SIGKILL before the job was done.")
     evaluator = Computed(store, raises={("training", 1): dead, ("training", 5): OSError(errno.ENOSPC, "full")})
