@@ -40,8 +40,8 @@ KINDS = (
 PLACES = {"task": "data", "table": "file"}
 """Sections of a configuration that name a place, and their fields that do."""
 COLUMNS = {
-    "trial", "state", "reward", "spec_hash", "space", "choices", "is_reused", "told", "seed", "fidelity", "seconds",
-    "context", "evidence", "error",
+    "trial", "state", "reward", "spec_hash", "space", "choices", "is_reused", "retries", "told", "seed", "fidelity",
+    "seconds", "context", "evidence", "error", "stopped_by",
 }  # fmt: skip
 """Of a table of trials; every other column is a metric."""
 
@@ -97,7 +97,7 @@ def placed(config: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, 
 
 
 def trial_of(row: dict[str, Any]) -> Trial:
-    """The trial of which `write_parquet` wrote this row."""
+    """The trial of which `write_parquet` wrote this row, maybe before it had all of these columns."""
     return Trial(
         number=row["trial"],
         architecture=Architecture(row["space"], tuple(row["choices"])),
@@ -110,7 +110,9 @@ def trial_of(row: dict[str, Any]) -> Trial:
         seed=row["seed"],
         context=json.loads(row["context"]),
         error=row["error"],
+        stopped_by=row.get("stopped_by"),
         is_reused=row["is_reused"],
+        retries=row.get("retries", 0),
         told=row["told"],
         seconds=row["seconds"],
     )

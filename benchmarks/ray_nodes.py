@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
@@ -68,7 +69,7 @@ class Nodes:
 
     def hide(self, folder: str) -> None:
         """One more node, that sees an empty folder in the place of this one, and keeps its cache there."""
-        ray = os.path.join(os.path.dirname(sys.executable), "ray")
+        ray = f"{sys.executable} -m ray.scripts.scripts"  # wherever its command lies
         start = f"{ray} start --address={self.address} --num-cpus={self._cpus} --min-worker-port=0 --max-worker-port=0"
         start += f" --object-store-memory={STORE} --dashboard-agent-listen-port=0 --block"
         words = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none {folder} && exec {start}"]
@@ -80,7 +81,9 @@ class Nodes:
         )
         before = len(self._cluster.global_state.node_table())
         while len(self._cluster.global_state.node_table()) == before:
-            pass
+            if self._hidden[-1].poll() is not None:
+                raise RuntimeError(f"a node in the place of {folder} has not started")
+            time.sleep(0.1)
 
     def end(self) -> None:
         """All die."""

@@ -64,6 +64,7 @@ class Trial:
         error: Traceback or reason if failed, the reason if pruned.
         stopped_by: The gate that pruned it; None if none did.
         is_reused: Whether the accuracy had been paid for by an earlier trial.
+        retries: Times that a job of it was begun again, as its worker or its node was lost.
         told: Position in the order in which strategies were told, from 0; None before.
         seconds: Wall time that this trial cost.
     """
@@ -81,6 +82,7 @@ class Trial:
     error: str | None = None
     stopped_by: str | None = None
     is_reused: bool = False
+    retries: int = 0
     told: int | None = None
     seconds: float = 0.0
 

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -70,7 +71,7 @@ TORCH_ALLOWED = {
 ONE_PLACE = {
     "filelock": {"device/lock.py", "store/file_lock.py"},
     "tomli_w": {"report/table.py"},
-    "ray": {"executor/ray/cluster.py"},
+    "ray": {"executor/ray/library.py"},
 }
 """Packages that few files may import."""
 OF_ONE_SYSTEM = {"fcntl", "resource", "pwd", "grp", "termios"}
@@ -173,6 +174,18 @@ def _imports(path, top_only=False):
     return names
 
 
+def _for_real(path):
+    """Modules that a file imports, or from which it imports a name, whenever; not those for type checkers only."""
+    typed = [n for n in _walked(path)[1] if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    skipped = {id(inner) for node in typed for inner in ast.walk(node)}
+    names = set()
+    for node in _walked(path)[1]:
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in skipped:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names |= {name if name in MODULES else node.module for name in whole}
+    return names
+
+
 def _nodes(kind):
     for module, path in MODULES.items():
         for node in _walked(path)[1]:
@@ -219,6 +232,15 @@ def test_registry_names_modules_that_its_layer_may_import(layer):
 def test_every_registry_is_looked_at():
     made = [module for module, _, call in _nodes(ast.Call) if ast.unparse(call.func) == "Registry"]
     assert len(made) == sum(map(len, REGISTRIES.values())), made
+
+
+def test_no_module_imports_itself_over_others():
+    """What only type checkers read is no import."""
+    ours = {module: _for_real(path) & MODULES.keys() - {module} for module, path in MODULES.items()}
+    try:
+        TopologicalSorter(ours).prepare()
+    except CycleError as error:
+        pytest.fail(f"A circle: {' imports '.join(reversed(error.args[1]))}")
 
 
 # What importing costs

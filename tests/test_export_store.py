@@ -40,13 +40,14 @@ EVALUATIONS = [
 
 
 def trials_of(evidence):
-    """One that ended well, one that failed, one that runs."""
-    spaces = [Architecture("toy", choices) for choices in ((1, 2), (0, 2), (0, 0))]
+    """One that ended well, one that failed, one that runs, one that a gate stopped."""
+    spaces = [Architecture("toy", choices) for choices in ((1, 2), (0, 2), (0, 0), (1, 1))]
     metrics = {"accuracy": 0.5, "macs": 3, "latency_ms.phone": 2.0}
     return [
         Trial(0, spaces[0], "a" * 16, State.COMPLETE, metrics, evidence, 0.4, seed=7, told=1),
-        Trial(1, spaces[1], "b" * 16, State.FAILED, error="it broke", told=0, seconds=2.5),
+        Trial(1, spaces[1], "b" * 16, State.FAILED, error="it broke", retries=3, told=0, seconds=2.5),
         Trial(2, spaces[2], "c" * 16, State.RUNNING, {"macs": 2}, {"cost": None}, context={"log_probs": [-0.5]}),
+        Trial(3, spaces[3], "d" * 16, State.PRUNED, reward=0.0, error="over", stopped_by="limits", told=2),
     ]
 
 

@@ -99,19 +99,22 @@ def usual_metrics(aims: Aims) -> tuple[str, ...]:
 
 
 def trial_table(trials: Sequence[Trial], names: Sequence[str], title: str | None = None) -> None:
-    """Trials with these metrics, as far as any of them has them."""
+    """Trials with these metrics, as far as any has them, and how often jobs were begun again, if any was."""
     shown = [metric(name) for name in names if any(name in trial.metrics for trial in trials)]
+    is_retried = any(trial.retries for trial in trials)
     rows = [
         [
             trial.number,
             trial.state.value,
             None if trial.reward is None else metric("reward").text(trial.reward),
             *(_cell(trial, one) for one in shown),
+            *([trial.retries or None] if is_retried else []),
             trial.spec_hash,
         ]
         for trial in trials
     ]
-    table(["trial", "state", "reward", *(one.title for one in shown), "spec"], rows, title)
+    retries = ["retries"] if is_retried else []
+    table(["trial", "state", "reward", *(one.title for one in shown), *retries, "spec"], rows, title)
 
 
 def _cell(trial: Trial, one: Metric) -> str | None:

@@ -96,6 +96,7 @@ def _row(name: str, standing: Standing, budget: Budget) -> dict[str, Any]:
             "silence_seconds": runner.silence,
             "is_heard": runner.is_heard,
         },
+        "retries": standing.retries,
         "running": [work.to_json() for work in standing.works],
         "errors": [asdict(one) for one in standing.errors],
     }
@@ -127,10 +128,16 @@ def _print(name: str, standing: Standing, budget: Budget) -> None:
             for work in standing.works
         ]
         console.table(["trial", "stage", "node", "for", "done"], rows)
+    if standing.retries:
+        console.out.print(f"{_times(standing.retries)} begun again, as its worker or node was lost")
     for error in standing.errors:
         ago = "" if error.ago is None else f", {duration(error.ago)} ago"
         last = (error.error.strip().splitlines() or ["no reason was kept"])[-1]
         console.out.print(f"trial {error.trial} failed{ago}: {last}")
+
+
+def _times(retries: int) -> str:
+    return "once a job was" if retries == 1 else f"{retries} times a job was"
 
 
 def _runner_line(name: str, standing: Standing, budget: Budget) -> str:

@@ -24,8 +24,8 @@ from paretonas.evaluation.keys import Cache, Key, Lesson, Origin
 from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
 from paretonas.evaluation.trained import TrainedEvaluator
-from paretonas.evaluation.trust import Trust, trust
 from paretonas.objective.metric import metric
+from paretonas.objective.trust import Trust, trust
 from paretonas.space import Spec, spec_to_json
 from paretonas.task.recipe import Recipe
 from paretonas.training.progress import read_share

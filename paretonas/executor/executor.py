@@ -127,6 +127,12 @@ class Job(Generic[T]):
         return self._outcome.attempts if self._outcome else 1
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the machine refused, which is no fault of the job and ends a session."""
+        failure = self._outcome.failure if self._outcome else None
+        return failure is not None and issubclass(failure.kind, MachineError)
+
+    @property
     def traceback(self) -> str:
         """Text of the traceback where the job raised; empty if it did not, or if its worker died."""
         return self._outcome.failure.traceback if self._outcome and self._outcome.failure else ""

@@ -159,9 +159,8 @@ class ProcessExecutor(Executor):
             try:
                 worker = worker or _Worker(number, self._options, self._cores)
             except OSError as error:
-                self._finish(
-                    task.job, Outcome(failure=Failure.of(MachineError(f"A worker cannot be started: {error}.")))
-                )
+                said = f"A worker cannot be started: {error}. Close programs or use fewer workers, then go on."
+                self._finish(task.job, Outcome(failure=Failure.of(MachineError(said))))
             else:
                 self._pool[number] = worker
                 task.job.begin(socket.gethostname())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from paretonas.executor.executor import Outcome
@@ -16,7 +17,8 @@ def call(payload: bytes) -> Any:
     try:
         return function(*args)
     finally:
-        sys.stdout.flush()  # workers are killed in the end, with what they did not flush
+        with suppress(OSError, ValueError, AttributeError):  # nobody reads it, it is closed, or there is none
+            sys.stdout.flush()  # workers are killed in the end, with what they did not flush
 
 
 def pack(outcome: Outcome) -> bytes:

@@ -196,6 +196,7 @@ class Loop:
     def _collect(self, trial: Trial, stage: Stage, job: Job[Any]) -> None:
         trial = replace(trial, seconds=trial.seconds + job.seconds)
         if job.attempts > 1:
+            trial = self._save(replace(trial, retries=trial.retries + job.attempts - 1))
             self._listener.note(f"Trial {trial.number} lost {job.attempts - 1} of its workers and went on with others.")
         try:
             evidence = stage.keep(self._spec(trial), job.result())
@@ -204,7 +205,8 @@ class Loop:
         except ParetonasError as error:
             self._crashes[trial.number] += job.attempts * isinstance(error, CrashError)
             if isinstance(error, CrashError) and self._crashes[trial.number] < MOST_CRASHES:
-                self._waiting[trial.number] = replace(trial, state=State.WAITING)
+                again = replace(trial, state=State.WAITING, retries=trial.retries + 1)
+                self._waiting[trial.number] = self._save(again)
             else:
                 self._end(trial, State.FAILED, error=job.traceback or "".join(traceback.format_exception(error)))
             return

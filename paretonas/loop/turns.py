@@ -121,12 +121,16 @@ class Turns:
         return [one.work() for lane in self._running.values() for one in list(lane.values())]
 
     def ended(self) -> Iterator[tuple[Trial, Stage, Job[Any]]]:
-        """Wait for what runs, at least until some of it has ended; nothing at once where nothing runs."""
+        """Wait for what runs, at least until some of it has ended; nothing at once where nothing runs.
+
+        What ends the session comes last, so that the results of those that ended with it are kept.
+        """
         busy = [name for name, running in self._running.items() if running]
         has_ended = not busy
         while not has_ended:
             for name in busy:
-                for job in self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE):
+                done = self._lanes[name].executor.wait(None if len(busy) == 1 else PATIENCE)
+                for job in sorted(done, key=lambda one: one.is_refused):
                     has_ended = True
                     ended = self._running[name].pop(job.key)
                     yield ended.trial, ended.stage, job

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from paretonas.errors import StoreError
+from paretonas.errors import SpecError, StoreError
+from paretonas.objective.trust import Trust
 from paretonas.report.searched import Searched
+from paretonas.space import read_json
 from paretonas.store import Store
 
 SCORED, TRUST = "supernet", "trust"
 """Stage of a trial, and kind of what is stored of a check."""
-
-
-@dataclass(frozen=True)
-class Trusted:
-    """How a supernet ranked networks that were trained alone too.
-
-    Args:
-        networks: How many.
-        tau: Kendall's rank correlation of scores and qualities.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        tau_macs: Kendall's rank correlation of MACs and qualities.
-        lost: Quality that the best of the first three by score has less than the best of all.
-    """
-
-    networks: float
-    tau: float
-    low: float
-    high: float
-    tau_macs: float
-    lost: float
 
 
 @dataclass(frozen=True)
@@ -39,11 +20,11 @@ class Scored:
 
     Args:
         trials: That have one.
-        trusted: What the check found; None: there was none.
+        trust: What the check found; None: there was none.
     """
 
     trials: int
-    trusted: Trusted | None
+    trust: Trust | None
 
 
 def scores_of(searched: Searched, store: Store) -> Scored | None:
@@ -58,11 +39,12 @@ def scores_of(searched: Searched, store: Store) -> Scored | None:
     stored = (store.evaluation(id) for id in ids if id is not None)
     supernets = {str(dict(one[1].get("origin") or {}).get("digest")) for one in stored if one is not None}
     found = [value for key, value in store.evaluations(TRUST) if key.get("supernet") in supernets]
-    return Scored(len(ids), _trusted(found[-1]) if found else None)
+    return Scored(len(ids), _trust(found[-1]) if found else None)
 
 
-def _trusted(value: dict[str, object]) -> Trusted:
+def _trust(value: dict[str, object]) -> Trust:
     try:
-        return Trusted(**{field.name: float(value[field.name]) for field in fields(Trusted)})  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as missing:
-        raise StoreError(f"A stored check of a supernet holds numbers, but lacks {missing}.") from None
+        found: Trust = read_json(Trust, value, "it")
+    except SpecError as error:
+        raise StoreError(f"A stored check of a supernet holds numbers, but: {error}") from None
+    return found

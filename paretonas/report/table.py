@@ -48,6 +48,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "space": trial.architecture.space,
         "choices": list(trial.architecture.choices),
         "is_reused": trial.is_reused,
+        "retries": trial.retries,
         "told": trial.told,
         "seed": trial.seed,
         "fidelity": trial.fidelity,
@@ -55,6 +56,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "context": json.dumps(dict(trial.context)),
         "evidence": json.dumps(dict(trial.evidence)),
         "error": trial.error,
+        "stopped_by": trial.stopped_by,
     }
 
 

@@ -18,7 +18,8 @@ from paretonas.export.checkpoint import Checkpoint
 from paretonas.export.onnx.boxes import boxes_model
 from paretonas.files import scratch_folder
 from paretonas.space import Interface
-from paretonas.task.detecting import Anchors, Found, read_boxes
+from paretonas.task.detecting import Anchors, read_boxes
+from paretonas.task.found import Found
 from paretonas.task.metadata import Suppression
 
 SCORES: Mapping[str, Literal["sigmoid", "softmax"]] = {"retinanet": "sigmoid", "ssdlite": "softmax"}

@@ -78,10 +78,13 @@ def _of_server(url: sa.URL) -> sa.URL:
     """With the driver's name, and the password where messages do not show it.
 
     Raises:
-        ValueError: Characters of a password were taken for a part of the host.
+        ValueError: Characters of a password were taken for a part of the host, or an option is given twice.
     """
     if "@" in (url.host or ""):
         raise ValueError("in a password, '@' is written %40, '/' %2F, ':' %3A and '%' %25")
+    twice = [option for option, value in url.query.items() if not isinstance(value, str)]
+    if twice:
+        raise ValueError(f"an option is given once, but {twice[0]} is not; several hosts are written host=one,two")
     password = url.query.get("password")
     if isinstance(password, str):
         url = url.set(password=password).difference_update_query(["password"])

@@ -51,7 +51,7 @@ class Database:
             written, reason = map(without_passwords, (str(location), str(error)))
             raise StoreError(f"A store is an SQLite file or a database URL, but {written} is none: {reason}") from None
         self.leases = Leases(self._lock())
-        self._is_there = self._is_made = False
+        self._is_there = self._is_made = self._has_given_up = False
         try:
             self._attempt(self._look)
         except ParetonasError:
@@ -179,23 +179,38 @@ class Database:
     # Others
 
     def _attempt(self, call: Callable[[], T], patience: float | None = None) -> T:
-        """Errors of the database are ours; what passes is tried again, and who waits long says for whom."""
+        """Errors of the database are ours; what passes is tried again, and who waits long says for whom.
+
+        What was waited for in vain is not waited for again by the calls that end a command.
+        """
         begin, (pause, longest) = time.monotonic(), self._backend.pauses
-        patience = self._backend.patience if patience is None else patience
+        usual = 0.0 if self._has_given_up else self._backend.patience
+        patience = usual if patience is None else patience
         is_silent, was_open = patience > 0, False
         while True:
             try:
-                return call()
+                result = call()
             except (SQLAlchemyError, UnicodeError) as error:
                 verdict, waited = self._judge(error, was_open), time.monotonic() - begin
                 if not verdict.is_passing or waited > patience:
+                    self._has_given_up |= verdict.is_passing and patience > 0
                     raise verdict.error from error
                 was_open = was_open or verdict.is_open
+            else:
+                self._has_given_up = False
+                return result
             if waited > self._backend.silent and is_silent:
                 is_silent = False
                 sys.stderr.write(f"{self._backend.waiting(self.leases.holders, verdict.error)}\n")
-            time.sleep(pause)
+            self._sleep(pause)
             pause = min(1.5 * pause, longest)
+
+    def _sleep(self, seconds: float) -> None:
+        try:
+            time.sleep(seconds)
+        except BaseException:  # whoever is stopped here has waited enough
+            self._has_given_up = True
+            raise
 
     def _judge(self, error: Exception, was_open: bool) -> Verdict:
         verdict = self._backend.judge(error)

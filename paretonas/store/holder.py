@@ -57,7 +57,7 @@ class Holder:
         return bool(self.system) and self.system == _system() and not is_alive(self.pid)
 
     def __str__(self) -> str:
-        return f"process {self.pid} ({self.command:.200}) on {self.machine:.80}"
+        return f"process {self.pid} ({_plain(self.command):.200}) on {_plain(self.machine):.80}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,11 @@ def works_from_json(data: Any) -> tuple[Work, ...]:
             except (ValueError, KeyError, TypeError, OverflowError):
                 continue
     return tuple(found)
+
+
+def _plain(text: str) -> str:
+    """What a terminal takes for a command, as escapes: it may be anybody's words."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def _system() -> str:

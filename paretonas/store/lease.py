@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from paretonas.errors import ParetonasError
+from paretonas.errors import MachineError
 from paretonas.store.holder import Holder, Work
 from paretonas.store.names import check_name
 from paretonas.store.schema import Clock, holds
@@ -146,11 +146,16 @@ class _Held:
         self._beats = threading.Thread(target=self._run, name=f"hold {name}", daemon=True)
 
     def begin(self) -> None:
-        self._beats.start()
+        try:
+            self._beats.start()
+        except RuntimeError as error:
+            what = f"Whoever holds a search says so in a thread, but none can be started: {error}"
+            raise MachineError(f"{what}. Close programs, or raise the limit with `ulimit -u`, then go on.") from error
 
     def end(self) -> None:
         self._ended.set()
-        self._beats.join()
+        if self._beats.is_alive():
+            self._beats.join()
 
     def _run(self) -> None:
         pause = FIRST
@@ -158,7 +163,7 @@ class _Held:
             works: Sequence[Work] = ()
             with suppress(Exception):  # whatever becomes of that: it is there, and that is said
                 works = self.works()
-            with suppress(ParetonasError):  # the holder is told at its next write
+            with suppress(Exception):  # the holder is told at its next write; whatever it was, it may pass
                 self._lock.beat(self._name, self.token, json.dumps([one.to_json() for one in works]))
             pause = BEAT
 

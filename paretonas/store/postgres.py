@@ -81,7 +81,7 @@ class PostgreSQL(Backend):
         except ImportError:
             raise MissingPackageError("psycopg[binary]", "A store on a PostgreSQL server") from None
         self.address = address
-        given = {**_CONNECTION, **{key: value for key, value in address.url.query.items() if isinstance(value, str)}}
+        given = {**_CONNECTION, **address.url.query}
         self.engine = sa.create_engine(address.url.set(query={}), connect_args=given, use_native_hstore=False)
         self.patience, self.silent, self.pauses = PATIENCE, SILENT, (0.05, 1.0)
         self.other = f"make one of its own: {self._createdb('paretonas')}"

@@ -27,6 +27,7 @@ _TRIAL_TYPES: Mapping[str, tuple[type, ...]] = {
     "error": (*TEXT, NoneType),
     "stopped_by": (*TEXT, NoneType),
     "is_reused": (bool,),
+    "retries": WHOLE,
     "told": (*WHOLE, NoneType),
     "seconds": NUMBER,
 }
@@ -49,6 +50,7 @@ def trial_to_row(trial: Trial) -> dict[str, Any]:
         "error": None if trial.error is None else _storable(trial.error),
         "stopped_by": trial.stopped_by,
         "is_reused": trial.is_reused,
+        "retries": trial.retries,
         "told": trial.told,
         "seconds": trial.seconds,
     }
@@ -83,6 +85,7 @@ def trial_from_row(row: Mapping[Any, Any]) -> Trial:
         error=row["error"],
         stopped_by=row["stopped_by"],
         is_reused=row["is_reused"],
+        retries=row["retries"],
         told=row["told"],
         seconds=row["seconds"],
     )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Clock(FunctionElement[float]):
@@ -52,6 +52,7 @@ trials = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("stopped_by", sa.Text),
     sa.Column("is_reused", sa.Boolean, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("told", sa.Integer),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -45,7 +46,9 @@ class SQLite(Backend):
     other = "name another file"
 
     def __init__(self, address: Address):
-        self.address, self.engine = address, _engine(address)
+        self.address = address
+        self._opened: tuple[int, int] | None = None
+        self.engine = self._new_engine(address)
         self.patience = float(address.url.query.get("timeout", PATIENCE))  # type: ignore[arg-type]
         self.silent, self.pauses = SILENT, (0.05, 0.05)
 
@@ -62,8 +65,30 @@ class SQLite(Backend):
             if _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                 raise
             self.engine.dispose()
-            self.engine = _engine(_unchanging(self.address, file))
+            self.engine = self._new_engine(_unchanging(self.address, file))
         return True
+
+    def _new_engine(self, address: Address) -> sa.Engine:
+        engine = sa.create_engine(address.url)
+        sa.event.listen(engine, "connect", _set_up)
+        if self.address.file is not None:
+            for moment in ("do_connect", "connect", "checkout"):
+                sa.event.listen(engine, moment, self._check_opened)
+        return engine
+
+    def _check_opened(self, *_: Any) -> None:
+        """Whether the file is the one that was opened first: a connection goes on with one that was moved or removed.
+
+        Raises:
+            MachineError: It is not.
+        """
+        now = _identity(self.address.file)
+        self._opened = self._opened or now
+        if now != self._opened:
+            raise MachineError(
+                f"The store {self.address} was moved, removed or replaced while it was open. Bring back the file that "
+                "was there, then go on."
+            )
 
     def make_place(self) -> None:
         file = self.address.file
@@ -103,18 +128,21 @@ class SQLite(Backend):
         return insert(table).values(row).on_conflict_do_update(index_elements=list(table.primary_key), set_=row)
 
 
-def _engine(address: Address) -> sa.Engine:
-    engine = sa.create_engine(address.url)
-    sa.event.listen(engine, "connect", _set_up)
-    return engine
-
-
 def _set_up(connection: Any, _: Any) -> None:
     """A little patience with other writers, and foreign keys; nothing that changes the file."""
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={SILENT * 1e3:.0f}", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None: there is none."""
+    try:
+        found = os.stat(file or "")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_synced(connection: sa.Connection, is_synced: bool) -> None:

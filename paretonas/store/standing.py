@@ -65,6 +65,7 @@ class Standing:
         works: What is worked on, when the runner was last heard of.
         lately: How many trials have ended in the last ten minutes, or since the runner began, if that is less.
         window: Seconds that these are counted over.
+        retries: Times that jobs of all trials were begun again, as a worker or a node was lost.
         errors: The last trials that failed, the latest first.
     """
 
@@ -74,6 +75,7 @@ class Standing:
     works: tuple[Work, ...]
     lately: int
     window: float
+    retries: int
     errors: tuple[Failed, ...]
 
     @property
@@ -107,6 +109,7 @@ def read_standing(connection: sa.Connection, search: sa.Row[tuple[int, str, floa
     if held is not None:
         runner = Runner(Holder.read(held.holder), float(held.age), float(held.silence), float(held.lasts))
         works = works_from_json(load(held.work, list, f"what is worked on in search {search.name!r}"))
+    retries = connection.scalar(sa.select(sa.func.sum(trials.c.retries)).where(own))
     window = LATELY if runner is None else min(LATELY, max(runner.seconds, 1.0))
     lately = connection.scalar(sa.select(sa.func.count()).where(own, trials.c.ended > Clock() - window))
     return Standing(
@@ -116,6 +119,7 @@ def read_standing(connection: sa.Connection, search: sa.Row[tuple[int, str, floa
         works,
         int(lately or 0),
         window,
+        int(retries or 0),
         _errors(connection, own),
     )
 

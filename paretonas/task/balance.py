@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.task.detecting import Found
+from paretonas.task.found import Found
 from paretonas.task.precision import Truth
 
 OVERLAP = 0.5

@@ -14,24 +14,15 @@ from paretonas.data.box_geometry import to_original
 from paretonas.data.box_writing import to_letterbox
 from paretonas.data.pixels import guarded, is_machine_fault, machine_fault, reason, to_pixels, to_upright
 from paretonas.data.text import read_text, words_of
-from paretonas.errors import DataError, TrainingError, UsageError
+from paretonas.errors import DataError, UsageError
 from paretonas.space import Interface
+from paretonas.task.finite import check_finite
 
 BOXES, CLASSES, WORDS = "boxes", "classes", "words"
 LEAST_SCORE = 0.3
-"""Of a box that a person is told of where its file says no other."""
+"""Of a box that a person is told of where nothing says another: no threshold balances precision and recall."""
 
 Arrays = tuple[NDArray[Any], ...]
-
-
-def check_finite(*outputs: NDArray[np.float32]) -> None:
-    """Refuse what a network gives that has diverged.
-
-    Raises:
-        TrainingError: An output is not a finite number.
-    """
-    if not all(np.isfinite(one).all() for one in outputs):
-        raise TrainingError("A trained network gives finite outputs, but some are NaN or infinite: training diverged.")
 
 
 def top_classes(logits: NDArray[np.float32]) -> NDArray[np.int64]:

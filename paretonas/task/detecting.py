@@ -7,7 +7,6 @@ Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017; Liu et al.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,56 +19,14 @@ from torch import Tensor, nn
 
 from paretonas.errors import UsageError
 from paretonas.space.detector import LEVELS, RETINANET_ANCHORS, SSD_STRIDES, HeadKind
-from paretonas.task.decode import check_finite
+from paretonas.task.finite import check_finite
+from paretonas.task.found import KEPT_FROM, MOST_DETECTIONS, Boxes, Found
 from paretonas.task.task import At
+from paretonas.task.two_stage import Regions
 
-MOST_DETECTIONS = 100
-"""Of an image, as COCO counts."""
-LEAST_SCORE = {"retinanet": 0.05, "ssdlite": 0.01}
 NEAREST_SIZES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 ANCHOR_SIDE = 4
 """Of RetinaNet's smallest anchor, in strides of its level."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is in an image.
-
-    Args:
-        boxes: (k, 4) float32: left, top, right, bottom, in pixels.
-        labels: (k,) int64 indices of classes.
-        scores: (k,) float32, falling.
-    """
-
-    boxes: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
-class Boxes(ABC):
-    """What the outputs of a head say, and how it learns to say it."""
-
-    @abstractmethod
-    def learn(
-        self, model: nn.Module, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor], at: At
-    ) -> Tensor:
-        """The loss of a step: a scalar.
-
-        Args:
-            model: Has such a head.
-            images: What it is fed.
-            boxes: (k, 4) of each image, in pixels.
-            labels: (k,) of each.
-            at: Where the training stands.
-        """
-
-    @abstractmethod
-    def found(self, *outputs: NDArray[np.float32]) -> list[Found]:
-        """The boxes of each image, in pixels of what the network was fed.
-
-        Raises:
-            TrainingError: An output is not a finite number.
-        """
 
 
 def boxes_of(head: HeadKind, resolution: int, classes: int) -> Boxes:
@@ -80,8 +37,6 @@ def boxes_of(head: HeadKind, resolution: int, classes: int) -> Boxes:
         resolution: Side of the images in pixels.
         classes: That are told apart.
     """
-    from paretonas.task.two_stage import Regions  # follows from this module
-
     return Regions(resolution, classes) if head == "faster-rcnn" else Anchors(head, resolution, classes)
 
 
@@ -200,7 +155,7 @@ def _model(anchors: Anchors) -> tuple[Any, Tensor]:
     from torchvision.models.detection.ssd import SSD, SSDHead
 
     side = anchors.resolution
-    kept: dict[str, Any] = {"score_thresh": LEAST_SCORE[anchors.head], "detections_per_img": MOST_DETECTIONS}
+    kept: dict[str, Any] = {"score_thresh": KEPT_FROM[anchors.head], "detections_per_img": MOST_DETECTIONS}
     if anchors.head == "retinanet":
         sizes = tuple(tuple(round(ANCHOR_SIDE * s * n) for n in NEAREST_SIZES) for s in anchors.strides)
         generator: Any = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))

@@ -20,8 +20,9 @@ from paretonas.errors import DataError, SpecError
 from paretonas.network import build
 from paretonas.space import Interface, Spec
 from paretonas.space.detector import HeadKind
-from paretonas.task.detecting import Boxes, Found, boxes_of, read_boxes
+from paretonas.task.detecting import boxes_of, read_boxes
 from paretonas.task.explaining import explain, truths_of
+from paretonas.task.found import Boxes, Found
 from paretonas.task.metadata import ImageBoxes
 from paretonas.task.precision import Precision, average_precision
 from paretonas.task.prepared import PreparedTask

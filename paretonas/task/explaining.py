@@ -15,7 +15,8 @@ from PIL import Image
 from paretonas.data.box_geometry import fit_sizes
 from paretonas.data.box_images import BoxSplit
 from paretonas.task.balance import Balance, balances
-from paretonas.task.detecting import Found
+from paretonas.task.decode import LEAST_SCORE
+from paretonas.task.found import Found
 from paretonas.task.precision import Precision, Truth
 
 IMAGES, LONGEST_SIDE = 4, 256
@@ -24,8 +25,6 @@ MOST_BYTES = 36_000
 """Of a file of an image: four take less than 200 kB as text."""
 QUALITIES = (85, 75, 60, 45, 30, 15)
 """Of JPEG, the first that is small enough."""
-LEAST_SCORE = 0.3
-"""Of a box that is shown where no threshold balances precision and recall."""
 
 
 def truths_of(split: BoxSplit) -> list[Truth]:

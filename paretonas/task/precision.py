@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.task.detecting import Found
+from paretonas.task.found import Found
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ from torch import Tensor, nn
 from paretonas.data.augment import seed_of
 from paretonas.network.regions import OVERLAP, region_anchors
 from paretonas.space.detector import REGION_LEVELS
-from paretonas.task.decode import check_finite
-from paretonas.task.detecting import MOST_DETECTIONS, Boxes, Found
+from paretonas.task.finite import check_finite
+from paretonas.task.found import KEPT_FROM, MOST_DETECTIONS, Boxes, Found
 from paretonas.task.task import At
 
-LEAST_SCORE = 0.05
 ANCHORS_LEARNED, REGIONS_LEARNED = 256, 64
 """Of an image, in a step."""
 MOST_PROPOSALS = 500
@@ -188,7 +187,7 @@ def _stages(regions: Regions) -> _Stages:
         batch_size_per_image=REGIONS_LEARNED,
         positive_fraction=0.25,
         bbox_reg_weights=None,  # torchvision's own
-        score_thresh=LEAST_SCORE,
+        score_thresh=KEPT_FROM["faster-rcnn"],
         nms_thresh=0.5,
         detections_per_img=MOST_DETECTIONS,
     )

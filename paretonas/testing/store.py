@@ -31,7 +31,9 @@ class StoreContract:
         ended = replace(
             some_trial(1), state=State.COMPLETE, metrics={"accuracy": 0.1 + 0.2}, reward=1 / 3, told=0, seconds=1.5
         )
-        ended = replace(ended, evidence={"cost": None, "latency": "0" * 64}, fidelity=0.5, seed=7, is_reused=True)
+        ended = replace(
+            ended, evidence={"cost": None, "latency": "0" * 64}, fidelity=0.5, seed=7, is_reused=True, retries=2
+        )
         store.update_trial("s", ended, seconds=2.5)
         assert open_store().trials("s") == [some_trial(0), ended]
         assert open_store().seconds("s") == 2.5

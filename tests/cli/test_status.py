@@ -45,9 +45,9 @@ def look(tmp_path, command):
 def test_who_runs_a_search_and_what_runs_where_is_said(store, look):
     works = [Work(4, "training", "node-1", 65.0, 0.4), Work(5, "latency_ms.phone", "node-2", 3.0)]
     with store.hold("s"), store.telling("s", lambda: works):
+        _until(lambda: store.standing("s").works)
         store.add_trials("s", [some_trial(6)])
         store.update_trial("s", replace(some_trial(6), state=State.COMPLETE, told=4))
-        _until(lambda: store.standing("s").works)
         said, data = flat(look().out), json.loads(look("--json").out)
     assert "s: 5 of 10 trials ended (4 complete, 1 failed, 2 running)" in said
     assert f"held by process {os.getpid()} (" in said
@@ -68,6 +68,21 @@ def test_a_search_that_nobody_runs_says_how_to_go_on(store, look):
     assert "Nobody works on it. Go on with: paretonas resume s" in flat(look().out)
     data = json.loads(look("--json").out)
     assert (data["runner"], data["seconds_left"], data["ended_per_minute"], data["running"]) == (None, None, None, [])
+
+
+def test_jobs_that_were_begun_again_are_said(store, look, tmp_path, command):
+    assert ("begun again" in look().out, json.loads(look("--json").out)["retries"]) == (False, 0)
+    assert "retries" not in command("--home", tmp_path / "home", "show", "s").out
+    store.update_trial("s", replace(some_trial(4), state=State.RUNNING, retries=1))
+    assert "once a job was begun again, as its worker or node was lost" in flat(look().out)
+    store.update_trial("s", replace(some_trial(5), state=State.RUNNING, retries=2))
+    assert "3 times a job was begun again, as its worker or node was lost" in flat(look().out)
+    assert json.loads(look("--json").out)["retries"] == 3
+    head, *rows = command("--home", tmp_path / "home", "show", "s").out.splitlines()[1:8]
+    assert head.split() == ["trial", "state", "reward", "retries", "spec"]
+    assert [row.split()[2:-1] for row in rows[3:6]] == [[], ["1"], ["2"]]
+    trials = json.loads(command("--home", tmp_path / "home", "show", "s", "--json").out)["trials"]
+    assert [trial["retries"] for trial in trials] == [0, 0, 0, 0, 1, 2]
 
 
 def test_a_runner_that_was_killed_is_not_taken_for_one(store, look):
@@ -100,7 +115,8 @@ def test_watching_ends_with_the_search(store, look, monkeypatch):
     said = look("--watch", "--json")
     thread.join()
     rows = [json.loads(line) for line in said.out.splitlines()]
-    assert rows[0]["ended"] in (4, 10)  # of a machine that is busy
+    assert rows[0]["ended"] in (4, 10), said.err
+    assert rows[-1]["ended"] == 10, said.err
     assert (rows[-1]["ended"], rows[-1]["runner"]) == (10, None)
     assert "its budget of trials is used up" in flat(look().out)
 

@@ -114,9 +114,9 @@ READS = pytest.mark.parametrize("read", [Ncnn().load, Ncnn().interface])
     ("fault", "said"),
     [
         ("compressed", "not compressed, but has"),
-        ("more", "is a zip of model.ncnn.param.*but has"),
-        ("fewer", "is a zip of model.ncnn.param.*but has"),
-        ("renamed", "is a zip of model.ncnn.param.*but has"),
+        ("more", "is a zip of .param, .bin, .json, one of each .*but has"),
+        ("fewer", "is a zip of .param, .bin, .json, one of each .*but has"),
+        ("renamed", "is a zip of .param, .bin, .json, one of each .*but has"),
         ("damaged", "Bad CRC-32"),
         ("pipe", "no regular file"),
         ("onnx", "not a zip file"),
@@ -139,7 +139,7 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path, fault, said, read):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(METADATA, "{}")
             if fault == "renamed":
-                archive.writestr("net.param", LAYERS)
+                archive.writestr("net.txt", LAYERS)
                 archive.writestr("net.bin", b"")
     with pytest.raises(MeasureError, match=rf"model\.ncnn.*{said}"):
         read(path)

@@ -12,8 +12,8 @@ from paretonas.evaluation.job import Folders, Schooling
 from paretonas.evaluation.supernet import Mining, SupernetEvaluator
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
 from paretonas.evaluation.trained import TrainedEvaluator
-from paretonas.evaluation.trust import Trust, trust
 from paretonas.loop.listener import Listener
+from paretonas.objective.trust import Trust, trust
 from paretonas.space import Decision, SearchSpace, spec_to_json
 from paretonas.space.mnasnet import BlockSpec, MnasNetSpec
 from paretonas.store import Store

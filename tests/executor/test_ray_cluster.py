@@ -219,6 +219,31 @@ def test_node_that_does_not_see_the_files_is_brought_them(nodes, tmp_path):
     assert not list(home.rglob("*.part"))
 
 
+def test_files_that_cannot_be_sent_back_are_the_machines_fault_and_whoever_sends_them_may_die(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to hide a folder from a node")
+    home, hidden = tmp_path / "home", tmp_path / "home/hidden"
+    (hidden / "data").mkdir(parents=True)
+    (hidden / "data/a").write_text("1")
+    (hidden / "run/folder").mkdir(parents=True)
+    given = hidden / "given.txt"
+
+    def read_and_write(left):
+        given.write_text("told ")
+        return run(executor, ray_jobs.read_and_write, Folder(hidden / "data"), given, left)
+
+    with ray_jobs.running_nodes(nodes=0) as nodes:
+        nodes.tell("hide", home)
+        with RayOptions(nodes.address).start() as executor:
+            with pytest.raises(MachineError, match="folder cannot be written: it is a folder"):
+                read_and_write(hidden / "run/folder")
+            (courier,) = ray_jobs.processes("ray::Courier")
+            os.kill(courier, signal.SIGKILL)
+            (hidden / "data/b").write_text("2")
+            assert read_and_write(hidden / "run/left.txt")[0] == "told ab"
+            assert (hidden / "run/left.txt").read_text() == "told ab"
+
+
 def test_lost_node_is_replaced_and_the_job_goes_on(tmp_path):
     with ray_jobs.running_nodes(nodes=2, cpus=1) as nodes, RayOptions(nodes.address).start() as executor:
         files = [(tmp_path / f"state{n}", tmp_path / f"begun{n}") for n in range(2)]

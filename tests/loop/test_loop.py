@@ -9,6 +9,7 @@ from computed import ANY, TWINS, Computed, facts, halved, lanes_of, number_of, p
 import paretonas.loop.tally as module
 from paretonas.errors import CrashError, ExportError, MachineError, StoreError, TrainingError, WorkError
 from paretonas.evaluation.evaluator import WORKERS
+from paretonas.executor.serial import SerialExecutor
 from paretonas.loop.listener import Listener
 from paretonas.loop.loop import LONGEST_LOOK
 from paretonas.loop.plan import Budget
@@ -134,6 +135,53 @@ def test_a_worker_that_dies_once_is_given_another_chance_and_twice_fails_the_tri
     evaluator = Computed(memory, raises={(stage, n): dead for n in range(3, 9)})
     assert [t.state for t in run(plan_of(evaluator), memory)].count(State.FAILED) == 3
     assert sum(name == stage for name, _ in evaluator.calls) == 9 + 6
+
+
+class Losing(SerialExecutor):
+    """Loses two workers at each job, and goes on with others; the last job's machine refuses in the end."""
+
+    def wait(self, timeout=None):
+        jobs = super().wait(timeout)
+        for job in jobs:
+            job.finish(replace(job._outcome, attempts=3))
+        return jobs
+
+
+class Together(SerialExecutor):
+    """Has room for two jobs, which end at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.workers = 2
+
+    @property
+    def idle(self):
+        return 2 - len(self._queue)
+
+    def wait(self, timeout=None):
+        return [*super().wait(timeout), *super().wait(timeout)]
+
+
+def test_what_ended_with_the_job_that_the_machine_refused_is_kept(store):
+    evaluator = Computed(store, raises={("training", 2): OSError(errno.ENOSPC, "full")})
+    lanes = lanes_of(evaluator, start=lambda name: Together() if name == WORKERS else SerialExecutor())
+    with pytest.raises(MachineError):
+        run(plan_of(evaluator), store, lanes)
+    assert len(store.evaluations("training")) == 3
+    assert [trial.state for trial in store.trials("s")].count(State.COMPLETE) == 3
+
+
+def test_jobs_that_were_begun_again_are_counted_in_the_store(store):
+    dead = CrashError("The worker was killed by SIGKILL before the job was done.")
+    evaluator = Computed(store, raises={("training", 1): dead, ("training", 5): OSError(errno.ENOSPC, "full")})
+    lanes = lanes_of(evaluator, start=lambda name: Losing() if name == WORKERS else SerialExecutor())
+    with pytest.raises(MachineError):
+        run(plan_of(evaluator), store, lanes)
+    found = sorted((t.retries, t.state is State.FAILED) for t in store.trials("s") if t.retries)
+    assert found == [*[(2, False)] * 5, (2, True)]
+    evaluator = Computed(store, raises={("training", 0): dead})
+    run(plan_of(evaluator), store)  # whose executor leaves that to the loop
+    assert sorted(t.retries for t in store.trials("s")) == [0] * 6 + [2] * 5 + [3]
 
 
 def test_a_network_that_cannot_be_built_is_a_failed_trial(store):

@@ -6,8 +6,9 @@ import pytest
 from made import add, config_of, trials
 
 from paretonas.errors import StoreError
+from paretonas.objective.trust import Trust
 from paretonas.report.page import write_report
-from paretonas.report.scored import Scored, Trusted, scores_of
+from paretonas.report.scored import Scored, scores_of
 from paretonas.report.searched import read_searches
 from paretonas.store import Store
 
@@ -45,7 +46,7 @@ def test_scores_are_told_with_the_check_of_their_supernet(searched, tmp_path):
     searched.put("trust", {"supernet": "another"}, {**CHECK, "tau": 0.9})
     assert found(searched, tmp_path) == Scored(2, None)
     searched.put("trust", {"supernet": "mine"}, CHECK)
-    assert found(searched, tmp_path) == Scored(2, Trusted(**CHECK))
+    assert found(searched, tmp_path) == Scored(2, Trust(**CHECK))
     page = page_of(searched, tmp_path)
     assert "2 trials of s were scored by weights that all of them share" in page
     assert "Kendall's tau of 0.61 (0.30 to 0.80), counting their MACs with 0.50" in page

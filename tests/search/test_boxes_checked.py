@@ -17,7 +17,8 @@ from paretonas.search.boxes import anchors_of, decoding_of, disagreement, suppre
 from paretonas.search.exporting import export_trial
 from paretonas.space import Interface
 from paretonas.store import Store
-from paretonas.task.detecting import Anchors, Found
+from paretonas.task.detecting import Anchors
+from paretonas.task.found import Found
 from paretonas.task.metadata import ImageBoxes, check_metadata
 from paretonas.zoo import zoo_spec
 

@@ -8,9 +8,9 @@ from abacus import CONFIG
 from paretonas.evaluation import trained
 from paretonas.evaluation.evaluator import Call
 from paretonas.evaluation.supernet import SupernetEvaluator
-from paretonas.evaluation.trust import Trust
 from paretonas.loop.listener import Listener
 from paretonas.loop.plan import Budget
+from paretonas.objective.trust import Trust
 from paretonas.registry import Selection
 from paretonas.search.config import SupernetConfig
 from paretonas.search.mining import runner

@@ -85,6 +85,12 @@ def test_what_is_refused_is_shown_without_its_password(location):
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_an_option_is_given_once():
+    """Otherwise none of them would be, and the server would be this machine's."""
+    with pytest.raises(StoreError, match="is given once, but host is not; several hosts are written host=one,two"):
+        Store("postgresql://me@/nas?host=one&host=two")
+
+
 @pytest.mark.parametrize("location", ["nonsense", "", "x\0y"])
 def test_what_is_no_address_is_refused(tmp_path, monkeypatch, location):
     monkeypatch.chdir(tmp_path)

@@ -92,7 +92,7 @@ def test_url_of_an_unknown_database_is_refused():
 @pytest.mark.parametrize(("version", "age"), [(1, "an older"), (3, "an older"), (99, "a newer")])
 def test_store_of_another_version_is_refused(path, version, age):
     _set(path, "schema", "version", version)
-    with pytest.raises(StoreError, match=f"reads stores of schema 4, but .* has {version}, of {age} version"):
+    with pytest.raises(StoreError, match=f"reads stores of schema 5, but .* has {version}, of {age} version"):
         Store(path)
 
 

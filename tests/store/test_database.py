@@ -187,7 +187,7 @@ def test_who_waits_says_for_whom_and_gives_up(path, monkeypatch, capfd):
     said = capfd.readouterr().err
     assert said == f"Waiting for another process, which writes into {path}.\n"
     with Store(path).hold("s"), pytest.raises(MachineError):
-        store.put("kind", {}, {})
+        Store(path).put("kind", {}, {})
     assert f"Waiting for process {os.getpid()} (" in capfd.readouterr().err
     other.rollback()
     other.close()
@@ -272,6 +272,19 @@ def test_a_full_disk_is_the_machines_fault_and_takes_nothing(path):
     with pytest.raises(MachineError, match=r"database or disk is full\. Free some space"):
         store.put("kind", {}, {"text": "x" * 500_000})
     assert read(path) == WHOLE
+
+
+@pytest.mark.parametrize("fate", ["moved", "removed", "replaced"])
+def test_what_is_written_into_a_file_that_is_gone_is_not_lost_in_silence(path, fate, tmp_path):
+    fill(tmp_path / "other.db")
+    store = Store(path)
+    store.put("kind", {}, {})
+    path.unlink() if fate == "removed" else path.rename(tmp_path / "gone.db")
+    if fate == "replaced":
+        (tmp_path / "other.db").rename(path)
+    for call in (lambda: store.put("kind", {}, {}), lambda: store.evaluations("kind")):
+        with pytest.raises(MachineError, match=r"moved, removed or replaced while it was open.*Bring back"):
+            call()
 
 
 def test_a_key_that_is_taken_is_our_error(path):

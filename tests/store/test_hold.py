@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from paretonas.errors import MachineError, StoreError
-from paretonas.store import Store
+from paretonas.store import Store, lease
+from paretonas.store.holder import Holder
 
 HOLDER = """
 import sys
@@ -128,6 +130,38 @@ def test_a_file_system_without_locks_is_said(path, monkeypatch, number):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(MachineError, match=f"{os.strerror(number)}.* A local disk has locks"):
         Store(path).hold("cats").__enter__()
+
+
+def test_the_words_of_a_holder_command_no_terminal():
+    said = str(Holder(7, "lab\x07", "paretonas \x1b[2J grün\u202e \udcff"))
+    assert said == r"process 7 (paretonas \x1b[2J grün\u202e \udcff) on lab\x07"
+
+
+def test_a_holder_is_heard_of_again_whatever_came_up_once(path, monkeypatch):
+    monkeypatch.setattr(lease, "FIRST", 0.01)
+    monkeypatch.setattr(lease, "BEAT", 0.01)
+    store, beats, again = Store(path), [], threading.Event()
+
+    def beat(*_):
+        beats.append(1)
+        if len(beats) == 1:
+            raise OSError(errno.EINTR, "Interrupted")
+        again.set()
+
+    monkeypatch.setattr(store._database.leases._lock, "beat", beat)
+    with store.hold("cats"):
+        assert again.wait(20)
+
+
+def test_a_search_is_not_held_by_who_cannot_say_so(path, monkeypatch):
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", start)
+        with pytest.raises(MachineError, match=r"can't start new thread\. Close programs"):
+            Store(path).hold("cats").__enter__()
+    assert is_free(path)
 
 
 def test_holder_that_nobody_can_read_is_not_named(path):

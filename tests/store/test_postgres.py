@@ -6,8 +6,9 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -208,6 +209,38 @@ def test_patience_ends_with_how_to_go_on(postgres, store, monkeypatch):
     finally:
         postgres.start()
     assert store.trials("s") == []
+
+
+def test_what_was_waited_for_in_vain_is_not_waited_for_by_what_ends_a_session(postgres, store, monkeypatch, capfd):
+    backend = store._database._backend
+    backend.patience, backend.silent = 0.2, 0.0
+
+    def session(name):
+        store.create_search(name, {})
+        with store.hold(name):
+            postgres.kill()
+            try:
+                store.set_seconds(name, 1.0)
+            finally:
+                with suppress(MachineError):
+                    store.set_seconds(name, 2.0)
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(MachineError, match="See to the server"):
+            session("s")
+        postgres.start()
+        backend.patience = 60.0
+        with monkeypatch.context() as stopped:
+            stopped.setattr("paretonas.store.database.time", SimpleNamespace(monotonic=time.monotonic, sleep=stop))
+            with pytest.raises(KeyboardInterrupt):
+                session("t")
+    finally:
+        postgres.start()
+    assert capfd.readouterr().err.count("Trying again for") == 2  # once a session
+    assert [store.seconds(name) for name in "st"] == [0.0, 0.0]
 
 
 @contextmanager

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from paretonas.errors import TrainingError, UsageError
-from paretonas.task.detecting import MOST_DETECTIONS, Anchors, _model, read_boxes
+from paretonas.task.detecting import Anchors, _model, read_boxes
+from paretonas.task.found import MOST_DETECTIONS
 
 KINDS = [Anchors("retinanet", 128, 3), Anchors("ssdlite", 128, 3)]
 BOXES = torch.tensor([[10.0, 20.0, 60.0, 80.0], [70.0, 70.0, 120.0, 126.0]])

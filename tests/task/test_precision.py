@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from paretonas.task.detecting import Found
+from paretonas.task.found import Found
 from paretonas.task.precision import Truth, average_precision
 
 

@@ -10,8 +10,9 @@ from paretonas.network import build
 from paretonas.network.regions import region_anchors
 from paretonas.network.shapes import without_numbers
 from paretonas.network.sharing import Path, cut_out, fresh_weights
-from paretonas.task.detecting import MOST_DETECTIONS, boxes_of
+from paretonas.task.detecting import boxes_of
 from paretonas.task.distilled import Recorder
+from paretonas.task.found import MOST_DETECTIONS
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import At
 from paretonas.task.two_stage import REGIONS_LEARNED, Chooser, Regions, _stages

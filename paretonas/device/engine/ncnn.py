@@ -19,7 +19,8 @@ from paretonas.errors import MeasureError, MissingPackageError
 
 FILES = "ncnn", 0, b"PK"
 
-PARAM, WEIGHTS, METADATA = "model.ncnn.param", "model.ncnn.bin", "metadata.json"
+PARTS = ".param", ".bin", ".json"
+"""Description, weights, and what we say of them: suffixes of what is in a file."""
 MAGIC = "7767517"
 LONGEST = 255
 """Characters of a name; ncnn reads no more of it."""
@@ -67,9 +68,9 @@ def load(path: Path, options: Mapping[str, Any]) -> Runs:
         for name in _OFF:
             setattr(net.opt, name, False)
         with tempfile.TemporaryDirectory() as folder:  # from memory it would refer to what Python may free
-            for name, data in ((PARAM, param), (WEIGHTS, weights)):
+            for name, data in (("param", param), ("bin", weights)):
                 (Path(folder) / name).write_bytes(data)
-            if net.load_param(f"{folder}/{PARAM}") or net.load_model(f"{folder}/{WEIGHTS}"):
+            if net.load_param(f"{folder}/param") or net.load_model(f"{folder}/bin"):
                 raise ValueError("ncnn does not know its layers, or has not all of their weights")
     except Exception as error:  # of whatever reads files
         raise MeasureError(f"ncnn cannot load {path}: {error}") from error
@@ -124,11 +125,13 @@ def _read(path: Path) -> tuple[bytes, bytes, Mapping[str, Any]]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = sorted(entry.filename for entry in entries)
-        if names != sorted((PARAM, WEIGHTS, METADATA)) or any(e.compress_type != zipfile.ZIP_STORED for e in entries):
-            raise ValueError(f"it is a zip of {PARAM}, {WEIGHTS} and {METADATA}, not compressed, but has {names[:9]}")
+        by_suffix = {Path(name).suffix: name for name in names}
+        is_whole = len(names) == len(PARTS) and by_suffix.keys() == set(PARTS)
+        if not is_whole or any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+            raise ValueError(f"it is a zip of {', '.join(PARTS)}, one of each and not compressed, but has {names[:9]}")
         if sum(entry.file_size for entry in entries) > os.stat(path).st_size:
             raise ValueError("it says that it holds more than it has bytes")
-        param, weights, told = (archive.read(name) for name in (PARAM, WEIGHTS, METADATA))
+        param, weights, told = (archive.read(by_suffix[suffix]) for suffix in PARTS)
     interface = json.loads(told)["interface"]
     _check(param.decode("ascii"), interface)
     return param, weights, interface
@@ -142,10 +145,10 @@ def _check(param: str, interface: Mapping[str, Any]) -> None:
     """
     lines = [line.split() for line in param.splitlines() if line.strip()]
     if lines[:1] != [[MAGIC]] or len(lines) < 3 or lines[1][:1] != [str(len(lines) - 2)] or len(lines[1]) != 2:
-        raise ValueError(f"{PARAM} begins with {MAGIC} and the numbers of its layers and tensors")
+        raise ValueError(f"a description begins with {MAGIC} and the numbers of its layers and tensors")
     known: set[str] = set()
     for kind, name, bottoms, tops, *rest in lines[2:]:
-        layer = f"the layer {kind[:80]} {name[:80]} of {PARAM}"
+        layer = f"the layer {kind[:80]} {name[:80]} of its description"
         if (
             not all(re.fullmatch(r"[0-9]{1,5}", count) for count in (bottoms, tops))
             or max(map(len, (name, *rest))) > LONGEST
@@ -160,7 +163,7 @@ def _check(param: str, interface: Mapping[str, Any]) -> None:
             raise ValueError(f"{layer} does not say all of itself")
     ports = {f"in{i}" for i in range(len(interface["inputs"]))} | {f"out{i}" for i in range(len(interface["outputs"]))}
     if str(len(known)) != lines[1][1] or not known.issuperset(ports):
-        raise ValueError(f"{PARAM} does not have the tensors that it says it has")
+        raise ValueError("its description does not have the tensors that it says it has")
 
 
 def _is_option(word: str) -> bool:

@@ -3,7 +3,9 @@
     options.py   what users write
     executor.py  the search's side: queues, pickles, waits
     steward.py   a process of the search's own that speaks to Ray, and may be lost without harm
-    cluster.py   what is asked of Ray itself
+    messages.py  what these two say to each other
+    cluster.py   what that asks of Ray
+    library.py   Ray itself
     node.py      what runs on a node for a job
     courier.py   files of the search's machine, for nodes that do not see them
 

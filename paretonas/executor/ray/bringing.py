@@ -8,8 +8,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from paretonas.executor.ray.cluster import ask, get
 from paretonas.executor.ray.courier import Stamps, stamps_below, stamps_of
+from paretonas.executor.ray.library import ask, get
 from paretonas.files import rename_folder, scratch_folder, sweep, written_aside
 
 CACHE = "PARETONAS_CACHE"

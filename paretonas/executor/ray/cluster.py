@@ -1,37 +1,26 @@
-"""What is asked of Ray: the one module that imports it, in processes of its own."""
+"""What the steward asks of Ray."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from math import floor, inf
-from typing import Any
-
-# Before Ray is imported: nothing is told to its makers.
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-
-import ray
-from ray import exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from typing import TYPE_CHECKING, Any
 
 from paretonas.errors import MachineError, UsageError, WorkerError
 from paretonas.executor.executor import Failure
 from paretonas.executor.ray import node
 from paretonas.executor.ray.courier import Courier
-from paretonas.executor.ray.options import RayOptions
-from paretonas.executor.ray.steward import GoneError, LostError
+from paretonas.executor.ray.library import LOST, NodeAffinitySchedulingStrategy, exceptions, first_words, ray
+from paretonas.executor.ray.messages import GoneError, LostError
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 OWN, FOUND = "local", "auto"
 LONGEST_KNOCK = 5.0
 """Seconds in which a head takes a connection."""
-LOST = (
-    exceptions.WorkerCrashedError,
-    exceptions.NodeDiedError,
-    exceptions.ObjectLostError,
-    exceptions.RayActorError,
-)
 Amounts = Mapping[str, float]
 
 
@@ -77,7 +66,8 @@ class Cluster:
         """Give a call to Ray, which gives it to a worker."""
         if has_paths and self._courier is None:
             at_home = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            self._courier = ray.remote(num_cpus=0, scheduling_strategy=at_home)(Courier).remote()
+            again = {"max_restarts": -1, "max_task_retries": -1}  # what it is asked may be asked twice
+            self._courier = ray.remote(num_cpus=0, scheduling_strategy=at_home, **again)(Courier).remote()
         return Running(self._task.remote(payload, self._ticket, self._courier if has_paths else None))
 
     def check_room(self) -> None:
@@ -137,37 +127,22 @@ class Running:
         except exceptions.OutOfMemoryError as error:
             raise WorkerError(
                 "The job ran out of its node's memory. Use smaller batches, or say with memory_gb what a job takes. "
-                f"({_first(error)})"
+                f"({first_words(error)})"
             ) from None
         except LOST as error:
-            raise LostError(_first(error)) from None
+            raise LostError(first_words(error)) from None
         except exceptions.LocalRayletDiedError as error:
-            raise GoneError(_first(error)) from None
+            raise GoneError(first_words(error)) from None
         except (exceptions.RayError, RuntimeError, ImportError) as error:
             raise MachineError(
-                f"A node of the cluster cannot begin a job: {_first(error)} Install paretonas there as it is installed "
-                "here, then go on."
+                f"A node of the cluster cannot begin a job: {first_words(error)} Install paretonas there as it is "
+                "installed here, then go on."
             ) from None
 
     def kill(self) -> None:
         """End it, with the process that it runs in."""
         with suppress(Exception):
             ray.cancel(self._generator, force=True)
-
-
-def ask(courier: Any, question: str, *args: Any) -> Any:
-    """What a courier answers; for nodes."""
-    return ray.get(getattr(courier, question).remote(*args))
-
-
-def put(value: Any) -> Any:
-    """A reference to a value in the object store."""
-    return ray.put(value)
-
-
-def get(reference: Any) -> Any:
-    """A value of the object store."""
-    return ray.get(reference)
 
 
 def _connect(options: RayOptions) -> None:
@@ -187,8 +162,8 @@ def _connect(options: RayOptions) -> None:
         what = f"at {options.address}" if options.address else "on this machine"
         raise UsageError(
             f"A cluster of Ray answers, of the version that is here (Ray {ray.__version__}, Python "
-            f"{node.versions()['Python']}), but {what}: {_first(error)} Start one with `ray start --head`, and this "
-            "machine as a node of it with `ray start --address=HOST:PORT`."
+            f"{node.versions()['Python']}), but {what}: {first_words(error)} Start one with `ray start --head`, "
+            "and this machine as a node of it with `ray start --address=HOST:PORT`."
         ) from None
 
 
@@ -224,9 +199,3 @@ def _amounts(amounts: Amounts) -> str:
     memory = amounts.get("memory", 0) / 2**30
     words = [f"{amounts[name]:g} {name}" for name in ("CPU", "GPU") if amounts.get(name)]
     return ", ".join([*words, f"{memory:.3g} GiB"] if memory else words) or "nothing"
-
-
-def _first(error: BaseException) -> str:
-    """The first sentence or two of what Ray says, which may be pages."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 400 else text[:397] + "..."

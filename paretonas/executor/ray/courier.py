@@ -56,7 +56,7 @@ class Courier:
 
         Read once, unless they change.
         """
-        from paretonas.executor.ray.cluster import put
+        from paretonas.executor.ray.library import put
 
         stamps = stamps_below(Path(path))
         known = self._contents.get(path)

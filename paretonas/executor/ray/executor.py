@@ -12,14 +12,17 @@ from dataclasses import replace
 from math import inf
 from multiprocessing import connection
 from multiprocessing.util import Finalize
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paretonas.errors import MachineError, ParetonasError, UsageError
 from paretonas.executor.executor import Executor, Failure, Job, Outcome
-from paretonas.executor.ray.options import RayOptions
+from paretonas.executor.ray.messages import Begun, Ended, Task
 from paretonas.executor.ray.sending import pickled
-from paretonas.executor.ray.steward import Begun, Ended, Steward, Task
+from paretonas.executor.ray.steward import Steward
 from paretonas.executor.sending import unpack
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 T = TypeVar("T")
 
@@ -101,10 +104,10 @@ class RayExecutor(Executor):
 
     def _collect(self, until: float) -> None:
         """Take note of what has ended, once anything has, it is `until`, or a day has passed."""
-        if not self._running:
-            return
-        if not self._stewards:
+        if not self._stewards and (self._running or self._queue):
             self._seek()
+            return
+        if not self._running:
             return
         steward = self._stewards[0]
         seconds = min(max(0.0, until - time.monotonic()), 86400.0)
@@ -132,22 +135,26 @@ class RayExecutor(Executor):
                 what = f"The cluster was lost {task.attempts} times while the job ran."
                 self._finish(job, Outcome.crashed(what, 0.0, task.attempts))
         begin, error = time.monotonic(), None
-        while self._running and not self._stewards and time.monotonic() - begin < LONGEST_OUTAGE:
+        while not self._stewards and (self._running or self._queue):
             try:
                 self._stewards.append(Steward(self._options))
             except ParetonasError as refused:
                 error = refused
+                if time.monotonic() - begin >= LONGEST_OUTAGE:
+                    break
                 time.sleep(BETWEEN)
         for number, (job, task) in list(self._running.items()):
             if self._stewards:
                 again = replace(task, attempts=task.attempts + 1)
                 self._running[number] = job, again
                 self._stewards[0].send(again)
-            else:
-                lost = f"The cluster was lost and was not there again within {LONGEST_OUTAGE:g} s"
-                what = f"{lost}: {error} Bring it back, then go on."
-                self._finish(job, Outcome(failure=Failure.of(MachineError(what))))
-                del self._running[number]
+        if not self._stewards:
+            lost = f"The cluster was lost and was not there again within {LONGEST_OUTAGE:g} s"
+            refusal = Failure.of(MachineError(f"{lost}: {error} Bring it back, then go on."))
+            for job, _ in (*self._running.values(), *self._queue):
+                self._finish(job, Outcome(failure=refusal))
+            self._running.clear()
+            self._queue.clear()
 
 
 def _dismiss(stewards: list[Steward]) -> None:

@@ -7,19 +7,23 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import connection, spawn
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from paretonas.errors import MachineError, ParetonasError
 from paretonas.executor.executor import Failure, Outcome
+from paretonas.executor.ray.messages import Begun, Ended, LostError, Task
 from paretonas.executor.ray.node import TRUSTED
-from paretonas.executor.ray.options import RayOptions
 from paretonas.executor.sending import pack
 from paretonas.executor.spawning import SPAWN, interrupts_blocked
+
+if TYPE_CHECKING:
+    from paretonas.executor.ray.options import RayOptions
 
 LONGEST_ANSWER = 120.0
 """Seconds in which a cluster answers or is started."""
@@ -27,61 +31,6 @@ LONGEST_LEAVING = 20.0
 """Seconds that a steward has to leave its cluster, or to end its own."""
 PATIENCE = 60.0
 """Seconds that a task waits for a node before it is asked whether there is one at all."""
-
-
-class LostError(Exception):
-    """A worker or its node was lost."""
-
-
-class GoneError(Exception):
-    """The cluster was lost, as far as this process is part of it."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A job on its way.
-
-    Args:
-        number: Of its own.
-        payload: The pickled call.
-        has_paths: Whether there are paths in it.
-        timeout: Seconds from when a worker has it; None: no limit.
-        attempts: Workers that were given it, with the one that is given it now.
-    """
-
-    number: int
-    payload: bytes
-    has_paths: bool
-    timeout: float | None
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Where a task has begun.
-
-    Args:
-        number: Of the task.
-        node: Name of the machine.
-    """
-
-    number: int
-    node: str
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a task ended.
-
-    Args:
-        number: Of the task.
-        outcome: Packed.
-        attempts: Workers that were given it.
-    """
-
-    number: int
-    outcome: bytes
-    attempts: int
 
 
 class Steward:
@@ -113,7 +62,8 @@ class Steward:
                 self._process.start()
         except OSError as error:
             self.pipe.close()
-            raise MachineError(f"A process that speaks to Ray cannot be started: {error}.") from error
+            what = f"A process that speaks to Ray cannot be started: {error}"
+            raise MachineError(f"{what}. Close programs, then go on.") from error
         finally:
             remote.close()
         try:
@@ -124,12 +74,14 @@ class Steward:
 
     def _answer(self) -> tuple[int, bool]:
         if not self.pipe.poll(LONGEST_ANSWER):
-            raise MachineError(f"A cluster of Ray answers within {LONGEST_ANSWER:g} s, but this one does not.")
+            what = f"A cluster of Ray answers within {LONGEST_ANSWER:g} s, but this one does not"
+            raise MachineError(f"{what}. See to its head with `ray status`, then go on.")
         try:
             answer = pickle.loads(self.pipe.recv_bytes())
         except (EOFError, OSError):
             raise MachineError(
-                f"The process that speaks to Ray ended before its cluster answered (exit code {self._code()})."
+                f"The process that speaks to Ray ended before its cluster answered (exit code {self._code()}). See to "
+                "its head with `ray status`, then go on."
             ) from None
         if isinstance(answer, Failure):
             raise answer.error()
@@ -184,11 +136,13 @@ class _Serving:
     def __init__(self, pipe: connection.Connection, parent: int, cluster: Any):
         self._pipe, self._parent, self._cluster = pipe, parent, cluster
         self._left = asyncio.Event()
+        self._news: SimpleQueue[bytes | None] = SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until the search has left."""
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._read)
+        threading.Thread(target=self._send, daemon=True).start()
         while not self._left.is_set() and os.getppid() == self._parent:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), 1.0)
@@ -209,14 +163,19 @@ class _Serving:
     async def _finish(self, task: Task) -> None:
         """Say how a task ended; where that cannot be told, end this process, which tells it too."""
         try:
-            ended = await self._do(task)
+            self._tell(await self._do(task))
         except Exception:  # the cluster is gone, or Ray says something that nobody knows
-            os._exit(1)
-        self._tell(ended)
+            self._news.put(None)
 
     def _tell(self, news: Begun | Ended) -> None:
-        with suppress(OSError):
-            self._pipe.send_bytes(pickle.dumps(news))
+        self._news.put(pickle.dumps(news))
+
+    def _send(self) -> None:
+        """Send what is told, apart from reading: the search may be about to send more than the pipe takes, too."""
+        for news in iter(self._news.get, None):
+            with suppress(OSError):
+                self._pipe.send_bytes(news)
+        os._exit(1)
 
     async def _do(self, task: Task) -> Ended:
         attempts, begin = task.attempts, time.monotonic()
