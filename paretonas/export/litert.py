@@ -9,10 +9,8 @@ the file transposes an image once, which takes less than can be measured.
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -25,6 +23,7 @@ from paretonas.export.appended import append_json, read_appended
 from paretonas.export.boxes import Decoding
 from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
 from paretonas.files import written_aside
+from paretonas.quiet import quiet
 from paretonas.registry import blamed
 from paretonas.space import Interface, Spec
 
@@ -53,7 +52,7 @@ class LiteRtFormat(Format):
         self._check_decoding(decoding)
         converter = _converter()
         with written_aside(path) as draft:
-            with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
+            with quiet(), warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
                 warnings.simplefilter("ignore")
                 own = copy.deepcopy(model).cpu().eval()
                 inputs = tensors_for(own, example_inputs(interface))
@@ -67,7 +66,7 @@ class LiteRtFormat(Format):
 
 
 def _converter() -> Any:
-    with warnings.catch_warnings(), _silent("torch.utils._pytree"):  # one of its packages is told of what is old
+    with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             import litert_torch
@@ -76,18 +75,6 @@ def _converter() -> Any:
             raise MissingPackageError("litert-torch", "The format 'litert'") from None
     progress.config.show_progress = False  # it prints where our own output goes
     return litert_torch
-
-
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """A logger says errors alone meanwhile."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 class _Naming(nn.Module):

@@ -15,46 +15,27 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paretonas.errors import DataError, ExportError, MissingPackageError
+from paretonas.errors import DataError, ExportError
 from paretonas.export import quantize
 from paretonas.export.appended import append_json, read_appended
-from paretonas.export.litert import IDENTIFIER, modules_behind, named_module
+from paretonas.export.litert import IDENTIFIER, modules_behind
+from paretonas.export.litert_graph import WEIGHTED, Graph, Operation, on_the_way, package
 from paretonas.export.pairing import Arrays
 from paretonas.export.quantize import Deviation, Ends, ModuleError, Quantization, is_within
 from paretonas.export.quantizer import Quantizer, check_kept, deviations
 from paretonas.files import written_aside
+from paretonas.quiet import quiet
 from paretonas.registry import blamed
 
-WEIGHTED = frozenset({"BATCH_MATMUL", "CONV_2D", "CONV_2D_TRANSPOSE", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-FEATURES_FIRST = frozenset({"GATHER", "GATHER_ND"})
-"""Operators whose first input alone is features; the others say where."""
 PRODUCTS = WEIGHTED | {"MUL"}
 SUMS = frozenset({"ADD", "SUB"})
 HUGE = 3e38
 """What pads a pool of maxima, in place of an infinity; no number that was computed."""
-
-
-class Operation(NamedTuple):
-    """One of a file.
-
-    Args:
-        scope: By which the quantizer knows it: the names of what it gives.
-        module: Of the network; "" where it is unknown.
-        kind: As the format calls it.
-        takes: Places of its tensors.
-        gives: Likewise.
-    """
-
-    scope: str
-    module: str
-    kind: str
-    takes: tuple[int, ...]
-    gives: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +84,17 @@ def calibrate(path: Path, examples: Sequence[Arrays], options: Quantization) -> 
     told = {"metadata": read_appended(path, IDENTIFIER, "metadata"), "modules": {"names": known}}
     content = path.read_bytes()
     with blamed(f"What is quantized is a .tflite, but {path} cannot be read", ExportError):
-        graph = _Graph(content, known)
+        graph = Graph(content, known)
     if not graph.is_float:
         raise ExportError(f"An int8 file is made of one in float, but {path.name} is quantized. Give the float file.")
     check_kept(path.name, options.keep, [one.module for one in graph.operations])
-    on_the_way = _on_the_way(graph.operations)
-    if not on_the_way:
+    reaching = on_the_way(graph.operations)
+    if not reaching:
         raise ExportError(f"What is quantized are convolutions and matrix products, but {path.name} has none.")
     seen = quantize.one_by_one(examples, options.examples)
     run = _run(content)
     expected = [run(example) for example in seen]
-    calibration = Calibration(content, told, on_the_way, seen, options, {}, expected)
+    calibration = Calibration(content, told, reaching, seen, options, {}, expected)
     return replace(calibration, ranges=_ranges(calibration, graph))
 
 
@@ -162,85 +143,11 @@ LITERT = Quantizer(calibrate, write_quantized, modules_to_blame)
 """LiteRT's files in int8, as a format's plugin."""
 
 
-class _Package(NamedTuple):
-    """What is used of the quantizer."""
-
-    quantizer: Any
-    types: Any
-    graphs: Any
-    interpreters: Any
-
-
-def _package() -> _Package:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            from ai_edge_quantizer import qtyping, quantizer
-            from ai_edge_quantizer.utils import tfl_flatbuffer_utils, tfl_interpreter_utils
-        except ImportError:
-            raise MissingPackageError("ai-edge-quantizer", "int8 of the format 'litert'") from None
-    return _Package(quantizer, qtyping, tfl_flatbuffer_utils, tfl_interpreter_utils)
-
-
-class _Graph:
-    """The main graph of a file.
-
-    Args:
-        content: The file's.
-        known: Its modules.
-
-    Attributes:
-        operations: In the order of execution.
-        activations: Places, names and numbers of sides of float tensors that are no weights.
-        fed: Places of the inputs.
-        spans: The largest absolute number of float weights, by their places.
-        is_float: Whether nothing in it is quantized.
-    """
-
-    def __init__(self, content: bytes, known: Sequence[str]):
-        graphs = _package().graphs
-        model = graphs.read_model(content)
-        main = model.subgraphs[0]
-        names = [graphs.get_tensor_name(tensor) for tensor in main.tensors]
-        data = [graphs.get_tensor_data(tensor, model.buffers) for tensor in main.tensors]
-        is_number = [tensor.type == _package().types.TensorType.FLOAT32 for tensor in main.tensors]
-        self.is_float, self.fed = graphs.is_float_model(model), tuple(int(place) for place in main.inputs)
-        self.activations = {
-            place: (names[place], len(tensor.shape) if tensor.shape is not None else 0)
-            for place, tensor in enumerate(main.tensors)
-            if is_number[place] and data[place] is None
-        }
-        self.spans = {
-            place: float(np.abs(array).max(initial=0.0))
-            for place, array in enumerate(data)
-            if is_number[place] and array is not None
-        }
-        self.operations = []
-        for one in main.operators:
-            code = graphs.TFL_OP_CODE_TO_NAME.get(model.operatorCodes[one.opcodeIndex].builtinCode)
-            kind = "" if code is None else str(code.value)
-            takes, gives = (tuple(int(i) for i in places if i >= 0) for places in (one.inputs, one.outputs))
-            said = [*(names[i] for i in gives), *(names[i] for i in takes if data[i] is not None)]
-            modules = (named_module(name, known, kind in WEIGHTED) for name in said)
-            scope = graphs.get_op_scope(one, main.tensors)
-            self.operations.append(Operation(scope, next(filter(None, modules), ""), kind, takes, gives))
-
-
-def _on_the_way(operations: Sequence[Operation]) -> tuple[Operation, ...]:
-    """Those that are weighted, or whose features reach one that is."""
-    wanted, found = set[int](), list[Operation]()
-    for one in reversed(operations):
-        if one.kind in WEIGHTED or wanted & set(one.gives):
-            wanted |= set(one.takes[:1] if one.kind in FEATURES_FIRST else one.takes)
-            found.append(one)
-    return tuple(reversed(found))
-
-
 def _run(content: bytes, places: Sequence[int] | None = None) -> Callable[[Arrays], list[Any]]:
     """What gives these tensors of an example; None: the outputs."""
-    with warnings.catch_warnings(), blamed("What is quantized is a file that LiteRT runs, but", ExportError):
+    with quiet(), warnings.catch_warnings(), blamed("What is quantized is a file that LiteRT runs, but", ExportError):
         warnings.simplefilter("ignore")  # that to keep all tensors takes memory
-        interpreter = _package().interpreters.create_tfl_interpreter(
+        interpreter = package().interpreters.create_tfl_interpreter(
             content, num_threads=1, preserve_all_tensors=places is not None
         )
     inputs = interpreter.get_input_details()
@@ -259,7 +166,7 @@ def _run(content: bytes, places: Sequence[int] | None = None) -> Callable[[Array
     return run
 
 
-def _ranges(calibration: Calibration, graph: _Graph) -> dict[str, tuple[Ends, int]]:
+def _ranges(calibration: Calibration, graph: Graph) -> dict[str, tuple[Ends, int]]:
     """Ends of the activations that operations take and give."""
     taken = (place for one in calibration.operations for place in (*one.takes, *one.gives))
     places = [place for place in dict.fromkeys(taken) if place in graph.activations]
@@ -309,16 +216,16 @@ def _widen(ends: dict[int, Ends], operations: Sequence[Operation], weights: Mapp
 def _quantize(calibration: Calibration, operations: Iterable[Operation]) -> bytes:
     """The file with these operations in int8."""
     scopes = "|".join(re.escape(one.scope) for one in operations)
-    package, ends = _package(), calibration.ranges.items()
-    kinds = package.types.TFLOperationName
-    none = package.quantizer.AlgorithmName.NO_QUANTIZE
+    used, ends = package(), calibration.ranges.items()
+    kinds = used.types.TFLOperationName
+    none = used.quantizer.AlgorithmName.NO_QUANTIZE
     seen = {  # it changes them
         name: {"min": np.full((1,) * sides, low, np.float32), "max": np.full((1,) * sides, high, np.float32)}
         for name, ((low, high), sides) in ends
     }
-    with warnings.catch_warnings(), blamed("AI Edge Quantizer cannot quantize this network", ExportError):
+    with quiet(), warnings.catch_warnings(), blamed("AI Edge Quantizer cannot quantize this network", ExportError):
         warnings.simplefilter("ignore")
-        quantizer = package.quantizer.Quantizer(calibration.content)
+        quantizer = used.quantizer.Quantizer(calibration.content)
         quantizer.add_static_config(f"^(?:{scopes})$", kinds.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
         for end in (kinds.INPUT, kinds.OUTPUT):
             quantizer.update_quantization_recipe(".*", end, algorithm_key=none)
