@@ -63,9 +63,7 @@ def test_half_a_precision_is_computed_where_the_processor_does_and_refused_elsew
     if has:
         assert 1e-5 < device.verify(model, file) <= most  # it is not float32
     else:
-        with pytest.raises(
-            DeviceError, match=rf"computes in {precision} where the processor does, but .* not"
-        ):
+        with pytest.raises(DeviceError, match=rf"computes in {precision} where the processor does, but .* not"):
             device.verify(model, file)
     assert parse_device("openvino").verify(model, file) < 1e-4
 
