@@ -31,6 +31,7 @@ KINDS = (
     "tuning",
     "untrained",
     "scored",
+    "fitted",
     "predictor",
     "estimate",
     "trust",

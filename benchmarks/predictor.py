@@ -9,10 +9,12 @@ fitted on a hundred networks each. Of the networks that are fitted, either the f
 or those that `spread_out` chooses.
 
 The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
-have been added up), and NAS-Bench-201's, without those in which nothing that is computed reaches the output.
+have been added up), NAS-Bench-201's, without those in which nothing that is computed reaches the output, and the layers
+of TF-NAS's table, each as a network of its own, with no fewer channels within than it is fed: what one of fewer takes
+is within the error of the difference that it was taken from, and below zero for some.
 
-Usage: python benchmarks/predictor.py OUTPUT_DIR [--tables DIR] [--networks 300] [--rounds 3]; what is measured already
-is not measured again. Run it on a quiet machine.
+Usage: python benchmarks/predictor.py OUTPUT_DIR [--tables DIR] [--only TABLE] [--networks 300] [--rounds 3]; what is
+measured already is not measured again. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,10 +42,12 @@ from paretonas.device import Device, additive, parse_device
 from paretonas.device.additive import Listing
 from paretonas.device.calibration import calibrate
 from paretonas.device.predictor import Predictor, Scope, fit, spread_out
+from paretonas.errors import MeasureError
 from paretonas.evaluation.device_job import ConvertingJob, MeasuringJob, run_converting, run_measuring
 from paretonas.evaluation.fitting import MOST_EARLIER
 from paretonas.evaluation.latencies import QUICK, RECORD
 from paretonas.files import written_aside
+from paretonas.latency import Estimate
 from paretonas.network.operations import Operation, operations
 from paretonas.space import Interface, Spec, spaces, spec_from_json, spec_hash, spec_to_json
 from paretonas.space.nasbench import CELL_OPS, Cell201Spec
@@ -158,22 +163,43 @@ def repeatability(rows: Sequence[dict[str, Any]]) -> float:
 # Tables of others
 
 
-def tables(folder: Path) -> Iterator[Source]:
-    """What is fitted and judged of each table and device."""
-    for file, listing in (
-        ("fbnet_latency.parquet", fbnet_listing),
-        ("nasbench201_cifar10.parquet", cell_listing),
-    ):
-        table = pq.read_table(folder / file).to_pydict()
-        devices = [name.removeprefix("lat_").removesuffix("_ms") for name in table if name.startswith("lat_")]
-        places = np.random.default_rng(0).permutation(len(table["ops"]))[: max(SIZES) + JUDGED]
-        listings = [listing(table["ops"][i]) for i in places]
-        kept = [(i, one) for i, one in zip(places, listings, strict=True) if one]
-        for device in devices:
-            milliseconds = [float(table[f"lat_{device}_ms"][i]) for i, _ in kept]
-            make = device.removesuffix("_1").removesuffix("_32").removesuffix("_64")
-            name = f"{file.partition('_')[0]} {device}"
-            yield Source(name, [one for _, one in kept], milliseconds, milliseconds, make)
+def tables(folder: Path, file: str) -> Iterator[Source]:
+    """What is fitted and judged of a table, by device."""
+    table = pq.read_table(folder / file).to_pydict()
+    devices = [name.removeprefix("lat_").removesuffix("_ms") for name in table if name.startswith("lat_")]
+    places = np.random.default_rng(0).permutation(len(table["ops"]))[: max(SIZES) + JUDGED]
+    listings = [LISTINGS[file](table["ops"][i]) for i in places]
+    kept = [(i, one) for i, one in zip(places, listings, strict=True) if one]
+    for device in devices:
+        milliseconds = [float(table[f"lat_{device}_ms"][i]) for i, _ in kept]
+        make = device.removesuffix("_1").removesuffix("_32").removesuffix("_64")
+        name = f"{file.partition('_')[0]} {device}"
+        yield Source(name, [one for _, one in kept], milliseconds, milliseconds, make)
+
+
+def layers(folder: Path) -> Iterator[Source]:
+    """What is fitted and judged of TF-NAS's layers, by device; begun from the other one."""
+    rows = pq.read_table(folder / "tfnas_mbconv_lut.parquet").to_pylist()
+    for device in sorted({row["device"] for row in rows}):
+        own = [row for row in rows if row["device"] == device and row["mid"] >= row["cin"]]
+        places = np.random.default_rng(0).permutation(len(own))[: max(SIZES) + JUDGED]
+        milliseconds = [own[i]["ms"] for i in places]
+        listings = [layer_listing(own[i]) for i in places]
+        yield Source(f"tfnas {device}", listings, milliseconds, milliseconds, device)
+
+
+def layer_listing(row: Mapping[str, Any]) -> Listing:
+    """Of one layer of TF-NAS: an inverted residual, with squeeze and excitation where it has `se` channels."""
+    side, c_in, hidden, c_out, squeezed = (row[name] for name in ("hw", "cin", "mid", "cout", "se"))
+    after = side // row["stride"]
+    listing = [_conv(c_in, hidden, side, side), _elementwise(row["act"], hidden, side)]
+    listing += [_conv(hidden, hidden, side, after, row["kernel"], hidden), _elementwise(row["act"], hidden, after)]
+    if squeezed:
+        listing += [Operation("mean", 0, hidden * (after**2 + 1), 0), _conv(hidden, squeezed, 1, 1)]
+        listing += [_elementwise(row["act"], squeezed, 1), _conv(squeezed, hidden, 1, 1)]
+        listing += [_elementwise("sigmoid", hidden, 1), _elementwise("multiply", hidden, after)]
+    listing += [_conv(hidden, c_out, after, after)]
+    return [*listing, *([_elementwise("add", c_out, after)] if (side, c_in) == (after, c_out) else [])]
 
 
 def cell_listing(codes: Sequence[int]) -> Listing:
@@ -218,6 +244,10 @@ def _elementwise(kind: str, channels: int, side: int) -> Operation:
     return Operation(kind, 0, 2 * side**2 * channels, 0)
 
 
+LISTINGS = {"fbnet_latency.parquet": fbnet_listing, "nasbench201_cifar10.parquet": cell_listing}
+"""Tables of networks, and what each executes by its codes."""
+
+
 # Judging
 
 
@@ -238,7 +268,8 @@ def judge(source: Source, size: int, choice: str, method: str, earlier: Sequence
         plain = patch.object(additive, "CORRECTIONS", NO_CORRECTION) if method == "linear" else nullcontext()
         with plain:
             fitted = fit(SCOPE, seen, seen_ms, earlier)
-        estimates = [fitted.estimate(listing) for listing in unseen]
+        estimates, is_answered = _estimates(fitted, unseen)
+        truth = truth[is_answered]
         said = np.array([one.latency_ms for one in estimates])
         inside = [one.low_ms <= ms <= one.high_ms for one, ms in zip(estimates, truth, strict=True)]
         spread = statistics.median(one.spread for one in estimates)
@@ -252,6 +283,17 @@ def judge(source: Source, size: int, choice: str, method: str, earlier: Sequence
         "tau": float(stats.kendalltau(said, truth).statistic),
         "spearman": float(stats.spearmanr(said, truth).statistic),
     }
+
+
+def _estimates(fitted: Predictor, listings: Sequence[Listing]) -> tuple[list[Estimate], list[bool]]:
+    """Of networks that have nothing that no fitted one has, and which these are."""
+    found: list[Estimate | None] = []
+    for listing in listings:
+        try:
+            found.append(fitted.estimate(listing))
+        except MeasureError:
+            found.append(None)
+    return [one for one in found if one is not None], [one is not None for one in found]
 
 
 def _line(seen: Sequence[Listing], milliseconds: Sequence[float], unseen: Sequence[Listing]) -> Any:
@@ -290,12 +332,19 @@ def main(options: argparse.Namespace) -> None:
         "deviation_of_a_measurement": repeatability(measured),
     }
     print_conditions(about)
-    sources = [own(measured), *(tables(options.tables) if options.tables else ())]
+    makers = {"own": lambda: [own(measured)]}
+    if options.tables:
+        makers |= {file.partition("_")[0]: partial(tables, options.tables, file) for file in LISTINGS}
+        makers["tfnas"] = partial(layers, options.tables)
+    sources = [one for name, make in makers.items() if options.only in ("", name) for one in make()]
+    rows: list[dict[str, Any]] = []
+    if options.only:
+        kept = pq.read_table(output / "errors.parquet").to_pylist()
+        rows = [row for row in kept if _table(row["source"]) != options.only]
     whole = {one.name: fit(SCOPE, one.listings[: max(SIZES)], one.fitted_ms[: max(SIZES)]) for one in sources}
-    rows = []
     for source in sources:
-        table, choices = source.name.partition(" ")[0], ("first", "spread") if source.name == "own" else ("first",)
-        others = [o.name for o in sources if o.name.partition(" ")[0] == table and o.make != source.make]
+        table, choices = _table(source.name), ("first", "spread") if source.name == "own" else ("first",)
+        others = [o.name for o in sources if _table(o.name) == table and o.make != source.make]
         earlier = [whole[name] for name in Random(source.name).sample(others, min(MOST_EARLIER, len(others)))]
         for size in SIZES if source.name == "own" else (min(SIZES), max(SIZES)):
             for choice in choices if size < max(SIZES) else choices[:1]:
@@ -304,15 +353,21 @@ def main(options: argparse.Namespace) -> None:
             if earlier:
                 rows.append(judge(source, size, "first", "begun", earlier))
         write_rows(rows, output / "errors.parquet")
-        (output / "predictor.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        if not options.only:
+            (output / "predictor.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         print(f"judged {source.name}", flush=True)
     report(rows)
+
+
+def _table(source: str) -> str:
+    return source.partition(" ")[0]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--tables", type=Path, help="folder of the tables of others")
+    parser.add_argument("--only", default="", help="judge own, fbnet, nasbench201 or tfnas alone; the rest is kept")
     parser.add_argument("--space", default="mnasnet:resolution=32,width=0.5")
     parser.add_argument("--device", default="onnxruntime")
     parser.add_argument("--cache", type=Path, help="folder where files of networks stay, if formats are slow to make")

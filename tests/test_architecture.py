@@ -27,11 +27,12 @@ from paretonas.zoo import zoo
 
 ROOT = Path(paretonas.__file__).parent
 REPOSITORY = ROOT.parent
-EVERYWHERE = {"errors", "registry", "files"}
+EVERYWHERE = {"errors", "registry", "files", "quiet"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "registry": set(),
     "files": set(),
+    "quiet": set(),
     "space": set(),
     "executor": set(),
     "data": set(),
@@ -61,7 +62,7 @@ LIGHT_EVALUATION = {"paretonas.evaluation.evaluator", "paretonas.evaluation.keys
 
 WITHOUT_TORCH = {
     "space", "data", "trial", "latency", "objective", "store", "executor", "loop", "report", "compare", "strategy",
-    "errors", "registry", "files",
+    "errors", "registry", "files", "quiet",
 }  # fmt: skip
 TORCH_ALLOWED = {
     "paretonas.strategy.controller", "paretonas.strategy.ppo", "paretonas.strategy.reinforce",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,16 @@ def check_threads(threads: int) -> None:
     """
     if not 1 <= threads <= 1024:
         raise DeviceError(f"`1 <= threads <= 1024` must hold, but got (threads={threads}).")
+
+
+def check_keep(keep: Sequence[str], precision: Precision) -> None:
+    """Whether parts of a network can stay in float.
+
+    Raises:
+        DeviceError: All of it does.
+    """
+    if keep and precision != "int8":
+        raise DeviceError(f"What stays in float is of precision=int8, but got (keep={'+'.join(keep)}) alone.")
 
 
 class Runtime(ABC):

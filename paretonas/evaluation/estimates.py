@@ -19,7 +19,7 @@ from paretonas.evaluation import keys
 from paretonas.evaluation.around import Around
 from paretonas.evaluation.device_job import CountingJob, run_listing
 from paretonas.evaluation.evaluator import Call, Evaluator, Evidence, Listens, Stage
-from paretonas.evaluation.fitting import LARGEST_ERROR, Fitting, Sample, fitting_from_json, of_other_devices, with_ids
+from paretonas.evaluation.fitting import LARGEST_ERROR, Fitting, Sample, in_use, keep, of_digest, of_other_devices
 from paretonas.evaluation.keys import Cache, Key
 from paretonas.evaluation.latencies import ESTIMATES, QUICK, estimate_metrics
 from paretonas.evaluation.own_table import OwnTable
@@ -48,7 +48,7 @@ class Estimating:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A predictor in use, and the id of its stored fitting."""
+    """A predictor, and the id under which what it follows from is stored."""
 
     predictor: Predictor
     id: str
@@ -162,21 +162,22 @@ class EstimatingEvaluator(Around):
         networks = self._estimating.networks[device.name]
         drawn = self._estimating.space().some(DRAWN * networks)
         digest = hashlib.sha256(" ".join(map(spec_hash, drawn)).encode()).hexdigest()[:16]
-        key = keys.predictor(digest, networks, self._interface, device.identity, QUICK.pairs)
-        stored = key.get(self._cache)
-        if stored is not None and table is None:
-            known = fitting_from_json(stored)
-            samples, origin, earlier = known.samples, known.table, with_ids(self._cache, known.earlier)
+        use = keys.fitted(digest, networks, self._interface, device.identity, QUICK.pairs)
+        fitting = in_use(self._cache, use) if table is None else None
+        if fitting is not None:
+            samples, origin = fitting.samples, fitting.table
+            earlier = {one: of_digest(self._cache, one) for one in fitting.earlier}
         else:
             samples = self._measure(device, drawn, listener) if table is None else table.samples
             origin = table.name if table else ""
             earlier = of_other_devices(self._cache, self._interface, device.identity)
         others = [self._fitted_on(one.samples, {}, listener) for one in earlier.values()]
         predictor = self._fitted_on(samples, device.identity, listener, others)
-        held_out = predictor.held_out
-        fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank, tuple(earlier), origin)
-        is_new = stored is None or table is not None
-        return Fitted(predictor, key.put(self._cache, asdict(fitting)) if is_new else key.id(self._cache)), fitting
+        if fitting is None:
+            held_out = predictor.held_out
+            fitting = Fitting(samples, held_out.error, held_out.within, held_out.rank, tuple(earlier), origin)
+            keep(self._cache, use, fitting)
+        return Fitted(predictor, keys.predictor(fitting.digest).id(self._cache)), fitting
 
     def _fitted_on(
         self,

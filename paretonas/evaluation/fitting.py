@@ -1,18 +1,24 @@
-"""What is stored of a predictor of latencies: all that it follows from, and how good it is."""
+"""What is stored of a predictor of latencies: all that it follows from, and how good it is.
+
+It is kept under its digest, and which one is in use for a device and a space under a key of these. So what follows from
+a predictor, estimates and other predictors, holds when another one takes its place.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from paretonas.errors import MeasureError, SpecError, StoreError
-from paretonas.evaluation.keys import Cache
+from paretonas.evaluation import keys
+from paretonas.evaluation.keys import Cache, Key
 from paretonas.space import Interface, read_json
 
-KIND = "predictor"
-"""Of evaluations."""
+IN_USE = "fitted"
+"""Kind of evaluations that say which predictor is in use."""
 LARGEST_ERROR = 0.1
 """Mean error of networks that were held out, as a share; beyond it, candidates are measured."""
 MOST_EARLIER = 8
@@ -45,7 +51,7 @@ class Fitting:
         error: Mean error of samples that were held out, as a share of their latency.
         within: Share of them with an error of 5 % at most.
         rank: Kendall's tau of their estimates and latencies.
-        earlier: Ids of the stored predictors for other devices that it began from.
+        earlier: Digests of the stored predictors for other devices that it began from.
         table: Name and digest of the user's file that the samples came from; empty: they were measured here.
 
     Raises:
@@ -66,6 +72,11 @@ class Fitting:
                 f"(error={self.error}, within={self.within}, rank={self.rank})."
             )
 
+    @property
+    def digest(self) -> str:
+        """Of all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
     def __str__(self) -> str:
         many = f"{len(self.samples)} {'networks of ' + self.table if self.table else 'measured networks'}"
         begun = f", begun from {len(self.earlier)} for other devices," if self.earlier else ""
@@ -85,8 +96,36 @@ def fitting_from_json(data: object) -> Fitting:
     return fitting
 
 
+def keep(cache: Cache, use: Key, fitting: Fitting) -> None:
+    """Store a predictor, as the one that is in use under a key."""
+    keys.predictor(fitting.digest).put(cache, asdict(fitting))
+    use.put(cache, {"digest": fitting.digest})
+
+
+def in_use(cache: Cache, use: Key) -> Fitting | None:
+    """The predictor that is in use under a key; None if there is none.
+
+    Raises:
+        StoreError: A damaged row.
+    """
+    found = use.get(cache)
+    return None if found is None else of_digest(cache, str(found.get("digest")))
+
+
+def of_digest(cache: Cache, digest: str) -> Fitting:
+    """A stored predictor.
+
+    Raises:
+        StoreError: It is not stored, or damaged.
+    """
+    found = keys.predictor(digest).get(cache)
+    if found is None:
+        raise StoreError(f"A predictor is stored with those that it began from, but {digest} is not there.")
+    return fitting_from_json(found)
+
+
 def of_other_devices(cache: Cache, interface: Interface, identity: Mapping[str, Any]) -> dict[str, Fitting]:
-    """The newest good one stored for each other device, another engine version among them; by id, newest first.
+    """The newest good one in use for each other device, another engine version among them; by digest, newest first.
 
     Args:
         cache: Where evaluations are kept.
@@ -94,25 +133,12 @@ def of_other_devices(cache: Cache, interface: Interface, identity: Mapping[str, 
         identity: Of the device that is not asked for.
     """
     fed, here = (json.loads(json.dumps(one)) for one in (asdict(interface), dict(identity)))
-    found: dict[str, tuple[str, Fitting]] = {}
-    for key, value in reversed(cache.evaluations(KIND)):
+    found: dict[str, Fitting] = {}
+    for key, _ in reversed(cache.evaluations(IN_USE)):
         device = key.get("device")
         if key.get("interface") != fed or device == here or repr(device) in found:
             continue
-        fitting = fitting_from_json(value)
-        if fitting.error <= LARGEST_ERROR:
-            found[repr(device)] = cache.id_of(KIND, key), fitting
-    return dict(list(found.values())[:MOST_EARLIER])
-
-
-def with_ids(cache: Cache, ids: tuple[str, ...]) -> dict[str, Fitting]:
-    """Stored predictors by their ids.
-
-    Raises:
-        StoreError: One is not stored any more.
-    """
-    stored = {cache.id_of(KIND, key): value for key, value in cache.evaluations(KIND)} if ids else {}
-    missing = [id for id in ids if id not in stored]
-    if missing:
-        raise StoreError(f"A predictor is stored with those that it began from, but {missing[0]} is not there.")
-    return {id: fitting_from_json(stored[id]) for id in ids}
+        fitting = in_use(cache, Key(IN_USE, key))
+        if fitting is not None and fitting.error <= LARGEST_ERROR:
+            found[repr(device)] = fitting
+    return {fitting.digest: fitting for fitting in list(found.values())[:MOST_EARLIER]}

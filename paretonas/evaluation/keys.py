@@ -113,13 +113,18 @@ def calibration(interface: Interface, identity: Mapping[str, Any]) -> Key:
     return Key("calibration", {"inputs": asdict(interface)["inputs"], "device": dict(identity)})
 
 
-def predictor(drawn: str, networks: int, interface: Interface, identity: Mapping[str, Any], pairs: int) -> Key:
-    """What is fitted on latencies of so many pairs, of so many networks that are chosen among those drawn.
+def fitted(drawn: str, networks: int, interface: Interface, identity: Mapping[str, Any], pairs: int) -> Key:
+    """Which predictor is in use: of latencies of so many pairs, of so many networks that are chosen among those drawn.
 
     The device's identity says the precision, too.
     """
     fed = {"drawn": drawn, "networks": networks, "interface": asdict(interface)}
-    return Key("predictor", {**fed, "device": dict(identity), "pairs": pairs})
+    return Key("fitted", {**fed, "device": dict(identity), "pairs": pairs})
+
+
+def predictor(digest: str) -> Key:
+    """All that a predictor follows from, by its digest: it stays when another one takes its place."""
+    return Key("predictor", {"digest": digest})
 
 
 def estimate(spec: Spec, predictor_id: str) -> Key:

@@ -23,7 +23,10 @@ formats = Registry(
     },
 )
 
-quantizers = Registry("quantizer", {"onnx": "paretonas.export.onnx.quantizer:ONNX"})
+quantizers = Registry(
+    "quantizer",
+    {"litert": "paretonas.export.litert_quantized:LITERT", "onnx": "paretonas.export.onnx.quantizer:ONNX"},
+)
 """How files become int8, by their format."""
 
 __all__ = [

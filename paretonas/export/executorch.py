@@ -20,6 +20,7 @@ from paretonas.export.appended import append_json, read_appended
 from paretonas.export.boxes import Decoding
 from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
 from paretonas.files import written_aside
+from paretonas.quiet import quiet
 from paretonas.registry import blamed
 from paretonas.space import Interface, Spec, read_json
 
@@ -47,7 +48,7 @@ class ExecuTorchFormat(Format):
         self._check_decoding(decoding)
         lower, partitioner = _converter()
         with written_aside(path) as draft:
-            with warnings.catch_warnings(), blamed("ExecuTorch cannot convert this network", ExportError):
+            with quiet(), warnings.catch_warnings(), blamed("ExecuTorch cannot convert this network", ExportError):
                 warnings.simplefilter("ignore")
                 own = copy.deepcopy(model).cpu().eval()
                 program = torch.export.export(own, tensors_for(own, example_inputs(interface)))
@@ -72,7 +73,7 @@ def written_interface(path: Path) -> Interface | None:
 
 def _converter() -> tuple[Any, Any]:
     """What lowers a program, and what gives parts of it to XNNPACK."""
-    with warnings.catch_warnings():
+    with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner

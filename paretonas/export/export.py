@@ -21,7 +21,7 @@ from paretonas.space import Interface, Spec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Precision = Literal["float32", "bfloat16", "int8"]
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 """Of the numbers that a file computes with."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -9,10 +9,8 @@ the file transposes an image once, which takes less than can be measured.
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -25,10 +23,12 @@ from paretonas.export.appended import append_json, read_appended
 from paretonas.export.boxes import Decoding
 from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
 from paretonas.files import written_aside
+from paretonas.quiet import quiet
 from paretonas.registry import blamed
 from paretonas.space import Interface, Spec
 
 IDENTIFIER = b"TFL3"
+NAMED = "named"
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class LiteRtFormat(Format):
         self._check_decoding(decoding)
         converter = _converter()
         with written_aside(path) as draft:
-            with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
+            with quiet(), warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
                 warnings.simplefilter("ignore")
                 own = copy.deepcopy(model).cpu().eval()
                 inputs = tensors_for(own, example_inputs(interface))
                 named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
                 # Without 64 bits the numbers of words, int64, would be int32 in the file.
                 converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(draft))
-            append_json(draft, {"metadata": metadata})
+            append_json(draft, {"metadata": metadata, "modules": {"names": [n for n, _ in model.named_modules() if n]}})
 
     def metadata(self, path: Path) -> Mapping[str, Any]:
         return read_appended(path, IDENTIFIER, "metadata")
 
 
 def _converter() -> Any:
-    with warnings.catch_warnings(), _silent("torch.utils._pytree"):  # one of its packages is told of what is old
+    with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             import litert_torch
@@ -75,18 +75,6 @@ def _converter() -> Any:
             raise MissingPackageError("litert-torch", "The format 'litert'") from None
     progress.config.show_progress = False  # it prints where our own output goes
     return litert_torch
-
-
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """A logger says errors alone meanwhile."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 class _Naming(nn.Module):
@@ -102,6 +90,46 @@ class _Naming(nn.Module):
         return dict(zip(self.names, outputs, strict=True))
 
 
+MODEL = f".{_Naming.__name__}_{NAMED}/"
+"""Behind this, and the network itself, the name of a tensor has the modules that it comes from."""
+
+
+def modules_behind(path: Path) -> list[str]:
+    """Dotted names of the network's modules, as the file says; [] if it is from elsewhere.
+
+    Raises:
+        ExportError: It is no `.tflite`, or what it says is damaged.
+    """
+    found = read_appended(path, IDENTIFIER, "modules").get("names", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ExportError(f"A .tflite has the names of modules behind it, but {path} has {str(found)[:80]}.")
+    return found
+
+
+def named_module(tensor: str, known: Sequence[str], is_innermost: bool) -> str:
+    """The module that a tensor comes from.
+
+    Args:
+        tensor: Its name: `…_Naming_named/NETWORK_model/CLASS_stem/CLASS_0;;…`, of several modules if one operation does
+            what several did.
+        known: Dotted names of the network's modules.
+        is_innermost: Of these several take the last, the convolution itself, and not the first, the activation.
+
+    Returns:
+        Its dotted name; "" if the tensor does not say.
+    """
+    modules = set(known)
+    paths = [path.partition(MODEL)[2].split("/")[1:] for path in tensor.split(";") if MODEL in path]
+    module = ""
+    for step in paths[-1 if is_innermost else 0] if paths else []:
+        ends = [step[place + 1 :] for place in range(len(step)) if step[place] == "_"]  # of Class_name, longest first
+        inner = next((name for end in ends if (name := f"{module}.{end}".lstrip(".")) in modules), None)
+        if inner is None:
+            break
+        module = inner
+    return module
+
+
 def _named(model: nn.Module, interface: Interface) -> nn.Module:
     """A network whose `forward` has the names of the interface, which the converter takes over.
 
@@ -112,6 +140,6 @@ def _named(model: nn.Module, interface: Interface) -> nn.Module:
     if not all(name.isidentifier() and not iskeyword(name) for name in names):
         raise ExportError(f"An input of a .tflite has a name of letters, digits and underscores, but got {names}.")
     graph = fx.Graph()
-    graph.output(graph.call_module("named", tuple(graph.placeholder(name) for name in names)))
+    graph.output(graph.call_module(NAMED, tuple(graph.placeholder(name) for name in names)))
     naming = _Naming(model, tuple(port.name for port in interface.outputs))
-    return fx.GraphModule({"named": naming}, graph).eval()
+    return fx.GraphModule({NAMED: naming}, graph).eval()

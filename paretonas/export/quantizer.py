@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
+from paretonas.errors import UsageError
 from paretonas.export.pairing import Arrays
-from paretonas.export.quantize import ModuleError, Quantization
+from paretonas.export.quantize import Deviation, ModuleError, Quantization, is_within
 
 
 @dataclass(frozen=True)
@@ -24,3 +27,34 @@ class Quantizer:
     calibrate: Callable[[Path, Sequence[Arrays], Quantization], Any]
     write: Callable[[Any, Path, Sequence[str], bool], Any]
     blame: Callable[[Any], list[ModuleError]]
+
+
+def check_kept(file: str, keep: Iterable[str], modules: Iterable[str]) -> None:
+    """Whether what is to stay in float is in a file.
+
+    Args:
+        file: Its name.
+        keep: Modules, and those within them.
+        modules: Of the file; "" for what is of none.
+
+    Raises:
+        UsageError: One is not.
+    """
+    have = [*dict.fromkeys(filter(None, modules))]
+    for part in keep:
+        if not any(is_within(module, (part,)) for module in have):
+            raise UsageError(
+                f"What stays in float are modules of {file}, but it has no {part}: {', '.join(have[:12])}, …"
+            )
+
+
+def deviations(
+    expected: Iterable[Sequence[NDArray[Any]]], found: Iterable[Sequence[NDArray[Any]]]
+) -> tuple[Deviation, ...]:
+    """How far tensors are from what they were, of the same examples of both, one after the other."""
+    each: tuple[Deviation, ...] = ()
+    for ours, theirs in zip(expected, found, strict=True):
+        each = each or tuple(Deviation() for _ in ours)
+        for deviation, one, other in zip(each, ours, theirs, strict=True):
+            deviation.add(one, other)
+    return each

@@ -14,7 +14,7 @@ from paretonas.device import Device, parse_device
 from paretonas.errors import UsageError
 from paretonas.evaluation.job import TrainingJob
 from paretonas.evaluation.latencies import RECORD, calibrated_seconds, latency_metrics
-from paretonas.export import Arrays, ModelFile, formats, quantizers
+from paretonas.export import Arrays, Format, ModelFile, formats, quantizers
 from paretonas.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from paretonas.export.quantize import Quantization
 from paretonas.files import scratch_folder, write_text
@@ -179,8 +179,9 @@ class _Exports:
             return
         quantizer, trained = quantizers.load(device.runtime.format), self._trained
         with scratch_folder(self._search.home / "cache") as passing:
-            path = passing / "float.onnx"
-            formats.create(device.runtime.format).write(trained.model, trained.spec, trained.interface, path)
+            written: Format = formats.create(device.runtime.format)
+            path = passing / f"float{written.suffix}"
+            written.write(trained.model, trained.spec, trained.interface, path)
             worst = quantizer.blame(quantizer.calibrate(path, self.examples, replace(options, examples=BLAMED)))
         names = [one.module for one in worst[:3]]
         self._search.listener.note(

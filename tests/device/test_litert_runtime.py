@@ -7,15 +7,19 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from small_networks import SMALL
 from torch import nn
 from typer.testing import CliRunner
 
 from paretonas.cli.commands import app
-from paretonas.device import runtimes
+from paretonas.device import parse_device, runtimes
 from paretonas.device.runtime.litert import LiteRt
+from paretonas.device.timing import Protocol
 from paretonas.errors import DeviceError, MeasureError, MissingPackageError
 from paretonas.export import example_inputs
 from paretonas.export.appended import append_json
+from paretonas.export.quantize import Quantization
+from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.space.interface import Port
 
@@ -170,9 +174,34 @@ def test_threads_out_of_range_are_refused(threads):
 
 
 def test_a_delegate_is_one_of_two():
-    assert runtimes.create("litert:delegate=none").conditions() == {"threads": 1, "delegate": "none"}
+    conditions = {"threads": 1, "delegate": "none", "precision": "float32"}
+    assert runtimes.create("litert:delegate=none").conditions() == conditions
     with pytest.raises(Exception, match="xnnpack, none"):
         runtimes.create("litert:delegate=gpu")
+
+
+def test_precision_makes_files_of_int8_and_keeps_what_it_is_told_to():
+    chosen = runtimes.create("litert:precision=int8,keep=stem+blocks.0")
+    assert chosen.quantization == Quantization(activations="int8", keep=("stem", "blocks.0"))
+    assert not chosen.quantization.is_narrow
+    assert chosen.of_reference.quantization == Quantization(activations="int8")
+    assert chosen.conditions()["precision"] == "int8"
+    assert LiteRt().quantization is None
+    with pytest.raises(DeviceError, match="precision=int8"):
+        LiteRt(keep=("stem",))
+
+
+@pytest.mark.slow
+def test_a_file_of_int8_is_timed_beside_a_reference_of_int8(tmp_path):
+    device, interface = parse_device("litert:precision=int8"), Interface.of_images(3, 32, 10)
+    model = build(SMALL, interface)
+    file = device.export(model, SMALL, interface, tmp_path / "candidate")
+    assert (file.path.name, file.precision) == ("candidate-int8.tflite", "int8")
+    assert device.found(tmp_path / "candidate", interface) == file
+    assert device.verify(model, file) < 1
+    latency = device.measure(file, tmp_path, None, Protocol(pairs=4, loads=2, attempts=1))
+    assert latency.conditions["precision"] == "int8"
+    assert {path.name for path in tmp_path.iterdir()} == {"candidate-int8.tflite", "reference-3x32x32-int8.tflite"}
 
 
 @pytest.mark.parametrize(("name", "package"), [("litert", "ai-edge-litert"), ("executorch", "executorch")])

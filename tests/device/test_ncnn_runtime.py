@@ -207,7 +207,7 @@ def test_an_interface_that_is_none_is_refused(tmp_path, told, read):
         read(tmp_path / "model.ncnn")
 
 
-def test_no_number_has_less_than_its_32_bits(file, monkeypatch):
+def test_no_number_has_less_than_its_32_bits_unless_it_is_asked_for(file, monkeypatch):
     nets = []
 
     class Net(engine._package().Net):
@@ -221,6 +221,11 @@ def test_no_number_has_less_than_its_32_bits(file, monkeypatch):
     assert len(options) >= 6
     assert not any(on for name, on in options.items() if "int8" not in name or name == "use_int8_inference")
     assert (nets[0].opt.use_vulkan_compute, nets[0].opt.num_threads) == (False, 3)
+    half = Ncnn(precision="float16")
+    half.load(file)
+    found = {name for name in options if getattr(nets[1].opt, name)}
+    assert {name for name in found if "int8" not in name} == set(engine.FLOAT16)
+    assert (half.tolerance, half.conditions()["precision"]) == (0.02, "float16")
 
 
 def test_an_absent_package_is_named_with_its_install_line(file, monkeypatch):
@@ -228,4 +233,4 @@ def test_an_absent_package_is_named_with_its_install_line(file, monkeypatch):
     for use in (Ncnn().version, lambda: Ncnn().load(file), lambda: Ncnn().interface(file)):
         with pytest.raises(MissingPackageError, match=r"The runtime 'ncnn' needs .*: pip install ncnn$"):
             use()
-    assert Ncnn().conditions() == {"threads": 1}
+    assert Ncnn().conditions() == {"threads": 1, "precision": "float32"}

@@ -42,7 +42,7 @@ def test_options_are_conditions_and_part_of_what_it_is():
     assert parse_device("openvino:precision=bfloat16").identity != parse_device("openvino").identity
     with pytest.raises(DeviceError, match=r"1 <= threads <= 1024.*threads=0"):
         OpenVino(threads=0)
-    with pytest.raises(DeviceError, match="one of float32, bfloat16, but got 'int4'"):
+    with pytest.raises(DeviceError, match="one of float32, bfloat16, float16, but got 'int4'"):
         parse_device("openvino:precision=int4")
 
 
@@ -55,14 +55,15 @@ def network(tmp_path):
     return model, ModelFile(tmp_path / "model.onnx", interface)
 
 
-def test_bfloat16_is_computed_where_the_processor_does_and_refused_elsewhere(network):
+@pytest.mark.parametrize(("precision", "name", "most"), [("bfloat16", "BF16", 0.1), ("float16", "FP16", 0.02)])
+def test_half_a_precision_is_computed_where_the_processor_does_and_refused_elsewhere(network, precision, name, most):
     model, file = network
-    has = "BF16" in engine._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    device = parse_device("openvino:precision=bfloat16")
+    has = name in engine._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    device = parse_device(f"openvino:precision={precision}")
     if has:
-        assert 1e-4 < device.verify(model, file) <= 0.1  # it is not float32
+        assert 1e-5 < device.verify(model, file) <= most  # it is not float32
     else:
-        with pytest.raises(DeviceError, match=r"computes in bfloat16 where the processor does, but this one, .* not"):
+        with pytest.raises(DeviceError, match=rf"computes in {precision} where the processor does, but .* not"):
             device.verify(model, file)
     assert parse_device("openvino").verify(model, file) < 1e-4
 

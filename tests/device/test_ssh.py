@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import venv
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,52 @@ def test_what_the_device_cannot_run_is_a_measurements_error(server, exported, tm
 
     with pytest.raises(MeasureError, match="On ssh:board: ONNX Runtime cannot load"):
         server.device().open(ModelFile(tmp_path / "a.onnx", exported[1].interface))
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from paretonas.device import parse_device
+from paretonas.export import ModelFile
+from paretonas.space import Interface
+
+device, file = parse_device(sys.argv[1]), ModelFile(Path(sys.argv[2]), Interface.of_images(3, 32, 10))
+device.transport.run_as_app(device.runtime, file, 2, 200)
+"""
+
+
+def processes(*words):
+    """Those whose command has all of these words."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            if all(word in command for word in words):
+                found.append(int(folder.name))
+    return found
+
+
+def waited_for(is_so):
+    for _ in range(300):
+        if is_so():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@needs_sshd
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
+def test_who_is_killed_leaves_nothing_behind_on_either_side(server, exported, tmp_path):
+    """Although the far engine is at something long."""
+    folder = server.folder / "left"
+    device = server.device(folder=folder)
+    command = [sys.executable, "-c", WAITING, device.text, str(exported[1].path)]
+    with subprocess.Popen(command) as waiting:
+        assert waited_for(lambda: processes(str(folder), "\0work\0"))
+        assert processes("ssh\0-T", str(folder))
+        waiting.kill()
+    assert waited_for(lambda: not processes(str(folder)))
 
 
 @pytest.mark.parametrize("address", ["", "-oProxyCommand=touch x", "two words", "a\nb"])

@@ -1,6 +1,6 @@
 """A process that answers, crashes or hangs."""
 
-import io
+import os
 import sys
 
 import numpy as np
@@ -70,11 +70,39 @@ def test_the_runner_is_one_file_of_the_same_bytes_that_needs_nothing_of_ours(run
     assert bundle()[1] == runner.read_bytes()
     asked = to_bytes(Message({"ask": "hello"})) + to_bytes(Message({"ask": "identify", "engine": "onnxruntime"}))
     command = [sys.executable, "-I", str(runner), "serve", str(tmp_path), "60"]
-    done = subprocess.run(command, input=asked, capture_output=True, timeout=60, cwd=tmp_path, check=True)
-    stream = io.BytesIO(done.stdout)
-    greeting, hello, told = (read_message(stream).head for _ in range(3))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path) as serving:
+        serving.stdin.write(asked)
+        serving.stdin.flush()
+        greeting, hello, told = (read_message(serving.stdout).head for _ in range(3))
+    assert serving.returncode == 0
     assert greeting == hello == {"protocol": 1}
     assert told["version"] == __import__("onnxruntime").__version__
+
+
+def test_who_waits_no_more_ends_what_the_engine_is_at(runner, tmp_path):
+    import subprocess
+
+    code = (
+        f"import sys; sys.path.insert(0, {str(runner)!r}); from paretonas.device.runner.worker import serve; "
+        f"sys.exit(serve([sys.executable, '-c', {ODD!r}, {str(runner)!r}], 90))"
+    )
+    for asked in ([], ["", "hang"]):
+        command = [sys.executable, "-I", "-c", code]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as serving:
+            for ask in asked:
+                serving.stdin.write(to_bytes(Message({"ask": ask})))
+            serving.stdin.flush()
+            heads = [read_message(serving.stdout).head for _ in range(1 + len(asked[:1]))]
+            serving.stdin.close()
+            assert serving.wait(30) == 0
+        for head in heads[1:]:
+            with pytest.raises(ProcessLookupError):
+                os.kill(head["pid"], 0)
+
+
+def test_nobody_answers_after_the_end(odd):
+    odd.end()
+    assert "The engine crashed (signal SIGKILL)." in odd.ask(Message({"ask": ""})).head["text"]
 
 
 def test_the_runner_imports_no_torch(runner):

@@ -11,10 +11,12 @@ from paretonas.evaluation.fitting import (
     Fitting,
     Sample,
     fitting_from_json,
+    in_use,
+    keep,
+    of_digest,
     of_other_devices,
-    with_ids,
 )
-from paretonas.evaluation.keys import predictor
+from paretonas.evaluation.keys import fitted
 from paretonas.space import Interface, spec_to_json
 from paretonas.store import Store
 from paretonas.zoo import zoo_spec
@@ -51,15 +53,18 @@ def store(tmp_path):
     store.close()
 
 
-def put(store, device, fitting=FITTING, interface=IMAGES, networks=20):
-    return predictor("drawn", networks, interface, {"device": device}, 10).put(store, asdict(fitting))
+def put(store, device, rank=0.9, interface=IMAGES, networks=20, error=0.05):
+    """One that is in use; its digest."""
+    fitting = replace(FITTING, rank=rank, error=error, table=device)
+    keep(store, fitted("drawn", networks, interface, {"device": device}, 10), fitting)
+    return fitting.digest
 
 
 def test_the_newest_good_one_of_each_other_device_is_found(store):
     put(store, "phone")
-    newest = put(store, "phone", replace(FITTING, rank=0.8), networks=30)
+    newest = put(store, "phone", 0.8, networks=30)
     board = put(store, "board")
-    put(store, "poor", replace(FITTING, error=0.2))
+    put(store, "poor", error=0.2)
     put(store, "other images", interface=Interface.of_images(3, 32, 10))
     put(store, "mine")
     found = of_other_devices(store, IMAGES, {"device": "mine"})
@@ -73,12 +78,25 @@ def test_they_are_so_many_at_most(store):
     assert len(of_other_devices(store, IMAGES, {})) == MOST_EARLIER
 
 
-def test_those_of_ids_are_found_again_and_missed(store):
-    ids = (put(store, "board"), put(store, "phone"))
-    assert tuple(with_ids(store, ids)) == ids
+def test_what_takes_the_place_of_another_leaves_that_as_it_was(store):
+    use = fitted("drawn", 20, IMAGES, {"device": "phone"}, 10)
+    assert in_use(store, use) is None
+    first, second = put(store, "phone"), put(store, "phone", 0.8)
+    assert in_use(store, use).digest == second
+    assert [of_digest(store, one).rank for one in (first, second)] == [0.9, 0.8]
+    assert tuple(of_other_devices(store, IMAGES, {})) == (second,)
+
+
+def test_what_is_not_stored_any_more_is_missed(store):
     with pytest.raises(StoreError, match="stored with those that it began from, but gone is not there"):
-        with_ids(store, (ids[0], "gone"))
-    assert with_ids(store, ()) == {}
+        of_digest(store, "gone")
+
+
+def test_digest_is_of_all_of_it():
+    others = [replace(FITTING, **{name: value}) for name, value in (("rank", 0.8), ("earlier", ("x",)), ("table", "a"))]
+    others.append(replace(FITTING, samples=(replace(FITTING.samples[0], latency_ms=1.6),)))
+    assert len({one.digest for one in (FITTING, *others)}) == 5
+    assert fitting_from_json(json.loads(json.dumps(asdict(FITTING)))).digest == FITTING.digest
 
 
 def test_it_says_what_it_follows_from():

@@ -89,3 +89,33 @@ def test_a_table_and_other_devices_take_the_place_of_measurements(device, store,
     assert (len(given.samples), len(given.earlier), given.table) == (12, 1, "mine.csv")
     assert given.error < 0.02  # the other device tells nearly all
     assert profile_space(other, ProfileOptions(SPACE, IMAGES, 12), store, tmp_path, SILENT) == given
+
+
+def table_of(fitting, factor):
+    return OwnTable(f"{factor}.csv", tuple(replace(one, latency_ms=factor * one.latency_ms) for one in fitting.samples))
+
+
+def test_another_predictor_in_the_place_of_one_changes_nothing_that_began_from_it(device, store, tmp_path):
+    first, other = profile_space(device, OPTIONS, store, tmp_path, SILENT), parse_device("pi=torch")
+
+    def give(device, table):
+        return profile_space(device, ProfileOptions(SPACE, IMAGES, table=table), store, tmp_path, SILENT)
+
+    def evaluator(device):
+        timed = TimedEvaluator(Timed(device, IMAGES, store, tmp_path))
+        found = EstimatingEvaluator(timed, IMAGES, (device,), Estimating(lambda: SPACE, {device.name: 20}), store)
+        found.prepare(SILENT)
+        return found
+
+    def estimated(device):
+        (stage,) = evaluator(device).stages()
+        return stage.evidence(unseen).metrics[stage.name]
+
+    unseen = SPACE.some(300)[-1]
+    begun = give(other, table_of(first, 3))
+    assert begun.earlier == (first.digest,)
+    before, here = estimated(other), estimated(device)
+    replaced = give(device, table_of(first, 7))
+    assert replaced.table == "7.csv"
+    assert evaluator(other).estimate(unseen, other).latency_ms == before
+    assert estimated(device) == pytest.approx(7 * here, rel=0.01)  # the stored estimate was another one's

@@ -65,11 +65,14 @@ def noise(task):
     return (np.random.default_rng(1).standard_normal((50, *task.interface.inputs[0].shape[1:])).astype(np.float32),)
 
 
-def test_its_score_is_real(task, tmp_path):
+@pytest.mark.parametrize(
+    "device", [INT8, pytest.param("phone=litert:precision=int8@ssh:nowhere", marks=pytest.mark.slow)]
+)
+def test_its_score_is_real(task, tmp_path, device):
     job = TrainingJob(spec_to_json(SMALL), task, RECIPE, 0, "cpu", checkpoint=tmp_path / "own.safetensors")
     plain = run_training(job)
     trained = load_checkpoint(job.checkpoint)
-    with quantized(trained.model, SMALL, task, INT8, tmp_path) as run:
+    with quantized(trained.model, SMALL, task, device, tmp_path) as run:
         assert abs(task.score(run, "val")["accuracy"] - plain["accuracy"]) <= 0.1
     assert {file.name for file in tmp_path.iterdir()} == {"own.safetensors"}
 

@@ -8,7 +8,8 @@ from converted import IMAGES, NETWORKS, TOKENS, Branching, Small, Step, of_the_z
 from paretonas.device.runtime.litert import LiteRt
 from paretonas.errors import ExportError, MissingPackageError
 from paretonas.export import ModelFile, formats, verify
-from paretonas.export.litert import LiteRtFormat
+from paretonas.export.appended import append_json
+from paretonas.export.litert import LiteRtFormat, modules_behind, named_module
 from paretonas.space import Interface
 from paretonas.space.interface import Port
 
@@ -63,6 +64,36 @@ def test_what_cannot_be_converted_is_an_export_error_and_no_file(tmp_path, model
 def test_names_that_the_converter_would_change_are_refused(tmp_path):
     with pytest.raises(ExportError, match=r"got \['input\.1'\]"):
         write(Small(), Interface((Port("input.1", (1, 3, 8, 8)),), IMAGES.outputs), tmp_path / "a.tflite")
+
+
+BEFORE = "torch.export.<locals>.Wrapper/paretonas.export.litert._Naming_named/a.b.Net_model"
+KNOWN = ["stem", "stem.0", "stem.2", "blocks", "blocks.1", "blocks.1.se_1", "blocks.1.1", "classifier"]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "outer", "inner"),
+    [
+        (f"{BEFORE}/t.Sequential_stem/t.Conv2d_0;1", "stem.0", "stem.0"),
+        (f"{BEFORE}/t.Sequential_stem/t.ReLU_2;;{BEFORE}/t.Sequential_stem/t.Conv2d_0;", "stem.2", "stem.0"),
+        (f"{BEFORE}/t.Sequential_blocks/t.My_Block_1/t.Squeeze_se_1;", "blocks.1.se_1", "blocks.1.se_1"),
+        (f"{BEFORE}/t.Sequential_blocks/t.My_Block_1/t.Added_later;", "blocks.1", "blocks.1"),
+        (f"{BEFORE};1", "", ""),
+        ("serving_default_logits_output", "", ""),
+        ("arith.constant", "", ""),
+        ("a/b_stem", "", ""),
+    ],
+)
+def test_a_tensor_is_of_the_module_that_its_name_says(tensor, outer, inner):
+    assert (named_module(tensor, KNOWN, False), named_module(tensor, KNOWN, True)) == (outer, inner)
+
+
+def test_modules_behind_a_file_are_anybodys(tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(b"\0\0\0\0TFL3")
+    assert modules_behind(path) == []
+    append_json(path, {"modules": {"names": [1]}})
+    with pytest.raises(ExportError, match=r"names of modules behind it, but .*a\.tflite has \[1\]"):
+        modules_behind(path)
 
 
 def test_without_its_package_the_format_says_what_to_install(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def assert_written(path, model, *inputs):
     """Write the model, and run it with two examples."""
     interface = interface_of(model, *inputs)
     NcnnFormat().write(model, SPEC, interface, path)
-    run = load(path, {"threads": 1})
+    run = load(path, {"threads": 1, "precision": "float32"})
     for given in (inputs, batches_of(inputs, 1)):
         before = [x.copy() for x in given]
         for ours, theirs in zip(run(given), outputs_of(model.eval(), given), strict=True):
@@ -185,4 +185,6 @@ def test_networks_of_the_zoo_agree_with_their_models(path: Path, name, width, si
     interface = spec.with_state(spec.usual_interface(3, side or 32, 20))
     model = randomize_statistics(build(spec, interface)).eval()
     NcnnFormat().write(model, spec, interface, path)
-    assert verify(model, load(path, {"threads": 1}), ModelFile(path, interface), 1e-3) < 2e-4
+    assert verify(model, load(path, {"threads": 1, "precision": "float32"}), ModelFile(path, interface), 1e-3) < 2e-4
+    half = load(path, {"threads": 1, "precision": "float16"})
+    assert verify(model, half, ModelFile(path, interface), Ncnn(precision="float16").tolerance) < 0.02

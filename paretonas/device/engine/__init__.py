@@ -1,8 +1,8 @@
 """Inference engines where the device is: a module loads and runs files by one engine.
 
 A device may be a board that has Python, numpy and an engine, and nothing else; these modules are sent to it, with
-`device/timing.py`, `device/runner` and `errors.py`. So they import nothing of ours but the errors, and need no Python
-above 3.10. Each has a constant and three functions:
+`device/timing.py`, `device/runner`, `errors.py` and `quiet.py`. So they import nothing of ours but the last two, and
+need no Python above 3.10. Each has a constant and three functions:
 
     FILES = "tflite", 4, b"TFL3"           the suffix of its files, and what they have at that place
     version() -> str                       the engine's; a MissingPackageError with the install line where it is absent

@@ -14,6 +14,7 @@ import numpy
 
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
+from paretonas.quiet import quiet
 
 FILES = "pte", 4, b"ET"
 
@@ -46,14 +47,15 @@ class _Pool:
     def take(cls, package: Any, threads: int) -> int:
         """Have so many threads, and say which pool it is."""
         if cls.threads != threads:
-            package._unsafe_reset_threadpool(threads)
+            with quiet():  # it says what it looks for in the system, and that it did as it was told
+                package._unsafe_reset_threadpool(threads)
             cls.threads, cls.replaced = threads, cls.replaced + 1
         return cls.replaced
 
 
 def _package() -> Any:
     try:
-        with warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns that it may change
             from executorch.extension.pybindings import portable_lib
     except ImportError:
@@ -142,7 +144,8 @@ def _loaded(package: Any, data: bytes, path: Path) -> Loaded:
         name = names[0] if len(names) == 1 else "forward"
         if name not in names:
             raise ValueError(f"it has one method, or one called forward, but got {names}")
-        return Loaded(program.load_method(name), program, data)
+        with quiet():
+            return Loaded(program.load_method(name), program, data)
     except Exception as error:  # RuntimeError with a number
         raise MeasureError(f"ExecuTorch cannot load {path}: {error}") from error
 

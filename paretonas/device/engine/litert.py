@@ -10,6 +10,7 @@ from typing import Any
 
 from paretonas.device.engine import Runs
 from paretonas.errors import MeasureError, MissingPackageError
+from paretonas.quiet import quiet
 
 FILES = "tflite", 4, b"TFL3"
 
@@ -67,10 +68,11 @@ def interpreter(path: Path, options: Mapping[str, Any]) -> Any:
         data = path.read_bytes()  # a mapped file that shrinks would end the process
         if data[4:8] != b"TFL3":
             raise ValueError("it does not begin as a .tflite does")
-        found = package.Interpreter(
-            model_content=data, num_threads=int(options["threads"]), experimental_op_resolver_type=kernels
-        )
-        found.allocate_tensors()
+        with quiet():  # it says which delegate it has
+            found = package.Interpreter(
+                model_content=data, num_threads=int(options["threads"]), experimental_op_resolver_type=kernels
+            )
+            found.allocate_tensors()
     except Exception as error:  # ValueError and RuntimeError, and those of whatever reads files
         raise MeasureError(f"LiteRT cannot load {path}: {error}") from error
     return found

@@ -1,4 +1,4 @@
-"""ncnn on the CPU, in float32."""
+"""ncnn on the CPU, in float32 or float16."""
 
 from __future__ import annotations
 
@@ -26,10 +26,8 @@ LONGEST = 255
 """Characters of a name; ncnn reads no more of it."""
 FED = {"float32": np.float32, "int64": np.int32}
 """ncnn's numbers have 32 bits."""
-_OFF = (
-    "use_vulkan_compute", "use_int8_inference",
-    "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage",
-)  # fmt: skip
+FLOAT16 = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
+_OFF = ("use_vulkan_compute", "use_int8_inference", "use_bf16_packed", "use_bf16_storage")
 
 
 def _package() -> Any:
@@ -55,7 +53,7 @@ def load(path: Path, options: Mapping[str, Any]) -> Runs:
 
     Args:
         path: A zip that paretonas wrote: see `export/ncnn.py`.
-        options: `threads`.
+        options: `threads`, and `precision`: "float32", or "float16" where a layer has that on this processor.
 
     Raises:
         MeasureError: It is none, or ncnn does not take it.
@@ -65,8 +63,8 @@ def load(path: Path, options: Mapping[str, Any]) -> Runs:
         param, weights, interface = _read(path)
         net = ncnn.Net()
         net.opt.num_threads = int(options["threads"])
-        for name in _OFF:
-            setattr(net.opt, name, False)
+        for name in (*_OFF, *FLOAT16):
+            setattr(net.opt, name, name in FLOAT16 and options["precision"] == "float16")
         with tempfile.TemporaryDirectory() as folder:  # from memory it would refer to what Python may free
             for name, data in (("param", param), ("bin", weights)):
                 (Path(folder) / name).write_bytes(data)

@@ -60,14 +60,15 @@ def load(path: Path, options: Mapping[str, Any]) -> Runs:
 
     Args:
         path: Of an ONNX file; a batch that is open becomes 1.
-        options: `threads`, and `precision`: "float32" or "bfloat16".
+        options: `threads`, and `precision`: "float32", "bfloat16" or "float16".
 
     Raises:
         DeviceError: The processor does not compute in that precision.
         MeasureError: It does not take the file.
     """
     openvino, core = _package(), _core()
-    precision = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}[options["precision"]]
+    known = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}
+    precision = known[options["precision"]]
     settings = {
         "INFERENCE_PRECISION_HINT": precision,  # without one it takes bfloat16 by itself where there is any
         "INFERENCE_NUM_THREADS": int(options["threads"]),

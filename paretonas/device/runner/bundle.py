@@ -16,7 +16,7 @@ MAIN = "from paretonas.device.runner.__main__ import main\nimport sys\nsys.exit(
 EMPTY = ("paretonas/__init__.py", "paretonas/device/__init__.py")
 """Packages whose own `__init__` would import what a device does not have."""
 SENT = (
-    "errors.py", "device/timing.py", *(f"device/engine/{name}.py" for name in ("__init__", *ENGINES)),
+    "errors.py", "quiet.py", "device/timing.py", *(f"device/engine/{name}.py" for name in ("__init__", *ENGINES)),
     *(f"device/runner/{name}.py" for name in ("__init__", "__main__", "app", "energy", "host", "moment")),
     *(f"device/runner/{name}.py" for name in ("wire", "worker")),
     *(f"device/agent/{name}.py" for name in ("__init__", "__main__", "server")),

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO
 
 from paretonas.device.runner.host import APP, Host, refused
@@ -34,19 +35,34 @@ def work(folder: Path) -> int:
 def serve(command: Sequence[str], limit: float) -> int:
     """Likewise, through a worker; the first answer is a greeting.
 
+    Once there is nothing more to read nobody waits for an answer, so that this ends at once, whatever the worker is at.
+
     Args:
         command: Starts a worker.
         limit: Seconds that one answer may take.
     """
     answers, worker = _own_output(), Worker(command, limit)
-    write_message(answers, Message({"protocol": 1}))
+    asked: SimpleQueue[Message | None] = SimpleQueue()
+    threading.Thread(target=_hand_on, args=(asked, worker), daemon=True).start()
     try:
-        while True:
-            write_message(answers, worker.ask(read_message(sys.stdin.buffer)))
-    except (WireError, OSError):  # the other side is gone
-        return 0
+        write_message(answers, Message({"protocol": 1}))
+        while (message := asked.get()) is not None:
+            write_message(answers, worker.ask(message))
+    except OSError:  # the other side is gone
+        pass
     finally:
         worker.close()
+    return 0
+
+
+def _hand_on(asked: SimpleQueue[Message | None], worker: Worker) -> None:
+    """Read what is asked to the end, and end the worker then."""
+    stream = os.fdopen(os.dup(0), "rb")  # not `sys.stdin`, which cannot be closed at exit while a thread reads it
+    with suppress(WireError, OSError):
+        while True:
+            asked.put(read_message(stream))
+    asked.put(None)
+    worker.end()
 
 
 def _own_output() -> IO[bytes]:
@@ -57,7 +73,7 @@ def _own_output() -> IO[bytes]:
 
 
 class Worker:
-    """Asks a process that it starts, and starts again when it is gone. For one thread at a time.
+    """Asks a process that it starts, and starts again when it is gone. For one thread at a time, but for `end`.
 
     Args:
         command: Starts a process that answers messages on its pipes.
@@ -67,6 +83,7 @@ class Worker:
     def __init__(self, command: Sequence[str], limit: float):
         self._command, self._limit = tuple(command), limit
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
 
     def ask(self, message: Message) -> Message:
         """What it answers; an error if it crashes at it or takes too long."""
@@ -75,6 +92,8 @@ class Worker:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process, is_late = self._process, threading.Event()
+        if self._is_over:
+            process.kill()
 
         def end() -> None:
             is_late.set()
@@ -93,6 +112,12 @@ class Worker:
             return refused("MeasureError", f"The engine crashed ({_cause(process.returncode)}).")
         finally:
             timer.cancel()
+
+    def end(self) -> None:
+        """End the process at once, whatever it is at; no other one answers. Another thread may ask so."""
+        self._is_over = True
+        if (process := self._process) is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process."""

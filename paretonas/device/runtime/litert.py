@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from paretonas.device.contract import Runtime, check_threads
+from paretonas.device.contract import Runtime, check_keep, check_threads
 from paretonas.device.engine.litert import interpreter, load, version
 from paretonas.errors import MeasureError, SpecError
 from paretonas.export import LoadedModel
+from paretonas.export.quantize import Quantization
 from paretonas.space import Interface
 from paretonas.space.interface import DType, Port
 
@@ -25,24 +26,37 @@ class LiteRt(Runtime):
         threads: Of one operator. With 1, the model runs in the calling thread.
         delegate: Whose kernels: `xnnpack`, which is what applications have by default, or `none`, LiteRT's own, which
             are slower by far and rank networks otherwise.
+        precision: Of its files; int8 is made of float32 by the data.
+        keep: Modules that stay in float where the rest is int8.
 
     Raises:
-        DeviceError: `threads` is out of its range.
+        DeviceError: `threads` is out of its range, or something is kept in float that is not int8 otherwise.
     """
 
     format: ClassVar[str] = "litert"
     engine: ClassVar[str] = "litert"
     threads: int = 1
     delegate: Literal["xnnpack", "none"] = "xnnpack"
+    precision: Literal["float32", "int8"] = "float32"
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+        check_keep(self.keep, self.precision)
 
     def version(self) -> str:
         return version()
 
     def conditions(self) -> Mapping[str, Any]:
-        return {"threads": self.threads, "delegate": self.delegate}
+        return {"threads": self.threads, "delegate": self.delegate, "precision": self.precision}
+
+    @property
+    def of_reference(self) -> LiteRt:
+        return replace(self, keep=())
+
+    @property
+    def quantization(self) -> Quantization | None:
+        return Quantization(activations="int8", keep=self.keep) if self.precision == "int8" else None
 
     def load(self, path: Path) -> LoadedModel:
         return load(path, asdict(self))

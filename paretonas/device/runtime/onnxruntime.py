@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from paretonas.device.contract import Runtime, check_threads
+from paretonas.device.contract import Runtime, check_keep, check_threads
 from paretonas.device.engine.onnxruntime import runner_of, session, version
 from paretonas.device.profile import Profile, profile_of_runs
-from paretonas.errors import DeviceError, MeasureError, SpecError
+from paretonas.errors import MeasureError, SpecError
 from paretonas.export import Arrays, LoadedModel, example_inputs
 from paretonas.export.onnx import modules_of_nodes, stamped
 from paretonas.export.onnx.external import check_external_data
@@ -59,8 +59,7 @@ class OnnxRuntime(Runtime):
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
-        if self.keep and self.precision != "int8":
-            raise DeviceError(f"What stays in float is of precision=int8, but got (keep={'+'.join(self.keep)}) alone.")
+        check_keep(self.keep, self.precision)
 
     def version(self) -> str:
         return version()

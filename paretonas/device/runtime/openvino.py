@@ -15,8 +15,8 @@ from paretonas.export import LoadedModel
 from paretonas.export.onnx.external import check_external_data
 from paretonas.space import Interface
 
-TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
-"""bfloat16 has eight bits: networks of the zoo differ by up to 0.04 in it, as PyTorch computes it."""
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.02}
+"""bfloat16 has eight bits: networks of the zoo differ by up to 0.04 in it, as PyTorch computes it; float16 has 11."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class OpenVino(Runtime):
 
     Args:
         threads: Of one operator. With 1, the model runs in the calling thread.
-        precision: That it computes in. Files are float32 either way; bfloat16 is for processors that have it, and is
-            what OpenVINO would take there by itself.
+        precision: That it computes in. Files are float32 either way; bfloat16 and float16 are for processors that have
+            them, and are what OpenVINO would take there by itself.
 
     Raises:
         DeviceError: `threads` is out of its range.
@@ -35,7 +35,7 @@ class OpenVino(Runtime):
     format: ClassVar[str] = "onnx"
     engine: ClassVar[str] = "openvino"
     threads: int = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
     def __post_init__(self) -> None:
         check_threads(self.threads)

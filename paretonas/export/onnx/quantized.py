@@ -20,12 +20,13 @@ from onnx import TensorProto
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
-from paretonas.errors import DataError, ExportError, UsageError
+from paretonas.errors import DataError, ExportError
 from paretonas.export import quantize
 from paretonas.export.onnx.external import check_external_data
 from paretonas.export.onnx.origin import modules_of_nodes
 from paretonas.export.pairing import Arrays
 from paretonas.export.quantize import Deviation, Ends, ModuleError, Quantization, is_within
+from paretonas.export.quantizer import check_kept, deviations
 from paretonas.files import written_aside
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -97,10 +98,7 @@ def calibrate(path: Path, examples: Sequence[Arrays], options: Quantization) -> 
     """
     model, known = _read(path), modules_of_nodes(path)
     modules = {node.name: known.get(node.name, "") for node in model.graph.node}
-    for part in options.keep:
-        if not any(is_within(module, (part,)) for module in modules.values()):
-            have = ", ".join([*dict.fromkeys(filter(None, modules.values()))][:12])
-            raise UsageError(f"What stays in float are modules of {path.name}, but it has no {part}: {have}, …")
+    check_kept(path.name, options.keep, modules.values())
     nodes = _on_the_way(model.graph)
     if not nodes:
         raise ExportError(f"What is quantized are convolutions and matrix products, but {path.name} has none.")
@@ -293,8 +291,5 @@ def _deviations(calibration: Calibration, model: onnx.ModelProto, tensors: Seque
     after = [f"{name}_DequantizeLinear_Output" for name in tensors]
     theirs = [given if given in made else name for name, given in zip(tensors, after, strict=True)]
     one, other = _run(calibration.model, tensors), _run(model, theirs, calibration.options.activations == "int8")
-    found = {name: Deviation() for name in tensors}
-    for example in calibration.examples:
-        for deviation, expected, given in zip(found.values(), one(example), other(example), strict=True):
-            deviation.add(expected, given)
-    return found
+    examples = calibration.examples
+    return dict(zip(tensors, deviations(map(one, examples), map(other, examples)), strict=True))
