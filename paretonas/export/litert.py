@@ -1,9 +1,10 @@
-"""LiteRT's files (TensorFlow Lite), converted by LiteRT Torch.
+"""LiteRT's files (TensorFlow Lite).
 
-A conversion takes ten seconds and more, most of them in PyTorch, which traces the network anew for each of three rounds
-of decompositions. No option of the converter makes it faster: its lightweight mode takes as long and leaves more
-operations. Folding batch normalizations first would save a fifth. What the network is fed stays NCHW: for its kernels
-the file transposes an image once, which takes less than can be measured.
+Networks of our own layers are written directly (`tflite`), within a second. What that writer does not know, and foreign
+models, are converted by LiteRT Torch. Such a conversion takes ten seconds and more, most of them in PyTorch, which
+traces the network anew for each of three rounds of decompositions. No option of the converter makes it faster: its
+lightweight mode takes as long and leaves more operations. Folding batch normalizations first would save a fifth. What
+the network is fed stays NCHW: for its kernels the file transposes an image once, which takes less than can be measured.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from torch import Tensor, fx, nn
 from paretonas.errors import ExportError, MissingPackageError
 from paretonas.export.appended import append_json, read_appended
 from paretonas.export.boxes import Decoding
-from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
+from paretonas.export.export import NOTHING, Format, example_inputs, in_evaluation, tensors_for
+from paretonas.export.tflite import write_directly
 from paretonas.files import written_aside
 from paretonas.registry import blamed
 from paretonas.space import Interface, Spec
@@ -50,19 +52,34 @@ class LiteRtFormat(Format):
         decoding: Decoding | None = None,
     ) -> None:
         self._check_decoding(decoding)
-        converter = _converter()
         with written_aside(path) as draft:
-            with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
-                warnings.simplefilter("ignore")
-                own = copy.deepcopy(model).cpu().eval()
-                inputs = tensors_for(own, example_inputs(interface))
-                named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
-                # Without 64 bits the numbers of words, int64, would be int32 in the file.
-                converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(draft))
+            if spec.is_foreign or not _wrote_directly(model, interface, draft):
+                _convert(model, interface, draft)
             append_json(draft, {"metadata": metadata})
 
     def metadata(self, path: Path) -> Mapping[str, Any]:
         return read_appended(path, IDENTIFIER, "metadata")
+
+
+def _wrote_directly(model: nn.Module, interface: Interface, path: Path) -> bool:
+    """Whether our own writer knows all that the model does."""
+    try:
+        with in_evaluation(model):
+            write_directly(model, interface, path)
+    except ExportError:
+        return False
+    return True
+
+
+def _convert(model: nn.Module, interface: Interface, path: Path) -> None:
+    converter = _converter()
+    with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
+        warnings.simplefilter("ignore")
+        own = copy.deepcopy(model).cpu().eval()
+        inputs = tensors_for(own, example_inputs(interface))
+        named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
+        # Without 64 bits the numbers of words, int64, would be int32 in the file.
+        converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(path))
 
 
 def _converter() -> Any:
