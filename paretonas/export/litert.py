@@ -54,7 +54,7 @@ class LiteRtFormat(Format):
         self._check_decoding(decoding)
         with written_aside(path) as draft:
             if spec.is_foreign or not _wrote_directly(model, interface, draft):
-                _convert(model, interface, draft)
+                convert(model, interface, draft)
             append_json(draft, {"metadata": metadata})
 
     def metadata(self, path: Path) -> Mapping[str, Any]:
@@ -71,7 +71,18 @@ def _wrote_directly(model: nn.Module, interface: Interface, path: Path) -> bool:
     return True
 
 
-def _convert(model: nn.Module, interface: Interface, path: Path) -> None:
+def convert(model: nn.Module, interface: Interface, path: Path) -> None:
+    """Write through LiteRT Torch.
+
+    Args:
+        model: In whatever mode; written as it is in evaluation.
+        interface: Of the model.
+        path: Is overwritten.
+
+    Raises:
+        ExportError: It cannot be converted.
+        MissingPackageError: LiteRT Torch is not installed.
+    """
     converter = _converter()
     with warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
         warnings.simplefilter("ignore")

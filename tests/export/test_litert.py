@@ -11,10 +11,15 @@ from paretonas.export import ModelFile, formats, verify
 from paretonas.export.litert import LiteRtFormat
 from paretonas.space import Interface
 from paretonas.space.interface import Port
+from paretonas.space.spec import ForeignSpec
+from paretonas.zoo import zoo_spec
+
+FOREIGN = ForeignSpec("tests:small")
 
 
 def write(model, interface, path, metadata=None):
-    LiteRtFormat().write(model, None, interface, path, metadata or {})
+    """As a foreign model, which the converter converts."""
+    LiteRtFormat().write(model, FOREIGN, interface, path, metadata or {})
     return path
 
 
@@ -65,9 +70,16 @@ def test_names_that_the_converter_would_change_are_refused(tmp_path):
         write(Small(), Interface((Port("input.1", (1, 3, 8, 8)),), IMAGES.outputs), tmp_path / "a.tflite")
 
 
+@pytest.mark.slow
+def test_what_the_direct_writer_does_not_know_is_converted(tmp_path):
+    spec, path = zoo_spec("mnasnet-a1"), tmp_path / "a.tflite"
+    LiteRtFormat().write(Step().eval(), spec, TOKENS, path)
+    assert LiteRt().interface(path) == TOKENS
+
+
 def test_without_its_package_the_format_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "litert_torch", None)
     chosen = formats.create("litert")
     with pytest.raises(MissingPackageError, match="pip install litert-torch"):
-        chosen.write(Small(), None, IMAGES, tmp_path / "a.tflite")
+        chosen.write(Small(), FOREIGN, IMAGES, tmp_path / "a.tflite")
     assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,9 @@ def write_directly(model: nn.Module, interface: Interface, path: Path) -> None:
 
 
 def _check_distinct(ports: list[Tensor]) -> None:
-    require(len({tensor.index for tensor in ports}) == len(ports), "tensors that are two of a file's inputs and outputs")
+    require(
+        len({tensor.place for tensor in ports}) == len(ports), "tensors that are two of a file's inputs and outputs"
+    )
 
 
 def _of_one_example(model: onnx.ModelProto) -> onnx.ModelProto:

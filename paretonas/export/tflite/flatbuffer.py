@@ -45,11 +45,11 @@ class Tensor(NamedTuple):
     """One of a file's.
 
     Args:
-        index: Its place among all.
+        place: Among all of the file.
         shape: Its sides, in the order of the file.
     """
 
-    index: int
+    place: int
     shape: tuple[int, ...]
 
 
@@ -116,8 +116,8 @@ class Flatbuffer:
         """
         made, output = self._schema.OperatorT(), self.tensor(name, shape)
         made.opcodeIndex = self._codes.setdefault(op, len(self._codes))
-        made.inputs = np.array([tensor.index for tensor in inputs], np.int32)
-        made.outputs = np.array([output.index], np.int32)
+        made.inputs = np.array([tensor.place for tensor in inputs], np.int32)
+        made.outputs = np.array([output.place], np.int32)
         if op in OPTIONS:
             made.builtinOptionsType = getattr(self._schema.BuiltinOptions, OPTIONS[op])
             made.builtinOptions = getattr(self._schema, f"{OPTIONS[op]}T")()
@@ -138,8 +138,8 @@ class Flatbuffer:
 
         graph, model = self._schema.SubGraphT(), self._schema.ModelT()
         graph.name, graph.tensors, graph.operators = "main", self._tensors, self._operators
-        graph.inputs = [tensor.index for tensor in inputs.values()]
-        graph.outputs = [tensor.index for tensor in outputs.values()]
+        graph.inputs = [tensor.place for tensor in inputs.values()]
+        graph.outputs = [tensor.place for tensor in outputs.values()]
         model.version, model.description, model.subgraphs = VERSION, "paretonas", [graph]
         model.operatorCodes, model.buffers = [self._code(op) for op in self._codes], self._buffers
         signature = self._schema.SignatureDefT()
@@ -154,14 +154,16 @@ class Flatbuffer:
     def _code(self, op: str) -> Any:
         made = self._schema.OperatorCodeT()
         made.builtinCode, made.version = getattr(self._schema.BuiltinOperator, op), 1
-        made.deprecatedBuiltinCode = min(made.builtinCode, self._schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+        made.deprecatedBuiltinCode = min(
+            made.builtinCode, self._schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+        )
         return made
 
     def _named(self, tensors: Mapping[str, Tensor]) -> list[Any]:
         found = []
         for name, tensor in tensors.items():
             made = self._schema.TensorMapT()
-            made.name, made.tensorIndex = name, tensor.index
+            made.name, made.tensorIndex = name, tensor.place
             found.append(made)
         return found
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import isclose
-from typing import Any
 
 import numpy as np
 import onnx
@@ -56,6 +55,28 @@ def _operand(values: Values, name: str, rank: int, is_last: bool) -> Tensor:
     if is_last and array.ndim:
         array = array.reshape((1,) * (rank - array.ndim) + array.shape).transpose(order(rank))
     return values.file.constant(name, array)
+
+
+def _sum(values: Values, node: onnx.NodeProto) -> None:
+    """Nothing added is nothing to do."""
+    for name, other in (node.input, reversed(node.input)):
+        is_nothing = values.is_constant(other) and not values.array(other).any()
+        if is_nothing and values.shapes.get(name) == values.shapes[node.output[0]]:
+            if values.is_constant(name):
+                values.set_constant(node.output[0], values.array(name))
+            else:
+                values.set(node.output[0], *values.either(name))
+            return
+    _binary("ADD")(values, node)
+
+
+def _zeros(values: Values, node: onnx.NodeProto) -> None:
+    require(not attributes(node), "constant but zeros")
+    values.set_constant(node.output[0], np.zeros(values.shapes[node.output[0]], np.float32))
+
+
+def _nothing(values: Values, node: onnx.NodeProto) -> None:
+    """Whoever takes it knows of itself what it says."""
 
 
 def _activation(values: Values, node: onnx.NodeProto) -> None:
@@ -120,7 +141,6 @@ def _reduction(op: str) -> Writer:
 
 
 def _concat(values: Values, node: onnx.NodeProto) -> None:
-    require(not any(values.is_constant(name) for name in node.input), "joining of constants")
     is_last = any(values.is_last(name) for name in node.input)
     parts = [values.last(name) if is_last else values.plain(name) for name in node.input]
     values.write(node, "CONCATENATION", parts, is_last, {"axis": _axis(values, node, is_last)})
@@ -205,10 +225,11 @@ def _mat_mul(values: Values, node: onnx.NodeProto) -> None:
 
 OPERATORS: dict[str, Writer] = {
     "Abs": _unary("ABS"),
-    "Add": _binary("ADD"),
+    "Add": _sum,
     "AveragePool": average_pool,
     "Clip": _activation,
     "Concat": _concat,
+    "ConstantOfShape": _zeros,
     "Conv": conv,
     "Div": _binary("DIV"),
     "Elu": _elu,
@@ -234,6 +255,7 @@ OPERATORS: dict[str, Writer] = {
     "Relu": _activation,
     "Reshape": _reshape,
     "Resize": resize,
+    "Shape": _nothing,
     "Sigmoid": _unary("LOGISTIC"),
     "Slice": _slice,
     "Softmax": _softmax,

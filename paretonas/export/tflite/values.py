@@ -18,6 +18,13 @@ from onnx import helper, numpy_helper
 from paretonas.errors import ExportError
 from paretonas.export.tflite.flatbuffer import NONE, Flatbuffer, Tensor
 
+FUSING = frozenset(
+    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MAX_POOL_2D", "MUL", "SUB"}
+)
+"""Operators that may end in an activation."""
+CLIPPING: dict[tuple[float, float], str] = {(0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1", (0, np.inf): "RELU"}
+"""Activations by their bounds."""
+
 
 class Lying(NamedTuple):
     """A value of the network in the file.
@@ -63,7 +70,7 @@ class Values:
             value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
             for value in (*graph.input, *graph.value_info, *graph.output)
         }
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._lying: dict[tuple[str, bool], Tensor] = {}
         self._users: dict[str, list[onnx.NodeProto | None]] = defaultdict(list)
         for node in graph.node:
@@ -78,18 +85,22 @@ class Values:
         return name in self._constants
 
     def array(self, name: str) -> NDArray[Any]:
-        """A constant.
+        """A constant, as ONNX has it.
 
         Raises:
             ExportError: The network computes it.
         """
         if name not in self._constants:
             raise ExportError(f"The direct LiteRT writer takes a constant here, but {name!r} is computed.")
-        return numpy_helper.to_array(self._constants[name])
+        return self._constants[name]
 
     def whole(self, name: str) -> list[int]:
         """A constant of whole numbers."""
         return [int(number) for number in self.array(name)]
+
+    def set_constant(self, name: str, array: NDArray[Any]) -> None:
+        """A value turns out to be one."""
+        self._constants[name] = array
 
     def is_last(self, name: str) -> bool:
         """Whether a value lies in the file with its channels last."""
@@ -98,20 +109,24 @@ class Values:
     def either(self, name: str) -> Lying:
         """A value as it lies."""
         is_last = self.is_last(name)
-        return Lying(self._lying[name, is_last], is_last)
+        return Lying(self.last(name) if is_last else self.plain(name), is_last)
 
     def last(self, name: str) -> Tensor:
         """A value with its channels last."""
-        if not self.is_last(name):
-            self._lying[name, True] = self._moved(self._lying[name, False], order(len(self.shapes[name])), name)
-        return self._lying[name, True]
+        return self._lying_so(name, True)
 
     def plain(self, name: str) -> Tensor:
         """A value as it lies in ONNX."""
-        if (name, False) not in self._lying:
+        return self._lying_so(name, False)
+
+    def _lying_so(self, name: str, is_last: bool) -> Tensor:
+        if self.is_constant(name):
+            raise ExportError(f"The direct LiteRT writer computes nothing of constants alone, but {name!r} is one.")
+        if (name, is_last) not in self._lying:
             axes = order(len(self.shapes[name]))
-            self._lying[name, False] = self._moved(self._lying[name, True], np.argsort(axes).tolist(), name)
-        return self._lying[name, False]
+            axes = axes if is_last else tuple(np.argsort(axes).tolist())
+            self._lying[name, is_last] = self._moved(self._lying[name, not is_last], axes, name)
+        return self._lying[name, is_last]
 
     def _moved(self, tensor: Tensor, axes: Sequence[int], name: str) -> Tensor:
         return self.file.add("TRANSPOSE", [tensor, self.file.whole(*axes)], permuted(tensor.shape, axes), name)
@@ -141,13 +156,15 @@ class Values:
         if node.op_type == "Relu":
             return "RELU"
         if node.op_type == "Clip":
-            return {(0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1", (0, np.inf): "RELU"}.get(self.bounds(node), "NONE")
+            return CLIPPING.get(self.bounds(node), "NONE")
         return "NONE"
 
     def bounds(self, node: onnx.NodeProto) -> tuple[float, float]:
         """Of a node that clips."""
         given = [*node.input[1:], "", ""][:2]
-        low, high = (float(self.array(name)) if name else end for name, end in zip(given, (-np.inf, np.inf), strict=True))
+        low, high = (
+            float(self.array(name)) if name else end for name, end in zip(given, (-np.inf, np.inf), strict=True)
+        )
         return low, high
 
     def write(
@@ -164,12 +181,6 @@ class Values:
             options = {**options, "fusedActivationFunction": activation}
         shape = permuted(self.shapes[output], order(len(self.shapes[output]), is_last))
         self.set(output, self.file.add(op, inputs, shape, node.name, options), is_last)
-
-
-FUSING = frozenset(
-    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MAX_POOL_2D", "MUL", "SUB"}
-)
-"""Operators that may end in an activation."""
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
