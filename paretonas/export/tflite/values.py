@@ -61,6 +61,9 @@ class Values:
     Attributes:
         file: What was written.
         shapes: Of values, as in ONNX.
+
+    Raises:
+        ExportError: A shape is not known.
     """
 
     def __init__(self, model: onnx.ModelProto):
@@ -70,6 +73,9 @@ class Values:
             value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
             for value in (*graph.input, *graph.value_info, *graph.output)
         }
+        for name in (name for node in graph.node for name in node.output):
+            if 0 in self.shapes.get(name, (0,)):
+                raise ExportError(f"The direct LiteRT writer asks ONNX for shapes, but it knows none of {name!r}.")
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._lying: dict[tuple[str, bool], Tensor] = {}
         self._users: dict[str, list[onnx.NodeProto | None]] = defaultdict(list)
