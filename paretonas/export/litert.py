@@ -1,9 +1,10 @@
-"""LiteRT's files (TensorFlow Lite), converted by LiteRT Torch.
+"""LiteRT's files (TensorFlow Lite).
 
-A conversion takes ten seconds and more, most of them in PyTorch, which traces the network anew for each of three rounds
-of decompositions. No option of the converter makes it faster: its lightweight mode takes as long and leaves more
-operations. Folding batch normalizations first would save a fifth. What the network is fed stays NCHW: for its kernels
-the file transposes an image once, which takes less than can be measured.
+Networks of our own layers are written directly (`tflite`), within a second. What that writer does not know, and foreign
+models, are converted by LiteRT Torch. Such a conversion takes ten seconds and more, most of them in PyTorch, which
+traces the network anew for each of three rounds of decompositions. No option of the converter makes it faster: its
+lightweight mode takes as long and leaves more operations. Folding batch normalizations first would save a fifth. What
+the network is fed stays NCHW: for its kernels the file transposes an image once, which takes less than can be measured.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from torch import Tensor, fx, nn
 from paretonas.errors import ExportError, MissingPackageError
 from paretonas.export.appended import append_json, read_appended
 from paretonas.export.boxes import Decoding
-from paretonas.export.export import NOTHING, Format, example_inputs, tensors_for
+from paretonas.export.export import NOTHING, Format, example_inputs, in_evaluation, tensors_for
+from paretonas.export.tflite import write_directly
 from paretonas.files import written_aside
 from paretonas.quiet import quiet
 from paretonas.registry import blamed
@@ -50,19 +52,45 @@ class LiteRtFormat(Format):
         decoding: Decoding | None = None,
     ) -> None:
         self._check_decoding(decoding)
-        converter = _converter()
         with written_aside(path) as draft:
-            with quiet(), warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
-                warnings.simplefilter("ignore")
-                own = copy.deepcopy(model).cpu().eval()
-                inputs = tensors_for(own, example_inputs(interface))
-                named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
-                # Without 64 bits the numbers of words, int64, would be int32 in the file.
-                converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(draft))
+            if spec.is_foreign or not _wrote_directly(model, interface, draft):
+                convert(model, interface, draft)
             append_json(draft, {"metadata": metadata, "modules": {"names": [n for n, _ in model.named_modules() if n]}})
 
     def metadata(self, path: Path) -> Mapping[str, Any]:
         return read_appended(path, IDENTIFIER, "metadata")
+
+
+def _wrote_directly(model: nn.Module, interface: Interface, path: Path) -> bool:
+    """Whether our own writer knows all that the model does."""
+    try:
+        with in_evaluation(model):
+            write_directly(model, interface, path)
+    except ExportError:
+        return False
+    return True
+
+
+def convert(model: nn.Module, interface: Interface, path: Path) -> None:
+    """Write through LiteRT Torch.
+
+    Args:
+        model: In whatever mode; written as it is in evaluation.
+        interface: Of the model.
+        path: Is overwritten.
+
+    Raises:
+        ExportError: It cannot be converted.
+        MissingPackageError: LiteRT Torch is not installed.
+    """
+    converter = _converter()
+    with quiet(), warnings.catch_warnings(), blamed("LiteRT Torch cannot convert this network", ExportError):
+        warnings.simplefilter("ignore")
+        own = copy.deepcopy(model).cpu().eval()
+        inputs = tensors_for(own, example_inputs(interface))
+        named = {port.name: tensor for port, tensor in zip(interface.inputs, inputs, strict=True)}
+        # Without 64 bits the numbers of words, int64, would be int32 in the file.
+        converter.convert(_named(own, interface), sample_kwargs=named, enable_x64=True).export(str(path))
 
 
 def _converter() -> Any:
@@ -110,8 +138,9 @@ def named_module(tensor: str, known: Sequence[str], is_innermost: bool) -> str:
     """The module that a tensor comes from.
 
     Args:
-        tensor: Its name: `…_Naming_named/NETWORK_model/CLASS_stem/CLASS_0;;…`, of several modules if one operation does
-            what several did.
+        tensor: Its name: `MODULE/conv_12` as our own writer has it, or
+            `…_Naming_named/NETWORK_model/CLASS_stem/CLASS_0;;…`, of several modules if one operation does what several
+            did.
         known: Dotted names of the network's modules.
         is_innermost: Of these several take the last, the convolution itself, and not the first, the activation.
 
@@ -119,6 +148,8 @@ def named_module(tensor: str, known: Sequence[str], is_innermost: bool) -> str:
         Its dotted name; "" if the tensor does not say.
     """
     modules = set(known)
+    if (module := tensor.partition("/")[0]) in modules:
+        return module
     paths = [path.partition(MODEL)[2].split("/")[1:] for path in tensor.split(";") if MODEL in path]
     module = ""
     for step in paths[-1 if is_innermost else 0] if paths else []:

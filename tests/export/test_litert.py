@@ -12,10 +12,15 @@ from paretonas.export.appended import append_json
 from paretonas.export.litert import LiteRtFormat, modules_behind, named_module
 from paretonas.space import Interface
 from paretonas.space.interface import Port
+from paretonas.space.spec import ForeignSpec
+from paretonas.zoo import zoo_spec
+
+FOREIGN = ForeignSpec("tests:small")
 
 
 def write(model, interface, path, metadata=None):
-    LiteRtFormat().write(model, None, interface, path, metadata or {})
+    """As a foreign model, which the converter converts."""
+    LiteRtFormat().write(model, FOREIGN, interface, path, metadata or {})
     return path
 
 
@@ -81,6 +86,8 @@ KNOWN = ["stem", "stem.0", "stem.2", "blocks", "blocks.1", "blocks.1.se_1", "blo
         ("serving_default_logits_output", "", ""),
         ("arith.constant", "", ""),
         ("a/b_stem", "", ""),
+        ("blocks.1.1/conv_12", "blocks.1.1", "blocks.1.1"),
+        ("/add_3", "", ""),
     ],
 )
 def test_a_tensor_is_of_the_module_that_its_name_says(tensor, outer, inner):
@@ -96,9 +103,16 @@ def test_modules_behind_a_file_are_anybodys(tmp_path):
         modules_behind(path)
 
 
+@pytest.mark.slow
+def test_what_the_direct_writer_does_not_know_is_converted(tmp_path):
+    spec, path = zoo_spec("mnasnet-a1"), tmp_path / "a.tflite"
+    LiteRtFormat().write(Step().eval(), spec, TOKENS, path)
+    assert LiteRt().interface(path) == TOKENS
+
+
 def test_without_its_package_the_format_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "litert_torch", None)
     chosen = formats.create("litert")
     with pytest.raises(MissingPackageError, match="pip install litert-torch"):
-        chosen.write(Small(), None, IMAGES, tmp_path / "a.tflite")
+        chosen.write(Small(), FOREIGN, IMAGES, tmp_path / "a.tflite")
     assert list(tmp_path.iterdir()) == []

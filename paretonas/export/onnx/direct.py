@@ -26,9 +26,22 @@ def export_directly(model: nn.Module, interface: Interface, path: Path) -> None:
     """Write a model made of the layers in `MODULES` and the functions in `FUNCTIONS`.
 
     Args:
-        model: In evaluation mode; `trace` says what its code may do.
+        model: See `graph_of`.
         interface: Of the model.
         path: Is overwritten.
+
+    Raises:
+        ExportError: See `graph_of`.
+    """
+    onnx.save(graph_of(model, interface), path)
+
+
+def graph_of(model: nn.Module, interface: Interface) -> onnx.ModelProto:
+    """What `export_directly` writes.
+
+    Args:
+        model: In evaluation mode; `trace` says what its code may do.
+        interface: Of the model.
 
     Raises:
         ExportError: The model does something else, or does not give the interface's outputs.
@@ -42,7 +55,7 @@ def export_directly(model: nn.Module, interface: Interface, path: Path) -> None:
         raise ExportError(
             f"{type(model).__name__} gives the {len(interface.outputs)} outputs of its interface, but got {outputs}."
         )
-    onnx.save(writer.graph.model(interface, outputs), path)
+    return writer.graph.model(interface, outputs)
 
 
 class _Writer:
