@@ -192,7 +192,7 @@ def test_a_detector_is_followed_through_neck_and_heads(name: str, parts: set[str
     spec = zoo_spec(name)
     fed = spec.usual_interface(3, 128, 3)
     layout = spec_layout(spec, fed)
-    assert {group.name.partition(".")[0] for group in layout.groups} == parts
+    assert parts <= {group.name.partition(".")[0] for group in layout.groups}
     whole = spec_cost(spec, fed).macs
     narrow, wide = (WidthsSpec(spec, narrower(layout, share)) for share in (0.5, 1.5))
     assert spec_cost(narrow, fed).macs < 0.5 * whole < 1.5 * whole < spec_cost(wide, fed).macs
