@@ -63,19 +63,21 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
     """Images with what was seen in them; their files.
 
     Raises:
-        UsageError: An input is no image.
+        UsageError: What was seen was no image.
+        MachineError: The system refuses to write.
     """
-    from PIL import Image, ImageOps
-
+    from paretonas.data.pixels import guarded, to_upright
+    from paretonas.data.source import MOST_PIXELS
+    from paretonas.files import refusals
     from paretonas.report.marking import marked
 
     if any("next" in row for row in rows):
         raise UsageError("What is drawn is what was seen in images, but the network goes on with texts.")
-    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{i + 1:03d}-{path.stem}.png" for i, path in enumerate(inputs)]
-    for row, path, file in zip(rows, inputs, files, strict=True):
-        with Image.open(path) as image:
-            marked(ImageOps.exif_transpose(image).convert("RGB"), row).save(file)
+    with refusals(f"{folder} takes no images"), guarded(MOST_PIXELS):  # they were looked at within the file's own
+        folder.mkdir(parents=True, exist_ok=True)
+        for row, path, file in zip(rows, inputs, files, strict=True):
+            marked(to_upright(path)[0], row).save(file)
     return files
 
 

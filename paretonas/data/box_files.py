@@ -121,7 +121,7 @@ class Pictures:
     @cached_property
     def _packed(self) -> Mapping[str, Sequence[Found]]:
         return _by_name(
-            Found((*archive, *inner_parts(entry.name)), entry)
+            Found((*archive, *inner_parts(_as_meant(entry.name))), entry)
             for archive in self._archives
             for entry in list_archive(self.contents.path(archive))
         )
@@ -232,6 +232,18 @@ def _check_entry(info: ZipInfo) -> None:
         raise ValueError(f"its {info.compress_size} bytes unpack to {info.file_size}, which no picture's do")
     if info.flag_bits & 1:
         raise ValueError("it is encrypted")
+
+
+def _as_meant(name: str) -> str:
+    """The name of an entry; some systems write UTF-8 and do not say so, and it is read as the code of old.
+
+    >>> _as_meant("K├ñse.jpg")
+    'Käse.jpg'
+    """
+    try:
+        return name.encode("cp437").decode()
+    except UnicodeError:
+        return name
 
 
 def _is_litter(name: str) -> bool:

@@ -123,7 +123,9 @@ def _read_folder(contents: Contents) -> Annotated:
     others = [file for file in contents.files if suffix_of(file) in (coco.SUFFIX, *yolo.SUFFIXES)]
     if descriptions or len(others) == 1:
         return _read_file(contents.path((descriptions or others)[0]))
-    hint = f" Of {name_some(others)}, give the one that is meant." if others else ""
+    packed = [file for file in contents.files if suffix_of(file) == ARCHIVE]
+    hint = f" Unpack {name_some(packed)}, if that holds them." if packed else ""
+    hint = f" Of {name_some(others)}, give the one that is meant." if others else hint
     raise _unknown_layout(f"{contents.root} holds {list_unused(contents, ()) or 'nothing'}", hint)
 
 

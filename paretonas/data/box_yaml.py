@@ -20,6 +20,7 @@ LARGEST = 2**20
 """Bytes; its reader is slow."""
 MOST = 2**31
 """Above the number of any class."""
+MOST_DIGITS = 11
 MOST_SAID = 300
 """Characters of what its reader says."""
 
@@ -86,7 +87,7 @@ def _read(file: Path) -> dict[Any, Any]:
 def _read_names(given: Mapping[Any, Any], file: Path) -> dict[int, str]:
     """By number, in the order of the numbers."""
     names = given.get("names")
-    named = dict(enumerate(names)) if isinstance(names, list) else names
+    named = dict(enumerate(names)) if isinstance(names, list) else _by_number(names)
     if not isinstance(named, dict) or not named or not all(map(_is_number, named)):
         raise DataError(
             f"`names` must name the classes, as a list or by their numbers, but in {file} it is {short(names)}. "
@@ -120,6 +121,18 @@ def check_names(texts: Mapping[int, object], file: Path) -> dict[int, str]:
         )
     united = unite_names(names, file)
     return {number: united[name] for number, name in zip(texts, names, strict=True)}
+
+
+def _by_number(names: object) -> object:
+    """With numbers for keys where they are quoted, as JSON has them."""
+    if not isinstance(names, dict):
+        return names
+    numbered = {int(key) if _is_quoted(key) else key: name for key, name in names.items()}
+    return numbered if len(numbered) == len(names) else names
+
+
+def _is_quoted(key: object) -> bool:
+    return isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) < MOST_DIGITS
 
 
 def _is_number(value: object) -> bool:

@@ -24,14 +24,14 @@ from paretonas.data.contents import (
     list_contents,
     suffix_of,
 )
-from paretonas.data.text import read_text
+from paretonas.data.yolo_places import find_place, list_place
 from paretonas.errors import DataError
 from paretonas.files import is_refusal, open_regular
 
 SUFFIXES = (".yaml", ".yml")
 USUAL = {"data", "dataset"}
 """Names of the description, without suffix."""
-LIST, LABELS = ".txt", ".txt"
+LABELS = ".txt"
 IMAGE_FOLDER, LABEL_FOLDER = "images", "labels"
 NO_LABELS = ("classes.txt", "labels.txt", "readme")
 """How the names of text files beside labels begin that are none, in lower case."""
@@ -75,19 +75,22 @@ def list_yolo(file: Path) -> Annotated:
         DataError: The files are not laid out so; lines that cannot be used are told of in what is returned.
     """
     description = read_description(file)
-    images, others = dict[str, list[Path]](), {file}
+    images, others, notes = dict[str, list[Path]](), {file}, list[str]()
     for split, given in description.splits.items():
         images[split] = []
-        for place in given:
-            found, lists = _list_images(_resolve(place, split, description), description)
+        for said in given:
+            place, note = find_place(said, split, description)
+            found, lists = list_place(place, description)
             images[split] += found
             others |= lists
+            notes += [note] if note else []
         if not images[split]:
             raise DataError(
                 f"A split must hold images, but {file} names {', '.join(given)} for {split}, where none lies. Correct "
                 f"it, or remove {split} from the file."
             )
-    return annotate_images(images, description, others)
+    annotated = annotate_images(images, description, others)
+    return replace(annotated, notes=(*notes, *annotated.notes))
 
 
 def annotate_images(images: Mapping[str, Sequence[Path]], description: Description, others: set[Path]) -> Annotated:
@@ -153,47 +156,13 @@ def parse_line(line: str, classes: Container[float], *, has_key_points: bool) ->
         x, y, width, height = numbers[:4]
         return int(label), x - width / 2, y - height / 2, x + width / 2, y + height / 2
     if len(numbers) % 2 or len(numbers) < 2 * POINTS:
+        hint = " (a sixth, the confidence of a detector, is no truth)" if len(numbers) == NUMBERS else ""
         raise ValueError(
             f"it must be `class cx cy width height`, or a class and the points of a polygon, but has "
-            f"{count(len(numbers) + 1, 'number')}: {short(line)}"
+            f"{count(len(numbers) + 1, 'number')}{hint}: {short(line)}"
         )
     across, down = numbers[::2], numbers[1::2]
     return int(label), min(across), min(down), max(across), max(down)
-
-
-def _resolve(given: str, split: str, description: Description) -> Path:
-    """Where a place is; Roboflow writes it relative to a folder that nobody has."""
-    place = given.replace("\\", "/")
-    looked = [description.root / place]
-    if place.startswith("../"):
-        looked.append(description.root / place.removeprefix("../"))
-    found = next((path for path in looked if path.exists()), None)
-    if found is None:
-        raise DataError(
-            f"Images must lie where {description.file} says, but for {given!r} of {split} there is no "
-            f"{' and no '.join(map(str, looked))}. Correct it there, or remove {split}."
-        )
-    return found
-
-
-def _list_images(place: Path, description: Description) -> tuple[list[Path], set[Path]]:
-    """The images of a folder or of a list, and the list."""
-    if place.is_dir():
-        contents = list_contents(place)
-        return [contents.path(file) for file in contents.files if suffix_of(file) in image_suffixes()], set()
-    if place.suffix.lower() != LIST:
-        raise DataError(
-            f"A place of images must be a folder or a {LIST} file with the path of an image in each line, but "
-            f"{description.file} names {place}. Correct it."
-        )
-    lines = (line.strip().replace("\\", "/") for line in read_text(place).splitlines())
-    return [_find_listed(line, (place.parent, description.root)) for line in lines if line], {place}
-
-
-def _find_listed(line: str, homes: Sequence[Path]) -> Path:
-    """The image of a line; CVAT begins each with a folder that nobody has."""
-    paths = [home / path for path in (line, line.partition("/")[2]) if path for home in homes]
-    return next((path for path in paths if path.exists()), paths[0])
 
 
 def _annotate(split: str, listed: Sequence[Path], description: Description) -> Annotated:
@@ -253,10 +222,7 @@ def _read_lines(file: Path, description: Description) -> Lines:
     except (OSError, ValueError) as error:
         if is_refusal(error):
             raise
-        is_text = not isinstance(error, UnicodeDecodeError)
-        return Lines(
-            {}, {}, why=str(getattr(error, "strerror", None) or error) if is_text else "it is no text in UTF-8"
-        )
+        return Lines({}, {}, why=str(getattr(error, "strerror", None) or error))
     boxes, faults, polygons = {}, {}, 0
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

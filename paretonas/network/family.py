@@ -16,6 +16,7 @@ IN_A_ROW = 150
 """So many drawn networks in a row have to find all their weights before all are taken to be known."""
 
 Choices = tuple[int, ...]
+Cost = Callable[[Spec], float]
 
 
 class Family:
@@ -30,15 +31,42 @@ class Family:
     def __init__(self, space: SearchSpace, make: Make, is_sliced: bool = True):
         self.space, self._make, self._is_sliced = space, make, is_sliced
         self._shapes: dict[Spec, dict[str, Shape]] = {}
+        self._estimated: tuple[Callable[[Choices], float], float] | None = None
 
     def draw(self, rng: Random) -> Spec:
         """A network, uniformly."""
         return self.space.decode(self.space.sample(rng))
 
+    def draw_within(self, low: float, high: float, cost: Cost, rng: Random, tries: int) -> Spec:
+        """A network that costs so much, uniformly of such; any network where none is found.
+
+        What a quick estimate shows to be far off is passed over: what the smallest network costs, and by how much each
+        decision alone changes that. Where blocks cost what they cost whatever the others are, it is exact.
+
+        Args:
+            low: Least cost.
+            high: Most.
+            cost: Of a network; the same function in each call.
+            rng: Draws them.
+            tries: So many are drawn.
+        """
+        if self._estimated is None:
+            self._estimated = self._estimating(cost)
+        estimate, error = self._estimated
+        for _ in range(tries):
+            choices = self.space.sample(rng).choices
+            if low - error <= estimate(choices) <= high + error and low <= cost(spec := self._spec(choices)) <= high:
+                return spec
+        return self.draw(rng)
+
     @cached_property
     def smallest(self) -> Spec:
         """The one of the fewest weights that single changes of a drawn one lead to."""
-        return self._spec(self._extreme(-1))
+        return self._spec(self._fewest)
+
+    @cached_property
+    def _fewest(self) -> Choices:
+        return self._extreme(-1)
 
     @cached_property
     def largest(self) -> Spec:
@@ -74,6 +102,21 @@ class Family:
         if spec not in self._shapes:
             self._shapes[spec] = shapes(spec, self._make, self._is_sliced)
         return self._shapes[spec]
+
+    def _estimating(self, cost: Cost) -> tuple[Callable[[Choices], float], float]:
+        """What estimates costs quickly, and twice by how much it is off at most, for some that are drawn."""
+        few, least = self._fewest, cost(self.smallest)
+        changes = [
+            [cost(self._spec((*few[:i], c, *few[i + 1 :]))) - least for c in range(len(decision.choices))]
+            for i, decision in enumerate(self.space.decisions)
+        ]
+
+        def estimate(choices: Choices) -> float:
+            return least + sum(changes[i][c] for i, c in enumerate(choices))
+
+        rng = Random(0)
+        drawn = [self.space.sample(rng).choices for _ in range(DRAWN)]
+        return estimate, 2 * max(abs(estimate(choices) - cost(self._spec(choices))) for choices in drawn)
 
     def _extreme(self, sign: int) -> Choices:
         """The architecture of the most weights, or with -1 the fewest."""

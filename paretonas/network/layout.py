@@ -15,10 +15,6 @@ NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 """What can be made wider and narrower: layers that make channels, and those that pass them on."""
 
 
-Removal = tuple[str, Literal["identity", "zeros"]]
-"""A module, and what takes its place: what it is fed, or zeros of that shape."""
-
-
 @dataclass(frozen=True)
 class Run:
     """Channels of one group, one after the other.
@@ -36,6 +32,21 @@ class Run:
     def width(self, widths: Sequence[float]) -> float:
         """How many there are where the groups have these widths."""
         return self.count if self.group is None else widths[self.group] * self.copies
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A module that goes, and what takes its place.
+
+    Args:
+        path: Of the module.
+        what: `identity`: what it is fed; or `zeros`.
+        gives: Channels of the zeros, where the module is fed images of other channels; none: it is fed as many.
+    """
+
+    path: str
+    what: Literal["identity", "zeros"]
+    gives: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from itertools import takewhile
 import torch
 from torch import Tensor, nn
 
-from paretonas.network.layout import MAKERS, Layout, Removal
-from paretonas.network.resizing import sided_tensors, take_out
+from paretonas.network.layout import MAKERS, Layout, Removal, Run
+from paretonas.network.resizing import is_inside, sided_tensors, take_out
 from paretonas.space import Interface
 
 NEAR = 1e-4
 """Relative difference of outputs that are called equal."""
+IMAGES = 4
+"""Sides of a tensor of images: examples, channels, height, width."""
 AROUND = 3
 """Modules, one around the other, that may go with a branch."""
 
@@ -43,12 +45,19 @@ def find_removals(model: nn.Module, layout: Layout, interface: Interface) -> dic
             given = {path: _given(model, path, fed[path]) for path in places}
         same = next((path for path in places if _are_near(given[path], fed[path])), None)
         if same is not None:
-            found[group] = same, "identity"
+            found[group] = Removal(same, "identity")
             continue
         empty = next((path for path in places if not given[path].any()), None)
-        if empty is not None and _is_whole(model, (empty, "zeros"), inputs):
-            found[group] = empty, "zeros"
+        if empty is not None and _is_whole(model, empty, inputs):
+            found[group] = Removal(empty, "zeros", _made(layout, empty, fed[empty]))
     return found
+
+
+def _made(layout: Layout, path: str, fed: Tensor) -> tuple[Run, ...]:
+    """The channels that a module makes of images of others; none where it makes as many as it is fed."""
+    inside = [layer for layer in layout.layers if is_inside(layer.name, path)]
+    first, last = inside[0].ins or inside[0].outs, inside[-1].outs
+    return () if fed.dim() != IMAGES or first == last else last
 
 
 def _given(model: nn.Module, path: str, x: Tensor) -> Tensor:
@@ -56,11 +65,10 @@ def _given(model: nn.Module, path: str, x: Tensor) -> Tensor:
         return model.get_submodule(path)(x)
 
 
-def _is_whole(model: nn.Module, removal: Removal, inputs: Sequence[Sequence[Tensor]]) -> bool:
-    """Whether what a network gives without that module still follows from what it is fed."""
-    path, _ = removal
+def _is_whole(model: nn.Module, path: str, inputs: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether what a network gives with zeros in a module's place still follows from what it is fed."""
     before = model.get_submodule(path)
-    take_out(model, removal)
+    take_out(model, Removal(path, "zeros"), ())
     try:
         first, second = (_flat(model, x) for x in inputs)
         return not _are_near(first, second)

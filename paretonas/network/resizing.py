@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paretonas.errors import SpecError
@@ -19,17 +20,27 @@ Sided = tuple[nn.Module, str, Tensor, dict[int, tuple[Run, ...]]]
 
 
 class Nothing(nn.Module):
-    """In the place of a branch that is gone: zeros."""
+    """In the place of a branch that is gone: zeros.
+
+    Args:
+        channels: Of images; None: whatever it is fed, as many.
+    """
+
+    def __init__(self, channels: int | None = None):
+        super().__init__()
+        self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same."""
-        return torch.zeros_like(x)
+        """Any shape to the same; (N, C, H, W) to (N, channels, H, W)."""
+        if self.channels is None:
+            return torch.zeros_like(x)
+        return F.pad(torch.zeros_like(x[:, :1]), (0, 0, 0, 0, 0, self.channels - 1))
 
 
-def take_out(model: nn.Module, removal: Removal) -> None:
-    """Put what takes its place where a module is."""
-    path, what = removal
-    model.set_submodule(path, nn.Identity() if what == "identity" else Nothing())
+def take_out(model: nn.Module, removal: Removal, widths: Sequence[int]) -> None:
+    """Put what takes its place where a module is, in a network of these widths."""
+    zeros = Nothing(_total(removal.gives, widths) if removal.gives else None)
+    model.set_submodule(removal.path, nn.Identity() if removal.what == "identity" else zeros)
 
 
 def check_widths(layout: Layout, widths: Sequence[int]) -> None:
@@ -68,15 +79,17 @@ def resize(model: nn.Module, layout: Layout, widths: Sequence[int], kept: Kept |
     modules = dict(model.named_modules())
     for layer in layout.layers:
         changed = any(widths[group] != layout.groups[group].width for group in layer.groups)
-        if not changed or any(_is_inside(layer.name, path) for path, _ in gone):
+        if not changed or any(is_inside(layer.name, one.path) for one in gone):
             continue
         if kept is None:
             _redraw(modules, layer, widths)
         else:
             _cut(modules, layer, kept)
-    for path, what in gone:
-        if not any(_is_inside(path, other) for other, _ in gone if other != path):  # else it goes with that
-            take_out(model, (path, what))
+    for one in gone:
+        if not any(
+            is_inside(one.path, other.path) for other in gone if other.path != one.path
+        ):  # else it goes with that
+            take_out(model, one, widths)
     return model
 
 
@@ -199,5 +212,6 @@ def _total(runs: Sequence[Run], widths: Sequence[int]) -> int:
     return int(sum(run.width(widths) for run in runs))
 
 
-def _is_inside(name: str, path: str) -> bool:
+def is_inside(name: str, path: str) -> bool:
+    """Whether a module is another one, or in it."""
     return name == path or name.startswith(f"{path}.")

@@ -5,7 +5,7 @@ Source: Gordon et al., MorphNet, CVPR 2018, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
@@ -17,7 +17,7 @@ from paretonas.errors import SpecError
 from paretonas.network import build
 from paretonas.network.check import check_outputs, running
 from paretonas.network.dependencies import find_layout
-from paretonas.network.layout import Layout, Run
+from paretonas.network.layout import Layout, Removal, Run
 from paretonas.network.removing import find_removals
 from paretonas.network.resizing import resize
 from paretonas.network.shapes import inputs_without_numbers, without_numbers
@@ -57,8 +57,26 @@ def spec_layout(spec: Spec, interface: Interface) -> Layout:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # whoever asks may build without numbers
         torch.manual_seed(0)
         removals = find_removals(build(spec, interface), layout, interface)
+    return _removable(shapes, _with_removals(layout, removals), interface)
+
+
+def _with_removals(layout: Layout, removals: Mapping[int, Removal]) -> Layout:
     groups = (replace(g, is_removable=i in removals) for i, g in enumerate(layout.groups))
     return replace(layout, groups=tuple(groups), removals=removals)
+
+
+def _removable(shapes: nn.Module, layout: Layout, interface: Interface) -> Layout:
+    """The layout without the removals of what others rely on where widths differ."""
+
+    def stands(removed: Iterable[int]) -> bool:
+        widths = _other_widths(layout, range(len(layout.groups)))
+        for group in removed:
+            widths[group] = 0
+        return _runs(shapes, layout, widths, interface) is None
+
+    if stands(layout.removals):
+        return layout
+    return _with_removals(layout, {group: one for group, one in layout.removals.items() if stands([group])})
 
 
 def _changeable(shapes: nn.Module, layout: Layout, interface: Interface) -> Layout:

@@ -106,14 +106,13 @@ class Balanced(Sampling):
             )
 
     def draw(self, some: Family, share: float, rng: Random, interface: Interface) -> tuple[Spec, ...]:
-        least, most = (spec_cost(spec, interface).macs for spec in (some.smallest, some.largest))
+        def macs(spec: Spec) -> float:
+            return spec_cost(spec, interface).macs
+
+        least, most = macs(some.smallest), macs(some.largest)
         width = (most - least) / self.bins
         low = least + width * rng.randrange(self.bins)
-        for _ in range(self.tries):
-            spec = some.draw(rng)
-            if low <= spec_cost(spec, interface).macs <= low + width:
-                return (spec,)
-        return (some.draw(rng),)
+        return (some.draw_within(low, low + width, macs, rng, self.tries),)
 
 
 @dataclass(frozen=True)

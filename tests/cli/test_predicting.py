@@ -10,8 +10,8 @@ from format_names import QUICK
 from onnx import helper
 from PIL import Image
 
-from paretonas.cli.predicting import predictions
-from paretonas.errors import ExportError, MeasureError, UsageError
+from paretonas.cli.predicting import draw_all, predictions
+from paretonas.errors import ExportError, MachineError, MeasureError, UsageError
 from paretonas.export import formats
 from paretonas.export.checkpoint import load_checkpoint
 from paretonas.network import build
@@ -190,6 +190,24 @@ def test_a_file_that_ends_in_boxes_sees_what_the_raw_one_sees(detector, command)
         raw = json.loads(command("predict", file, image, "--json", "--score", least).out)
         assert json.loads(ran.out) == raw
         assert raw[0]["boxes"]
+
+
+def test_images_of_any_kind_are_drawn_as_the_network_sees_them(tmp_path):
+    deep = Image.fromarray(np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16))
+    clear = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    files = [tmp_path / "tief ü 1.png", tmp_path / "clear.png"]
+    for image, file in zip((deep, clear), files, strict=True):
+        image.save(file)
+    seen = [{"boxes": [{"class": "Zähler", "score": 0.9, "box": [4, 20, 9, 25]}]}, {"boxes": []}]
+    drawn = [np.asarray(Image.open(file)) for file in draw_all(seen, files, tmp_path / "seen")]
+    assert 100 < drawn[0].mean() < 160, "it reaches from black to white"
+    assert (drawn[1] == 255).all(), "what is clear lies over white"
+
+
+def test_a_folder_that_takes_no_images_is_said(tmp_path):
+    (tmp_path / "seen").write_text("a file")
+    with pytest.raises(MachineError, match="seen takes no images: File exists"):
+        draw_all([], [], tmp_path / "seen")
 
 
 def test_texts_are_not_drawn(command, monkeypatch, tmp_path):

@@ -54,6 +54,21 @@ def test_names_match_in_either_form_of_unicode(tmp_path):
     assert Pictures(list_contents(tmp_path)).find(("caf\u00e9.jpg",), "train").place.exists()
 
 
+def test_names_in_archives_may_be_utf_8_that_nobody_says_is(tmp_path):
+    """As macOS packs them, in the decomposed form; and as it should be."""
+    for umlaut in ("\u0308", "\u00fc"):
+        raw = f"Bild u{umlaut}.jpg".encode()
+        stand_in = raw.decode("ascii", "replace").replace("\ufffd", "_")
+        pack(tmp_path / "images.zip", {f"Zellen/{stand_in}": picture(0)})
+        content = (tmp_path / "images.zip").read_bytes().replace(stand_in.encode(), raw)
+        (tmp_path / "images.zip").write_bytes(content)
+        found = Pictures(list_contents(tmp_path)).find((raw.decode(),), "train")
+        with Archives() as archives:
+            assert archives.read(found.place) == picture(0)
+    pack(tmp_path / "images.zip", {"Zellen/K\u00e4se.jpg": picture(0)})
+    assert Pictures(list_contents(tmp_path)).find(("K\u00e4se.jpg",), "train").name == "images.zip/Zellen/K\u00e4se.jpg"
+
+
 def test_an_archive_gives_what_it_holds_and_says_why_it_does_not(tmp_path):
     file = tmp_path / "images.zip"
     contents = [bytes([65 + i]) * 100 for i in range(3)]

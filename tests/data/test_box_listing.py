@@ -31,6 +31,7 @@ def test_what_is_no_data_set_is_refused_with_what_it_holds(tmp_path):
     refuses(tmp_path / "1.jpg", "is a file of another kind")
     pack(tmp_path / "cells.zip", {"train.json": "{}"})
     refuses(tmp_path / "cells.zip", r"is a file of another kind\. Unpack it, and give the folder")
+    refuses(tmp_path, r"holds .*\. Unpack cells\.zip, if that holds them\.")
 
 
 @pytest.mark.parametrize("file", ["anything.json", "annotations/anything.json"])

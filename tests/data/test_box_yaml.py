@@ -13,7 +13,9 @@ def describe(tmp_path, text):
     return read_description(tmp_path / "data.yaml")
 
 
-@pytest.mark.parametrize("names", ["[cat, dog]", "{0: cat, 1: dog}", "\n  - cat\n  - dog", "\n  1: dog\n  0: cat"])
+@pytest.mark.parametrize(
+    "names", ["[cat, dog]", "{0: cat, 1: dog}", "\n  - cat\n  - dog", "\n  1: dog\n  0: cat", '{"0": cat, "1": dog}']
+)
 @pytest.mark.parametrize("nc", ["", "nc: 2"])
 def test_names_are_a_list_or_by_number(tmp_path, names, nc):
     found = describe(tmp_path, f"train: [a, b.txt]\nvalid: c\ntest: ''\n{nc}\nnames: {names}\n")
@@ -40,6 +42,8 @@ def test_numbers_may_have_gaps_and_be_names(tmp_path):
         ("train: a\nnames: cat", "is 'cat'"),
         ("train: a\nnames: []", "`names` must name"),
         ("train: a\nnames: {a: 0}", "`names` must name"),
+        ("train: a\nnames: {'0': cat, 0: dog}", "`names` must name"),
+        ("train: a\nnames: {'" + "9" * 20 + "': cat}", "`names` must name"),
         ("train: a\nnames: [cat, no]", "that of 1 is False. Quote it"),
         ("train: a\nnames: [cat, [dog]]", "must be text"),
         ("train: a\nnames: [cat, ' ']", "must be text"),

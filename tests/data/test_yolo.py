@@ -128,7 +128,7 @@ def test_label_files_without_an_image_are_named(tmp_path):
         ("cat 0.5 0.5 0.1 0.1", "must be made of numbers, but is 'cat"),
         ("0 0.5 0.5 0.1", "but has 4 numbers"),
         ("0", "but has 1 number"),
-        ("0 0.5 0.5 0.1 0.1 0.9", "but has 6 numbers"),
+        ("0 0.5 0.5 0.1 0.1 0.9", r"but has 6 numbers \(a sixth, the confidence of a detector, is no truth\)"),
         ("0 0.5 0.5 nan 0.1", "is not made of finite numbers"),
         ("0 0.5 inf 0.1 0.1", "is not made of finite numbers"),
         ("0 0.5 0.5 0 0.1", "is empty"),

@@ -71,3 +71,27 @@ def test_weights_that_hang_on_two_decisions_are_as_large_as_they_can_be(found: F
     roles = fresh_weights(found.specs, make, True).tensors()
     plain = [tensor.shape for role, tensor in roles.items() if "[Depthwise+Conv2d]/Depthwise0/weight" in role]
     assert sorted(shape[0] for shape in plain) == [8, 16, 16, 16], "expansion 1, beside an mbconv of filters 16"
+
+
+@pytest.mark.parametrize("is_additive", [True, False])
+def test_networks_of_a_cost_are_found_and_few_are_counted(is_additive):
+    """Of twelve blocks each of which costs what it does, or as much more as there are others."""
+    decisions = tuple(Decision(f"block{i}", (0, 1, 2)) for i in range(12))
+    counted = []
+
+    def cost(values):
+        counted.append(values)
+        total = 100.0 + sum(values)
+        return total if is_additive else total**2
+
+    space = SearchSpace("rows", decisions, lambda values: tuple(values[d.name] for d in decisions))
+    family = Family(space, make)
+    family.__dict__["_fewest"] = (0,) * 12
+    drawn = [family.draw_within(*(cost((x,)) for x in (4, 8)), cost, Random(i), 500) for i in range(50)]
+    assert all(4 <= sum(values) <= 8 for values in drawn)
+    assert len(set(drawn)) > 40
+    if is_additive:
+        assert len(counted) < 300, "two thirds of those drawn lie elsewhere, and a hundred are for the estimate"
+    counted.clear()
+    family.draw_within(cost((23,)), cost((24,)), cost, Random(0), 500)
+    assert len(counted) <= (3 if is_additive else 200), "nobody has counted what lies far off"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from paretonas.device.runtime.onnxruntime import OnnxRuntime
 from paretonas.errors import SpecError
@@ -49,9 +50,10 @@ def subject(request: pytest.FixtureRequest) -> tuple[str, Spec, Layout]:
     return request.param, spec, spec_layout(spec, FED)
 
 
-def run(model: nn.Module, seed: int = 0) -> Tensor:
+def run(model: nn.Module, seed: int = 0, fed: Interface = FED) -> Any:
+    inputs = torch.randn(2, *fed.inputs[0].shape[1:], generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        return model.eval()(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed)))
+        return model.eval()(inputs)
 
 
 def narrower(layout: Layout, share: float) -> tuple[int, ...]:
@@ -77,13 +79,29 @@ def test_what_is_cut_computes_what_the_rest_did(subject: tuple[str, Spec, Layout
     if name in NORMALIZED_OVER_CHANNELS:
         pytest.skip("a channel less changes what the others are normalized by")
     model = build(spec, FED)
+    make_uneven(model)
+    kept = two_thirds(layout)
+    silenced = deepcopy(model)
+    silence(silenced, layout, kept)
+    cut = resize(model, layout, [len(channels) for channels in kept], kept)
+    torch.testing.assert_close(run(cut), run(silenced), rtol=1e-3, atol=1e-5)
+
+
+def make_uneven(model: nn.Module) -> None:
+    """Give normalizations numbers by which their channels differ."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
-    kept = [[i for i in range(group.width) if i % 3 or i == 0] for group in layout.groups]
-    silenced = deepcopy(model)
-    modules = dict(silenced.named_modules())
+
+
+def two_thirds(layout: Layout) -> list[list[int]]:
+    return [[i for i in range(group.width) if i % 3 or i == 0] for group in layout.groups]
+
+
+def silence(model: nn.Module, layout: Layout, kept: list[list[int]]) -> None:
+    """Let no layer read channels that are not kept, in place."""
+    modules = dict(model.named_modules())
     for layer in layout.layers:
         begin, module = 0, modules.get(layer.name)
         for of in layer.ins:
@@ -93,8 +111,6 @@ def test_what_is_cut_computes_what_the_rest_did(subject: tuple[str, Spec, Layout
                 with torch.no_grad():
                     module.weight[:, columns] = 0
             begin += of.count
-    cut = resize(model, layout, [len(channels) for channels in kept], kept)
-    torch.testing.assert_close(run(cut), run(silenced), rtol=1e-3, atol=1e-5)
 
 
 def test_branches_of_width_0_are_gone(subject: tuple[str, Spec, Layout]) -> None:
@@ -161,13 +177,41 @@ def test_layers_whose_code_relies_on_a_width_keep_it() -> None:
 
 
 @pytest.mark.slow
-def test_a_detector_is_followed_through_its_heads() -> None:
-    spec = zoo_spec("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32")
-    fed = spec.usual_interface(3, 64, 3)
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("ssdlite:backbone=mobilenet-v2,width=0.25,last_filters=32", {"backbone", "neck"}),
+        ("retinanet:backbone=mobilenet-v2,width=0.25,filters=24,head_layers=2", {"backbone", "neck", "heads"}),
+        (
+            "nas-fpn:backbone=mobilenet-v2,width=0.25,filters=24,head_layers=1,stacks=2,separable=true",
+            {"backbone", "neck", "heads"},
+        ),
+    ],
+)
+def test_a_detector_is_followed_through_neck_and_heads(name: str, parts: set[str], tmp_path: Path) -> None:
+    spec = zoo_spec(name)
+    fed = spec.usual_interface(3, 128, 3)
     layout = spec_layout(spec, fed)
-    other = WidthsSpec(spec, tuple(max(1, group.width // 2) for group in layout.groups))
-    before, after = (spec_cost(one, fed).macs for one in (spec, other))
-    assert 0 < after < 0.5 * before
+    assert parts <= {group.name.partition(".")[0] for group in layout.groups}
+    whole = spec_cost(spec, fed).macs
+    narrow, wide = (WidthsSpec(spec, narrower(layout, share)) for share in (0.5, 1.5))
+    assert spec_cost(narrow, fed).macs < 0.5 * whole < 1.5 * whole < spec_cost(wide, fed).macs
+
+    model = build(spec, fed)
+    make_uneven(model)
+    kept = two_thirds(layout)
+    silenced = deepcopy(model)
+    silence(silenced, layout, kept)
+    cut = resize(deepcopy(model), layout, [len(channels) for channels in kept], kept)
+    torch.testing.assert_close(run(cut, fed=fed), run(silenced, fed=fed), rtol=1e-3, atol=1e-5)
+
+    other = build(wide, fed).eval()
+    formats.create("onnx").write(other, wide, fed, tmp_path / "wide.onnx", {})
+    inputs = torch.randn(fed.inputs[0].shape)
+    with torch.no_grad():
+        wanted = other(inputs)
+    given = OnnxRuntime().load(tmp_path / "wide.onnx")((inputs.numpy(),))
+    torch.testing.assert_close(tuple(map(torch.from_numpy, given)), wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_a_network_that_cannot_be_followed_is_refused() -> None:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 import torch
 from abacus import CONFIG
-from PIL import Image
-from small_boxes import write_squares
+from small_boxes import write_shades, write_squares
 
 from paretonas.errors import UsageError
 from paretonas.export.checkpoint import load_checkpoint
@@ -52,14 +50,7 @@ class Few:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Dark ones and light ones, in colour."""
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 190)):
-        (folder / name).mkdir()
-        for i in range(40):
-            pixels = rng.integers(level - 50, level + 50, (32, 32, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
+    return write_shades(tmp_path_factory.mktemp("pictures"), 40)
 
 
 @pytest.fixture(scope="module")
