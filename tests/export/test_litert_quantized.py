@@ -12,12 +12,15 @@ from torch import nn
 from paretonas.device.runtime.litert import LiteRt
 from paretonas.errors import DataError, ExportError, MissingPackageError, UsageError
 from paretonas.export import formats, quantizers
-from paretonas.export.litert import modules_behind
+from paretonas.export.litert import modules_behind, named_module
 from paretonas.export.litert_quantized import calibrate, modules_to_blame, write_quantized
 from paretonas.export.quantize import Quantization
 from paretonas.space import Interface
 from paretonas.space.interface import Port
+from paretonas.space.spec import ForeignSpec
+from paretonas.zoo import zoo_spec
 
+FOREIGN, OURS = ForeignSpec("tests:small"), zoo_spec("mnasnet-a1")
 INT8 = Quantization(activations="int8")
 
 
@@ -29,8 +32,9 @@ def pictures(count, side=8, channels=3, seed=0):
     return x.astype(np.float32)
 
 
-def written(path, model, interface=IMAGES, metadata=None):
-    formats.create("litert").write(model, None, interface, path, metadata or {})
+def written(path, model, interface=IMAGES, metadata=None, spec=FOREIGN):
+    """A float file; converted by LiteRT Torch, unless it is of a spec of ours."""
+    formats.create("litert").write(model, spec, interface, path, metadata or {})
     return path
 
 
@@ -43,9 +47,10 @@ def int8_tensors(path):
     return [graph.tensors[i].name.decode() for i in used if graph.tensors[i].type == schema.TensorType.INT8]
 
 
-@pytest.fixture(scope="module")
-def float_file(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("float") / "a.tflite", small(), metadata={"classes": ["é", "b"], "n": 1})
+@pytest.fixture(scope="module", params=[FOREIGN, OURS], ids=["converted", "direct"])
+def float_file(tmp_path_factory, request):
+    path, metadata = tmp_path_factory.mktemp("float") / "a.tflite", {"classes": ["é", "b"], "n": 1}
+    return written(path, small(), metadata=metadata, spec=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,7 @@ def test_parts_that_are_kept_compute_in_float(float_file, calibration, tmp_path)
         found = replace(calibration, options=options)
         write_quantized(found, tmp_path / "b.tflite", keep)
         (name,) = int8_tensors(tmp_path / "b.tflite")
-        assert f"_{kept};" in name
+        assert named_module(name, ["conv", "bn", "head"], True) == kept
         assert LiteRt().interface(tmp_path / "b.tflite") == IMAGES
 
 
@@ -209,8 +214,8 @@ def test_without_its_package_the_quantizer_says_what_to_install(tmp_path, monkey
     ],
 )
 def test_networks_of_the_zoo_are_quantized(tmp_path, name, width, side, most):
-    _, interface, model = of_the_zoo(name, width, side)
-    path = written(tmp_path / "a.tflite", model, interface)
+    spec, interface, model = of_the_zoo(name, width, side)
+    path = written(tmp_path / "a.tflite", model, interface, spec=spec)
     found = calibrate(path, [(pictures(8, side),)], INT8)
     assert 0 < write_quantized(found, tmp_path / "b.tflite", (), False) < most
     assert LiteRt().interface(tmp_path / "b.tflite") == interface

@@ -76,6 +76,7 @@ class Values:
         for name in (name for node in graph.node for name in node.output):
             if 0 in self.shapes.get(name, (0,)):
                 raise ExportError(f"The direct LiteRT writer asks ONNX for shapes, but it knows none of {name!r}.")
+        self._fed = {value.name for value in graph.input}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._lying: dict[tuple[str, bool], Tensor] = {}
         self._users: dict[str, list[onnx.NodeProto | None]] = defaultdict(list)
@@ -135,7 +136,9 @@ class Values:
         return self._lying[name, is_last]
 
     def _moved(self, tensor: Tensor, axes: Sequence[int], name: str) -> Tensor:
-        return self.file.add("TRANSPOSE", [tensor, self.file.whole(*axes)], permuted(tensor.shape, axes), name)
+        user = next(iter(self._users[name]), None)
+        named = user.name if name in self._fed and user is not None else name  # quantized as the module that takes it
+        return self.file.add("TRANSPOSE", [tensor, self.file.whole(*axes)], permuted(tensor.shape, axes), named)
 
     def set(self, name: str, tensor: Tensor, is_last: bool = False) -> None:
         """A value is in the file."""
