@@ -93,8 +93,8 @@ def make(folder: Path, count: int, file: Path) -> list[dict[str, Any]]:
 def timed(folder: Path, seconds: float, file: Path) -> list[dict[str, Any]]:
     """Milliseconds of both files of each network, in turn."""
     rows: list[dict[str, Any]] = []
-    both = [(n, s, i) for n, s, i, is_converted in networks(CONVERTED) if is_converted]
-    for network, _, interface in both:
+    both = [(n, interface) for n, _, interface, _ in networks(CONVERTED) if path_of(folder, n, "converter").exists()]
+    for network, interface in both:
         runs = {writer: LiteRt().load(path_of(folder, network, writer)) for writer in WRITERS}
         inputs, until = example_inputs(interface), time.perf_counter() + seconds / len(both)
         for run in runs.values():
