@@ -28,6 +28,7 @@ OPTIONS = {
     "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
     "MUL": "MulOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
@@ -38,6 +39,8 @@ OPTIONS = {
     "SUM": "ReducerOptions",
 }
 """The schema's table of an operator's options; others need none."""
+NAMED = {"padding": "Padding", "fusedActivationFunction": "ActivationFunctionType", "mode": "MirrorPadMode"}
+"""Options whose values have names, with the schema's list of these."""
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -122,7 +125,7 @@ class Flatbuffer:
             made.builtinOptionsType = getattr(self._schema.BuiltinOptions, OPTIONS[op])
             made.builtinOptions = getattr(self._schema, f"{OPTIONS[op]}T")()
             for key, value in options.items():
-                kind = {"padding": "Padding", "fusedActivationFunction": "ActivationFunctionType"}.get(key)
+                kind = NAMED.get(key)
                 setattr(made.builtinOptions, key, getattr(getattr(self._schema, kind), value) if kind else value)
         self._operators.append(made)
         return output

@@ -19,9 +19,6 @@ from paretonas.errors import ExportError
 from paretonas.export.tflite.flatbuffer import Tensor
 from paretonas.export.tflite.values import Values, attributes
 
-LOWEST = float(np.finfo(np.float32).min)
-"""Around maxima, in the place of an infinity."""
-
 
 @dataclass(frozen=True)
 class _Axis:
@@ -74,7 +71,7 @@ def _axes(values: Values, node: onnx.NodeProto, said: dict[str, Any]) -> tuple[_
 
 
 def _placed(
-    values: Values, node: onnx.NodeProto, axes: Sequence[_Axis], around: float = 0.0, is_same_allowed: bool = True
+    values: Values, node: onnx.NodeProto, axes: Sequence[_Axis], is_same_allowed: bool = True, is_mirrored: bool = False
 ) -> tuple[Tensor, str]:
     """The image, with what is around it where that has to be written, and the padding that is left to the operator."""
     x = values.last(node.input[0])
@@ -83,7 +80,19 @@ def _placed(
     if is_same_allowed and all(axis.is_same for axis in axes):
         return x, "SAME"
     before, after = [0, *(axis.before for axis in axes), 0], [0, *(axis.after for axis in axes), 0]
-    return pad(values, x, (before, after), around, f"{node.name}.padded"), "VALID"
+    named = f"{node.name}.padded"
+    return (
+        _mirrored(values, x, before, after, named) if is_mirrored else pad(values, x, (before, after), 0.0, named)
+    ), "VALID"
+
+
+def _mirrored(values: Values, x: Tensor, before: Sequence[int], after: Sequence[int], name: str) -> Tensor:
+    """A tensor with its own edges around it, for maxima.
+
+    A window that is padded by half its pixels at most has the same maximum, and no infinity has to be quantized.
+    """
+    shape = [a + side + b for a, side, b in zip(before, x.shape, after, strict=True)]
+    return values.file.add("MIRROR_PAD", [x, values.file.pads(before, after)], shape, name, {"mode": "SYMMETRIC"})
 
 
 def pad(values: Values, x: Tensor, widths: tuple[Sequence[int], Sequence[int]], around: float, name: str) -> Tensor:
@@ -93,7 +102,7 @@ def pad(values: Values, x: Tensor, widths: tuple[Sequence[int], Sequence[int]], 
     table = values.file.pads(before, after)
     if around == 0:
         return values.file.add("PAD", [x, table], shape, name)
-    number = values.file.constant(f"{name}.around", np.array([max(around, LOWEST)]))
+    number = values.file.constant(f"{name}.around", np.array([around]))
     return values.file.add("PADV2", [x, table, number], shape, name)
 
 
@@ -143,7 +152,10 @@ def max_pool(values: Values, node: onnx.NodeProto) -> None:
     said = attributes(node)
     if set(said.get("dilations", [1])) != {1}:
         raise ExportError("The direct LiteRT writer knows no pools of dilated windows.")
-    _pool(values, node, "MAX_POOL_2D", _placed(values, node, _axes(values, node, said), LOWEST), said)
+    axes = _axes(values, node, said)
+    if any(2 * max(axis.before, axis.after) > axis.reach for axis in axes):
+        raise ExportError("The direct LiteRT writer knows pools whose windows are padded by half their pixels at most.")
+    _pool(values, node, "MAX_POOL_2D", _placed(values, node, axes, is_mirrored=True), said)
 
 
 def average_pool(values: Values, node: onnx.NodeProto) -> None:
