@@ -49,7 +49,7 @@ def read_appended(path: Path, identifier: bytes, name: str) -> dict[str, Any]:
     try:
         with open_regular(path) as file:
             if file.read(8)[4:] != identifier:
-                raise ValueError(f"it does not begin as one ({identifier.decode()})")
+                raise ValueError(f"it does not begin as a flatbuffer of this kind ({identifier.decode()})")
             if not zipfile.is_zipfile(file):
                 return {}
             with zipfile.ZipFile(file) as appended:
@@ -61,5 +61,5 @@ def read_appended(path: Path, identifier: bytes, name: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError(f"{member} is an object, but got a {type(found).__name__}")
     except Exception as error:  # zipfile lets through those of whatever a damaged archive trips over
-        raise ExportError(f"A flatbuffer says of itself what is appended to it, but {path}: {error}") from error
+        raise ExportError(f"{path} cannot be read: {error}") from error
     return found
