@@ -59,7 +59,7 @@ def test_what_others_append_says_nothing_to_us(path):
 )
 def test_a_file_of_another_format_is_refused(path, content, said):
     path.write_bytes(content)
-    with pytest.raises(ExportError, match=rf"model\.tflite: .*{said}"):
+    with pytest.raises(ExportError, match=rf"model\.tflite cannot be read: .*{said}"):
         read_appended(path, b"TFL3", "metadata")
 
 

@@ -185,7 +185,7 @@ def test_what_is_no_float_file_is_refused(float_file, calibration, tmp_path):
     refuses(tmp_path / "b.tflite", r"b\.tflite is quantized")
     refuses(tmp_path / "absent.tflite", "absent")
     (tmp_path / "text.tflite").write_text("no network")
-    refuses(tmp_path / "text.tflite", "does not begin as one")
+    refuses(tmp_path / "text.tflite", "does not begin as a flatbuffer")
     (tmp_path / "cut.tflite").write_bytes(float_file.read_bytes()[:300])
     refuses(tmp_path / "cut.tflite", "cannot be read")
     plain = Interface(IMAGES.inputs, (Port("y", (1, 3, 8, 8)),))
