@@ -17,6 +17,7 @@ from paretonas.device.predictor import Predictor
 from paretonas.errors import SpecError, StoreError
 from paretonas.evaluation.job import checked_scores, origin
 from paretonas.evaluation.keys import Lesson
+from paretonas.evaluation.widening import estimable
 from paretonas.export.checkpoint import save_checkpoint
 from paretonas.network import build
 from paretonas.network.layout import Layout
@@ -188,7 +189,7 @@ def resource_of(
 
 def _estimate(predictor: Predictor, base: Spec, interface: Interface, widths: tuple[int, ...]) -> float:
     layout = spec_layout(base, interface)
-    allowed = tuple(group.nearest(width) for group, width in zip(layout.groups, widths, strict=True))
+    allowed = estimable(layout, [group.nearest(width) for group, width in zip(layout.groups, widths, strict=True)])
     return predictor.estimate(operations(network_of(base, layout, allowed), interface)).latency_ms
 
 

@@ -22,7 +22,7 @@ from paretonas.evaluation.latencies import QUICK
 from paretonas.evaluation.morph_job import Alive, MorphJob, Pruning, alive_from_json, network_of, run_morph
 from paretonas.evaluation.pretraining import Runs
 from paretonas.evaluation.trained import TrainedEvaluator
-from paretonas.evaluation.widening import drawn_widths, widen, widen_measured
+from paretonas.evaluation.widening import drawn_widths, estimable, widen, widen_measured
 from paretonas.network.layout import Layout
 from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
@@ -210,7 +210,7 @@ class MorphingEvaluator(Around):
 
     def _estimated(self, widths: Sequence[int]) -> float:
         """What follows a latency: the predictor's, or MACs where none is fitted."""
-        spec = network_of(self._morphing.base, self._layout, tuple(widths))
+        spec = network_of(self._morphing.base, self._layout, estimable(self._layout, widths))
         if self._predictor is None:
             return float(self._alone.cost(spec).macs)
         return self._predictor.estimate(operations(spec, self._interface)).latency_ms

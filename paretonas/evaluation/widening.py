@@ -112,6 +112,14 @@ def widen_measured(
     return found
 
 
+def estimable(layout: Layout, widths: Sequence[int]) -> tuple[int, ...]:
+    """Widths whose latency can be estimated, in the place of these.
+
+    Of one channel a depthwise convolution is a plain one, and of its kernel no measured network may have another.
+    """
+    return tuple(2 if width == 1 < group.width else width for group, width in zip(layout.groups, widths, strict=True))
+
+
 def drawn_widths(layout: Layout, count: int) -> list[tuple[int, ...]]:
     """Widths of networks by which latencies are learned, always the same: wider and narrower, each group for itself."""
     rng = np.random.default_rng(0)

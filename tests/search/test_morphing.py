@@ -10,13 +10,14 @@ from abacus import CONFIG
 from small_networks import SMALL
 
 from paretonas.errors import StoreError, UsageError, WorkError
-from paretonas.evaluation.morph_job import alive_from_json
+from paretonas.evaluation.morph_job import alive_from_json, network_of
 from paretonas.evaluation.morphing import MorphingEvaluator
-from paretonas.evaluation.widening import drawn_widths, widen, widen_measured
+from paretonas.evaluation.widening import drawn_widths, estimable, widen, widen_measured
 from paretonas.export.checkpoint import load_checkpoint, save_checkpoint
 from paretonas.loop.listener import Listener
 from paretonas.network import build
 from paretonas.network.layout import Layout
+from paretonas.network.operations import operations
 from paretonas.network.widths import spec_layout
 from paretonas.registry import Selection
 from paretonas.search.config import DeviceConfig, SearchConfig
@@ -30,6 +31,7 @@ from paretonas.space import Interface, spec_to_json
 from paretonas.space.widths import WidthGroup, WidthsSpec, width_space
 from paretonas.task import recipes
 from paretonas.trial import State
+from paretonas.zoo import zoo_spec
 
 TUNED = {"layout": "channels-last", "precision": "float32"}
 RECIPE = Selection("morph", {"epochs": 6.0, "batch_size": 20, "warmup": 0.0, "lr": 1.0, **TUNED})
@@ -262,6 +264,19 @@ def test_a_measured_budget_that_nothing_keeps_is_an_error():
     groups = layout(WidthGroup("a", 10), WidthGroup("b", 20))
     with pytest.raises(WorkError, match="the machine is busy"):
         widen_measured(groups, (8, 20), 0.8, (lambda widths: 0.9, sum), WIDE)
+
+
+def test_a_network_of_single_channels_has_the_operations_of_a_wide_one():
+    fed = Interface.of_images(3, 32, 10)
+    spec = zoo_spec("mnasnet-a1", 0.5, 32)
+    found = spec_layout(spec, fed)
+
+    def kinds(widths):
+        return {operation.kind for operation in operations(network_of(spec, found, tuple(widths)), fed)}
+
+    single = [1] * len(found.groups)
+    assert "conv 5x5" in kinds(single) - kinds(found.widths)
+    assert kinds(estimable(found, single)) <= kinds(found.widths)
 
 
 def test_a_damaged_row_is_refused():
