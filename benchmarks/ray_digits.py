@@ -35,7 +35,7 @@ from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State
 
 NAME = "digits"
-KILLED_AT, NODE_KILLED_AT = (2, 5), 3
+KILLED_AT, NODE_KILLED_AT, NODES = (2, 5), 3, 3
 """Trials that have ended when the search is killed, and when a node is."""
 SEARCH = (
     "search", NAME, "--data", "digits", "--width", "0.25", "--reward", "power",
@@ -68,7 +68,7 @@ def training(home: Path) -> int:
 
 def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, Any]:
     """One search; with nodes, it is killed, as is one of them."""
-    begin, kills, left, said = time.perf_counter(), list(KILLED_AT) if nodes else [], [], ""
+    begin, kills, left = time.perf_counter(), list(KILLED_AT) if nodes else [], []
     process = begun(home, [*SEARCH, "--trials", str(trials), "--executor", executor])
     is_node_alive = bool(nodes)
     while process.poll() is None:
@@ -77,19 +77,22 @@ def run(home: Path, executor: str, trials: int, nodes: Any = None) -> dict[str, 
         if kills and done >= kills[0] and training(home):
             kills.pop(0)
             process.send_signal(signal.SIGKILL)
-            said += process.communicate()[1].decode()
+            process.communicate()
             time.sleep(3.0)
             left += busy_workers(nodes.pid)
             process = begun(home, ["resume", NAME])
-        elif is_node_alive and done >= NODE_KILLED_AT and training(home) == 3:  # one on each node
+        elif is_node_alive and done >= NODE_KILLED_AT and len(busy_workers(nodes.pid)) == NODES:  # one on each
             time.sleep(1.0)
             is_node_alive = False
             tell(nodes, "kill 0")
     out, err = process.communicate()
     if process.returncode:
         raise SystemExit(f"{executor}: {err.decode()}\n{out.decode()}")
-    lost = (said + err.decode()).count("lost 1 of its workers")
-    return {"seconds": time.perf_counter() - begin, "left_running": len(left), "lost_and_begun_again": lost}
+    with closing(Store(home / "store.db")) as store:
+        again = sum(trial.retries for trial in store.trials(NAME))
+    seconds = time.perf_counter() - begin
+    is_killed = bool(nodes) and not is_node_alive
+    return {"seconds": seconds, "left_running": len(left), "is_node_killed": is_killed, "begun_again": again}
 
 
 def looked_at(home: Path, workers: int) -> tuple[list[dict[str, Any]], bool]:
