@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from conditions import conditions, print_conditions, print_table, write_rows
-from ray_measures import busy_workers, cluster, tell
+from ray_measures import NODES, busy_workers, cluster, tell
 
 from paretonas import Store
 from paretonas.loop.loop import AHEAD
@@ -35,7 +35,7 @@ from paretonas.testing.replay import replayed_proposals
 from paretonas.trial import State
 
 NAME = "digits"
-KILLED_AT, NODE_KILLED_AT, NODES = (2, 5), 3, 3
+KILLED_AT, NODE_KILLED_AT = (2, 5), 3
 """Trials that have ended when the search is killed, and when a node is."""
 SEARCH = (
     "search", NAME, "--data", "digits", "--width", "0.25", "--reward", "power",
