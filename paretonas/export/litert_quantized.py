@@ -27,7 +27,7 @@ from paretonas.export.litert import IDENTIFIER, modules_behind
 from paretonas.export.litert_graph import WEIGHTED, Graph, Operation, on_the_way, package
 from paretonas.export.pairing import Arrays
 from paretonas.export.quantize import Deviation, Ends, ModuleError, Quantization, is_within
-from paretonas.export.quantizer import Quantizer, check_kept, deviations
+from paretonas.export.quantizer import Quantizer, check_kept, deviations, rank_modules, worst
 from paretonas.files import written_aside
 from paretonas.quiet import quiet
 from paretonas.registry import blamed
@@ -105,7 +105,7 @@ def write_quantized(calibration: Calibration, path: Path, keep: Collection[str] 
         calibration: Of the float file.
         path: Is replaced in one step, unless the check fails.
         keep: Modules that stay in float, beside those of the options.
-        is_checked: Refuse an output that errs by as much as it varies over the examples: see `check_deviation`. A
+        is_checked: Refuse an output that errs by as much as it varies over the examples: see `check_deviations`. A
             network that has learned nothing varies by next to nothing; its latency may be wanted all the same.
 
     Returns:
@@ -120,23 +120,18 @@ def write_quantized(calibration: Calibration, path: Path, keep: Collection[str] 
         raise ExportError("A quantized file has something in int8, but all of the network is kept in float.")
     content = _quantize(calibration, operations)
     found = _output_errors(calibration, content)
-    for name, deviation in found.items() if is_checked else ():
-        quantize.check_deviation(name, deviation, path.name)
+    if is_checked:
+        quantize.check_deviations(found, path.name)
     with written_aside(path) as draft:
         draft.write_bytes(content)
         append_json(draft, calibration.told)
-    return max(one.relative for one in found.values())
+    return worst(found)
 
 
 def modules_to_blame(calibration: Calibration) -> list[ModuleError]:
     """Modules by the error of the network's output with nothing else quantized, the worst first."""
-    own, found = dict[str, list[Operation]](), list[ModuleError]()
-    for one in calibration.operations_without(()):
-        own.setdefault(one.module, []).append(one)
-    for module in filter(None, own):
-        errors = _output_errors(calibration, _quantize(calibration, own[module]))
-        found.append(ModuleError(module, max(one.relative for one in errors.values())))
-    return sorted(found, key=lambda one: -one.error)
+    parts = ((one.module, one) for one in calibration.operations_without(()))
+    return rank_modules(parts, lambda own: _output_errors(calibration, _quantize(calibration, own)))
 
 
 LITERT = Quantizer(calibrate, write_quantized, modules_to_blame)

@@ -6,7 +6,7 @@ data (calibration). Nothing is trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from pathlib import Path
@@ -272,15 +272,16 @@ def keep_worst(
     return tuple(Attempt(tuple(blame[:count]), made[count]) for count in order)
 
 
-def check_deviation(output: str, deviation: Deviation, file: str) -> None:
-    """Refuse an output whose error is as large as what it varies by: it says no more of an example than their mean.
+def check_deviations(found: Mapping[str, Deviation], file: str) -> None:
+    """Refuse outputs whose error is as large as what they vary by: they say no more of an example than their mean.
 
     Raises:
-        ExportError: So it is, or a number is not finite.
+        ExportError: One's is, or a number is not finite.
     """
-    if not deviation.unexplained < 1:
-        raise ExportError(
-            f"A quantized output errs by less than it varies from example to example, but {output!r} of {file} errs by "
-            f"{sqrt(deviation.unexplained):.2g} of it ({deviation.relative:.2g} of its size). Keep the modules most "
-            "to blame in float, calibrate by another method, or give more and truer examples."
-        )
+    for output, deviation in found.items():
+        if not deviation.unexplained < 1:
+            raise ExportError(
+                f"A quantized output errs by less than it varies from example to example, but {output!r} of {file} "
+                f"errs by {sqrt(deviation.unexplained):.2g} of it ({deviation.relative:.2g} of its size). Keep the "
+                "modules most to blame in float, calibrate by another method, or give more and truer examples."
+            )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
 from paretonas.errors import UsageError
 from paretonas.export.pairing import Arrays
 from paretonas.export.quantize import Deviation, ModuleError, Quantization, is_within
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,27 @@ def check_kept(file: str, keep: Iterable[str], modules: Iterable[str]) -> None:
             raise UsageError(
                 f"What stays in float are modules of {file}, but it has no {part}: {', '.join(have[:12])}, …"
             )
+
+
+def rank_modules(
+    parts: Iterable[tuple[str, T]], errors: Callable[[list[T]], Mapping[str, Deviation]]
+) -> list[ModuleError]:
+    """Modules by the error of the network's output with nothing else quantized, the worst first.
+
+    Args:
+        parts: What can be quantized, each with its module; "" for what is of none, which is left out.
+        errors: Of each output, where these parts alone are quantized.
+    """
+    own = dict[str, list[T]]()
+    for module, part in parts:
+        own.setdefault(module, []).append(part)
+    found = [ModuleError(module, worst(errors(own[module]))) for module in filter(None, own)]
+    return sorted(found, key=lambda one: -one.error)
+
+
+def worst(errors: Mapping[str, Deviation]) -> float:
+    """Root mean square of the error over that of the numbers, of the worst output."""
+    return max(one.relative for one in errors.values())
 
 
 def deviations(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from converted import IMAGES, of_the_zoo, small
+from converted import IMAGES, Uneven, of_the_zoo, small
 from torch import nn
 
 from paretonas.device.runtime.litert import LiteRt
@@ -117,22 +117,6 @@ def test_what_is_kept_is_in_the_network_and_leaves_something(float_file, calibra
     with pytest.raises(ExportError, match="all of the network is kept in float"):
         write_quantized(calibration, tmp_path / "b.tflite", ("conv", "head"))
     assert not list(tmp_path.iterdir())
-
-
-class Uneven(nn.Module):
-    """Channels of which one is a thousand times as large as the others, which matter as much."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second, self.third = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
-        self.last = nn.Conv2d(8, 4, 1)
-        large = torch.tensor([1000.0] + [1.0] * 7)
-        self.second.weight.data *= large[:, None, None, None]
-        self.second.bias.data *= large
-        self.third.weight.data /= large[:, None, None]
-
-    def forward(self, x):
-        return self.last(self.third(self.second(self.first(x)))).mean((2, 3))
 
 
 @pytest.mark.slow

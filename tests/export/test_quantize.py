@@ -8,7 +8,7 @@ from paretonas.export import quantize
 from paretonas.export.quantize import (
     Deviation,
     Quantization,
-    check_deviation,
+    check_deviations,
     ends_of,
     find_ends,
     histogram,
@@ -173,11 +173,11 @@ def test_deviation_is_what_is_computed_by_hand():
 )
 def test_an_output_that_says_nothing_of_its_example_is_refused(pairs):
     with pytest.raises(ExportError, match=r"'logits' of a\.onnx errs by .* Keep the modules most to blame in float"):
-        check_deviation("logits", deviation(*pairs), "a.onnx")
+        check_deviations({"logits": deviation(*pairs)}, "a.onnx")
 
 
 def test_an_output_that_errs_little_is_none():
-    check_deviation("logits", deviation(([10.0], [10.2]), ([11.0], [11.1])), "a.onnx")
+    check_deviations({"logits": deviation(([10.0], [10.2]), ([11.0], [11.1]))}, "a.onnx")
 
 
 def test_several_tensors_are_as_one():

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from converted import Uneven
 from exported import Module, interface_of, open_session, sides
 from onnx import TensorProto
 from small_networks import SMALL
@@ -181,22 +182,6 @@ def test_something_becomes_int8(calibration, tmp_path):
 
 
 # Who is to blame
-
-
-class Uneven(nn.Module):
-    """Channels of which one is a thousand times as large as the others, which matter as much."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second, self.third = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
-        self.last = nn.Conv2d(8, 4, 1)
-        large = torch.tensor([1000.0] + [1.0] * 7)
-        self.second.weight.data *= large[:, None, None, None]
-        self.second.bias.data *= large
-        self.third.weight.data /= large[:, None, None]
-
-    def forward(self, x):
-        return self.last(self.third(self.second(self.first(x)))).mean((2, 3))
 
 
 @pytest.fixture(scope="module")

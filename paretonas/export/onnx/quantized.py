@@ -26,7 +26,7 @@ from paretonas.export.onnx.external import check_external_data
 from paretonas.export.onnx.origin import modules_of_nodes
 from paretonas.export.pairing import Arrays
 from paretonas.export.quantize import Deviation, Ends, ModuleError, Quantization, is_within
-from paretonas.export.quantizer import check_kept, deviations
+from paretonas.export.quantizer import check_kept, deviations, rank_modules, worst
 from paretonas.files import written_aside
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -115,7 +115,7 @@ def write_quantized(
         calibration: Of the float file.
         path: Is replaced in one step, unless the check fails.
         keep: Modules that stay in float, beside those of the options.
-        is_checked: Refuse an output that errs by as much as it varies over the examples: see `check_deviation`. A
+        is_checked: Refuse an output that errs by as much as it varies over the examples: see `check_deviations`. A
             network that has learned nothing varies by next to nothing; its latency may be wanted all the same.
 
     Raises:
@@ -124,11 +124,11 @@ def write_quantized(
     """
     model = _quantize(calibration, nodes := calibration.nodes_without(keep))
     found = _output_errors(calibration, model)
-    for name, deviation in found.items() if is_checked else ():
-        quantize.check_deviation(name, deviation, path.name)
+    if is_checked:
+        quantize.check_deviations(found, path.name)
     with written_aside(path) as draft:
         onnx.save(model, draft)
-    return Quantized(path, max(one.relative for one in found.values()), _in_float(calibration, model, nodes))
+    return Quantized(path, worst(found), _in_float(calibration, model, nodes))
 
 
 def module_errors(calibration: Calibration, path: Path) -> list[ModuleError]:
@@ -147,13 +147,8 @@ def module_errors(calibration: Calibration, path: Path) -> list[ModuleError]:
 
 def modules_to_blame(calibration: Calibration) -> list[ModuleError]:
     """Modules by the error of the network's output with nothing else quantized, the worst first."""
-    own, found = dict[str, list[str]](), list[ModuleError]()
-    for node in calibration.nodes_without(()):
-        own.setdefault(calibration.modules[node], []).append(node)
-    for module in filter(None, own):
-        errors = _output_errors(calibration, _quantize(calibration, own[module]))
-        found.append(ModuleError(module, max(one.relative for one in errors.values())))
-    return sorted(found, key=lambda one: -one.error)
+    parts = ((calibration.modules[node], node) for node in calibration.nodes_without(()))
+    return rank_modules(parts, lambda own: _output_errors(calibration, _quantize(calibration, own)))
 
 
 def _read(path: Path) -> onnx.ModelProto:
