@@ -180,7 +180,7 @@ def _pad(values: Values, node: onnx.NodeProto) -> None:
     require(min(widths) >= 0, "padding by less than nothing")
     around = float(values.array(node.input[2])) if len(node.input) > 2 else 0.0
     before, after = (permuted(part, order(rank, x.is_last)) for part in (widths[:rank], widths[rank:]))
-    values.set(node.output[0], pad(values, x.tensor, (before, after), around, node.name), x.is_last)
+    values.set(node.output[0], pad(values, x.tensor, (before, after), node.name, around), x.is_last)
 
 
 def _reshape(values: Values, node: onnx.NodeProto) -> None:

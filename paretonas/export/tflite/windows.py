@@ -70,8 +70,36 @@ def _axes(values: Values, node: onnx.NodeProto, said: dict[str, Any]) -> tuple[_
     return height, width
 
 
+Widths = tuple[Sequence[int], Sequence[int]]
+"""What is added before and after each axis."""
+Surround = Callable[[Values, Tensor, Widths, str], Tensor]
+
+
+def pad(values: Values, x: Tensor, widths: Widths, name: str, around: float = 0.0) -> Tensor:
+    """A tensor with numbers around it."""
+    table, shape = values.file.pads(*widths), _padded(x, widths)
+    if around == 0:
+        return values.file.add("PAD", [x, table], shape, name)
+    number = values.file.constant(f"{name}.around", np.array([around]))
+    return values.file.add("PADV2", [x, table, number], shape, name)
+
+
+def _mirror(values: Values, x: Tensor, widths: Widths, name: str) -> Tensor:
+    """A tensor with its own edges around it, for maxima.
+
+    A window that is padded by half its pixels at most has the same maximum, and no infinity has to be quantized.
+    """
+    return values.file.add(
+        "MIRROR_PAD", [x, values.file.pads(*widths)], _padded(x, widths), name, {"mode": "SYMMETRIC"}
+    )
+
+
+def _padded(x: Tensor, widths: Widths) -> list[int]:
+    return [before + side + after for before, side, after in zip(widths[0], x.shape, widths[1], strict=True)]
+
+
 def _placed(
-    values: Values, node: onnx.NodeProto, axes: Sequence[_Axis], is_same_allowed: bool = True, is_mirrored: bool = False
+    values: Values, node: onnx.NodeProto, axes: Sequence[_Axis], surround: Surround = pad, is_same_allowed: bool = True
 ) -> tuple[Tensor, str]:
     """The image, with what is around it where that has to be written, and the padding that is left to the operator."""
     x = values.last(node.input[0])
@@ -79,31 +107,8 @@ def _placed(
         return x, "VALID"
     if is_same_allowed and all(axis.is_same for axis in axes):
         return x, "SAME"
-    before, after = [0, *(axis.before for axis in axes), 0], [0, *(axis.after for axis in axes), 0]
-    named = f"{node.name}.padded"
-    return (
-        _mirrored(values, x, before, after, named) if is_mirrored else pad(values, x, (before, after), 0.0, named)
-    ), "VALID"
-
-
-def _mirrored(values: Values, x: Tensor, before: Sequence[int], after: Sequence[int], name: str) -> Tensor:
-    """A tensor with its own edges around it, for maxima.
-
-    A window that is padded by half its pixels at most has the same maximum, and no infinity has to be quantized.
-    """
-    shape = [a + side + b for a, side, b in zip(before, x.shape, after, strict=True)]
-    return values.file.add("MIRROR_PAD", [x, values.file.pads(before, after)], shape, name, {"mode": "SYMMETRIC"})
-
-
-def pad(values: Values, x: Tensor, widths: tuple[Sequence[int], Sequence[int]], around: float, name: str) -> Tensor:
-    """A tensor with numbers around it, before and after each of its axes."""
-    before, after = widths
-    shape = [a + side + b for a, side, b in zip(before, x.shape, after, strict=True)]
-    table = values.file.pads(before, after)
-    if around == 0:
-        return values.file.add("PAD", [x, table], shape, name)
-    number = values.file.constant(f"{name}.around", np.array([around]))
-    return values.file.add("PADV2", [x, table, number], shape, name)
+    widths = [0, *(axis.before for axis in axes), 0], [0, *(axis.after for axis in axes), 0]
+    return surround(values, x, widths, f"{node.name}.padded"), "VALID"
 
 
 def conv(values: Values, node: onnx.NodeProto) -> None:
@@ -155,7 +160,7 @@ def max_pool(values: Values, node: onnx.NodeProto) -> None:
     axes = _axes(values, node, said)
     if any(2 * max(axis.before, axis.after) > axis.reach for axis in axes):
         raise ExportError("The direct LiteRT writer knows pools whose windows are padded by half their pixels at most.")
-    _pool(values, node, "MAX_POOL_2D", _placed(values, node, axes, is_mirrored=True), said)
+    _pool(values, node, "MAX_POOL_2D", _placed(values, node, axes, _mirror), said)
 
 
 def average_pool(values: Values, node: onnx.NodeProto) -> None:
