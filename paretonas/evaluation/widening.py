@@ -6,6 +6,7 @@ Source: Gordon et al., MorphNet, CVPR 2018, algorithm 1, step 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def widen_measured(
     Raises:
         WorkError: All that was measured takes more than the bound.
     """
-    measured, estimated = spent
+    measured, estimated = spent[0], cache(spent[1])
     narrowest = tuple(least for least, _ in limits)
     factor = measured(layout.widths) / estimated(layout.widths)
     found: tuple[float, tuple[int, ...]] | None = None
