@@ -23,7 +23,7 @@ def recalibrate(model: nn.Module, task: Task, recipe: Recipe, seed: int, example
         task: Gives the batches, and feeds them to the model.
         recipe: Of the training; examples are not mixed here.
         seed: Of the batches.
-        examples: At least so many, in whole batches.
+        examples: At least so many, in whole batches, but no more than one pass over the data.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     kept, device = [norm.momentum for norm in norms], next(model.parameters()).device
@@ -31,7 +31,8 @@ def recalibrate(model: nn.Module, task: Task, recipe: Recipe, seed: int, example
         norm.reset_running_stats()
         norm.momentum = None  # the plain average
     recipe = replace(recipe, mixup=0.0, cutmix=0.0, dropout=0.0, drop_path=0.0)
-    batches = -(-examples // recipe.batch_of(task.examples["train"]))
+    there = task.examples["train"]
+    batches = -(-min(examples, there) // recipe.batch_of(there))
     model.train()
     with torch.no_grad():
         for step, batch in enumerate(task.batches("train", recipe, seed, range(batches))):

@@ -12,12 +12,19 @@ from paretonas.trial import State
 
 QUICK = "layout=channels-last,precision=float32"
 BRIEFLY = f"detection-search:epochs=3,batch_size=4,{QUICK}"
+LONGER = BRIEFLY.replace("epochs=3", "epochs=12")
 EVALUATIONS = "SELECT id, value, created FROM evaluations WHERE kind IN ('training', 'scored', 'latency')"
 TRIALS = 8
 
 NECKS = (
     "--resolution", 128, "--space", "nas-fpn:width=0.25,filters=16,stacks=1,head_layers=1", "--strategy", "ppo:batch=4",
     "--reward", "power", "--recipe", BRIEFLY, "--frozen",
+)  # fmt: skip
+DETNAS = (
+    "--resolution", 128, "--space", "retinanet:backbone=detnas,width=0.25,filters=16,head_layers=1",
+    "--supernet", "single", "--supernet-recipe", LONGER, "--checked", 0,
+    "--strategy", "generational:population=3,generations=4,parents=2,mutations=1,crossovers=1", "--limit", "macs<=1e8",
+    "--reward", "power", "--recipe", BRIEFLY,
 )  # fmt: skip
 SSDLITE = (
     "--resolution", 64, "--space", "ssdlite:width=0.25,last_filters=32", "--target-ms", 1,
@@ -88,6 +95,32 @@ def test_necks_on_kept_features(boxes, learned_first, killed, whole):
 
 def _features(command):
     return sorted(command.home.glob("cache/features-*/*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_detnas_in_each_of_its_phases(boxes, learned_first, killed, whole):
+    asked = words(boxes, "retinanet", *DETNAS, *learned_first)
+    killed.end(*asked, when=lambda: killed.is_learning("pretrained/classifiers-*"), what="classifiers to learn")
+    killed.end("resume", "s", when=lambda: killed.is_learning("s/supernet"), what="detectors to learn")
+    (classifiers,) = killed.home.glob("pretrained/classifiers-*.safetensors")
+    made = written(classifiers)
+    assert not killed.rows("SELECT 1 FROM trials")
+    killed.end("resume", "s", when=lambda: killed.complete >= 4, what="the second generation")
+    evaluated, made = killed.rows(EVALUATIONS), made | written(killed.home / "s" / "supernet.safetensors")
+    assert killed.complete < TRIALS
+    killed.run("resume", "s")
+    assert set(evaluated) <= set(killed.rows(EVALUATIONS))
+    final = ("train", "s", "--final", "--trial", 2, "--recipe", LONGER)
+    killed.end(*final, when=lambda: killed.is_learning("s/trial-2"), what="the winner to learn")
+    (alone,) = killed.home.glob("pretrained/classifier-*.safetensors")
+    made |= written(alone)
+    killed.run(*final)
+    assert written(*made) == made, "nothing is trained twice"
+    assert "exported_ap" in Store(killed.home / "store.db").trials("s")[2].metrics
+
+    whole.run(*asked)
+    assert found_by(killed) == found_by(whole)
 
 
 @pytest.mark.slow

@@ -27,3 +27,14 @@ def test_statistics_are_averages_of_whole_batches():
     assert not model.training
     assert model.stem[1].momentum == 0.01
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_no_image_is_seen_twice():
+    task = visible()
+    torch.manual_seed(0)
+    model = task.network(zoo_spec("mobilenet-v2", 0.25, 8), RECIPE)
+    there = task.examples["train"]
+    recalibrate(model, task, RECIPE, seed=3, examples=there)
+    once = model.stem[1].running_var.clone()
+    recalibrate(model, task, RECIPE, seed=3, examples=10 * there)
+    assert torch.equal(model.stem[1].running_var, once)
