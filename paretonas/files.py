@@ -29,6 +29,7 @@ _REMEDIES = {
     errno.EPERM: "Choose a place that you may write to",
     errno.EMFILE: "Close files, or raise the limit with `ulimit -n`",
     errno.ENFILE: "Close programs: the whole system has too many files open",
+    errno.EFBIG: "Raise the limit on the size of a file with `ulimit -f`, or choose a disk that takes larger ones",
     errno.EIO: "Look after the disk",
 }
 MACHINE_FAULTS = frozenset(_REMEDIES) - {errno.EACCES, errno.EPERM}

@@ -53,7 +53,8 @@ class ExecuTorchFormat(Format):
                 own = copy.deepcopy(model).cpu().eval()
                 program = torch.export.export(own, tensors_for(own, example_inputs(interface)))
                 lowered = lower(program, partitioner=[partitioner()])
-                draft.write_bytes(lowered.to_executorch().buffer)
+                made = lowered.to_executorch().buffer
+            draft.write_bytes(made)
             append_json(draft, {"metadata": metadata, "interface": asdict(interface)})
 
     def metadata(self, path: Path) -> Mapping[str, Any]:
