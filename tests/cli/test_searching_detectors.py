@@ -12,7 +12,7 @@ from paretonas.trial import State
 
 QUICK = "layout=channels-last,precision=float32"
 BRIEFLY = f"detection-search:epochs=3,batch_size=4,{QUICK}"
-LONGER = BRIEFLY.replace("epochs=3", "epochs=12")
+LONGER = BRIEFLY.replace("epochs=3", "epochs=6")
 EVALUATIONS = "SELECT id, value, created FROM evaluations WHERE kind IN ('training', 'scored', 'latency')"
 TRIALS = 8
 
