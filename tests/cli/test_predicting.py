@@ -168,6 +168,7 @@ def test_boxes_are_told_in_pixels_of_the_image_and_drawn(detector, command, in_t
     assert len(sure[0]["boxes"]) < len(row["boxes"])
 
 
+@pytest.mark.parametrize("detector", ["faster-rcnn"], indirect=True)  # whose boxes the network itself tells
 def test_boxes_are_told_by_a_process_of_their_own(detector, command):
     file, image = detector.with_suffix(".onnx"), detector.parent / "0.png"
     (row,) = json.loads(command("predict", file, image, "--json").out)
