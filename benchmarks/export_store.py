@@ -53,7 +53,7 @@ def export(home: Path, output: Path) -> None:
     store = Store(home / "store.db")
     for search in store.searches():
         write_parquet(store.trials(search.name), output / f"{search.name}.parquet")
-        config = placed(store.config(search.name), lambda place: Path(place).name)
+        config = placed(store.config(search.name), last_part, last_part)
         facts = {"config": config, "seconds": search.seconds, "created": search.created}
         (output / f"{search.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
         print(f"{search.name}: {sum(search.trials.values())} trials, ran {search.seconds:.0f} s")
@@ -75,7 +75,8 @@ def restore(output: Path, home: Path, data: str) -> None:
         if file.name == "evaluations.json":
             continue
         facts = json.loads(file.read_text())
-        store.create_search(file.stem, placed(facts["config"], lambda place: data))
+        config = placed(facts["config"], lambda kept: data, lambda kept: str(Path(data).with_name(kept)))
+        store.create_search(file.stem, config)
         store.set_seconds(file.stem, facts["seconds"])
         trials = [trial_of(row) for row in pq.read_table(file.with_suffix(".parquet")).to_pylist()]
         if trials:
@@ -88,13 +89,21 @@ def restore(output: Path, home: Path, data: str) -> None:
             store.put(kind, key, value)
 
 
-def placed(config: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
-    """A configuration whose data lie elsewhere."""
+def placed(config: Mapping[str, Any], place: Callable[[str], str], pretraining: Callable[[str], str]) -> dict[str, Any]:
+    """A configuration whose data lie elsewhere, and those that its backbones learn first."""
     changed = dict(config)
     for section, field in PLACES.items():
         if field in changed.get(section, {}):
             changed[section] = {**changed[section], field: place(changed[section][field])}
+    if "pretrain" in changed:
+        task = changed["pretrain"]["task"]
+        changed["pretrain"] = {**changed["pretrain"], "task": {**task, "data": pretraining(task["data"])}}
     return changed
+
+
+def last_part(place: str) -> str:
+    """All that is kept of where data lie."""
+    return Path(place).name
 
 
 def trial_of(row: dict[str, Any]) -> Trial:

@@ -63,6 +63,8 @@ def test_exported_store_is_restored_as_it_was(tmp_path):
     trials = trials_of({"cost": None, **{f"stage{i}": id for i, id in enumerate(ids)}})
     store.create_search("s", {"name": "s", "task": {"name": "classification", "data": "/somewhere/photos"}})
     store.create_search("s.random", {"name": "s.random", "table": {"file": "/somewhere/rows.parquet", "metric": "acc"}})
+    learned_first = {"task": {"data": "/somewhere/pictures"}, "seed": 1}
+    store.create_search("s.pretrained", {"name": "s.pretrained", "pretrain": learned_first})
     store.add_trials("s", trials)
     store.set_seconds("s", 12.5)
     export_store.export(tmp_path / "home", tmp_path / "kept")
@@ -74,6 +76,7 @@ def test_exported_store_is_restored_as_it_was(tmp_path):
     assert again.trials("s.random") == []
     assert again.config("s") == {"name": "s", "task": {"name": "classification", "data": "/elsewhere/photos"}}
     assert again.config("s.random")["table"] == {"file": "/elsewhere/photos", "metric": "acc"}
+    assert again.config("s.pretrained")["pretrain"] == {"task": {"data": "/elsewhere/pictures"}, "seed": 1}
     assert again.seconds("s") == 12.5
     assert {id: again.evaluation(id) for id in ids} == ids
 
