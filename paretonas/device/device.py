@@ -15,7 +15,7 @@ from torch import nn
 
 from paretonas.device.calibration import reference
 from paretonas.device.contract import Runtime, Transport
-from paretonas.device.timing import Protocol, Samples, headline_clock, headline_flags
+from paretonas.device.timing import Protocol, Samples, headline_clock, headline_flags, joined
 from paretonas.errors import DeviceError
 from paretonas.export import (
     Arrays,
@@ -177,7 +177,10 @@ class Device:
         return verify(model, self.open(file), file, self.runtime.tolerance)
 
     def measure(self, candidate: ModelFile, folder: Path, calibrated: float | None, protocol: Protocol) -> Latency:
-        """Time `candidate` against the reference; a flagged measurement is repeated and the least flagged one kept.
+        """Time `candidate` against the reference; a flagged measurement is repeated.
+
+        The least flagged one is kept, together with those that are flagged as it is: what disturbs for a while averages
+        out, which half a second of one measurement does not.
 
         Args:
             candidate: In the runtime's format.
@@ -195,7 +198,8 @@ class Device:
                 time.sleep(protocol.pause * 2 ** (len(found) - 1))
             samples, moment = self.transport.measure(self.runtime, *files, protocol)
             found.append((headline_flags(samples, self.runtime.clock, protocol, calibrated), samples, moment))
-        flags, samples, moment = min(found, key=lambda attempt: len(attempt[0]))
+        flags, _, moment = min(found, key=lambda attempt: len(attempt[0]))
+        samples = joined([samples for others, samples, _ in found if others == flags])
         return Latency(
             candidate_wall=samples.candidate_wall,
             candidate_cpu=samples.candidate_cpu,

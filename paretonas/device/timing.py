@@ -11,8 +11,9 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from paretonas.errors import UsageError
@@ -58,7 +59,7 @@ class Protocol:
             was calibrated: networks that differ in kind are then slowed differently.
         pause: Seconds before a slowed measurement is repeated for the first time, doubled for each repeat: a host
             changes its mind within seconds, or minutes.
-        attempts: How often a flagged measurement is made before it is kept with its flags.
+        attempts: How often a flagged measurement is made before it is kept with its flags, those flagged alike as one.
 
     Raises:
         UsageError: A value out of range.
@@ -108,6 +109,23 @@ class Samples:
     is_settled: bool = True
     loads: tuple[int, ...] = ()
     is_summary: bool = False
+
+
+def joined(measurements: Sequence[Samples]) -> Samples:
+    """Several measurements of the same two models as one, with the loads of all."""
+
+    def seconds(name: str) -> tuple[float, ...]:
+        return tuple(chain.from_iterable(getattr(one, name) for one in measurements))
+
+    return Samples(
+        candidate_wall=seconds("candidate_wall"),
+        candidate_cpu=seconds("candidate_cpu"),
+        reference_wall=seconds("reference_wall"),
+        reference_cpu=seconds("reference_cpu"),
+        is_settled=all(one.is_settled for one in measurements),
+        loads=tuple(chain.from_iterable(one.loads or (len(one.candidate_wall),) for one in measurements)),
+        is_summary=any(one.is_summary for one in measurements),
+    )
 
 
 def time_pairs(
