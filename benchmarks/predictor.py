@@ -113,7 +113,7 @@ def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
     done = {(row["spec_hash"], row["round"]) for row in rows}
     wanted = [(i, spec) for i in range(options.rounds) for spec in drawn(options.space, options.networks)]
     left = [(i, spec) for i, spec in wanted if (spec_hash(spec), i) not in done]
-    protocol = replace(QUICK, attempts=options.attempts)
+    protocol = replace(QUICK, attempts=options.attempts, pause=options.pause)
     with tempfile.TemporaryDirectory() as folder:
         device, text = parse_device(options.device), options.device
         if rows:  # whoever goes on is calibrated as it was
@@ -377,4 +377,5 @@ if __name__ == "__main__":
     parser.add_argument("--networks", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--attempts", type=int, default=QUICK.attempts)
+    parser.add_argument("--pause", type=float, default=QUICK.pause, help="seconds before a slowed one is repeated")
     main(parser.parse_args())

@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--baselines", nargs="+", default=BASELINES, choices=BASELINES)
     parser.add_argument("--levers", nargs="*", choices=[*levers()], help="things to change of MobileNetV2 x0.5; all")
     parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
-    parser.add_argument("--spec", type=Path, action="append", default=[], help="file of a network")
+    parser.add_argument("--spec", type=Path, action="append", default=[], help="file in a folder of its group")
     parser.add_argument("--top", type=int, default=10, help="networks of each search")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: those that were made")
     options = parser.parse_args()
@@ -204,7 +204,7 @@ def main() -> None:
         changed = {name: spec for name, spec in levers().items() if name in (options.levers or levers())}
         specs, groups = specs | changed, groups | dict.fromkeys(changed, "mobilenet-v2 x0.5, changed")
     for file in options.spec:
-        specs, groups = specs | {file.stem: load_spec(file)}, groups | {file.stem: "specs"}
+        specs, groups = specs | {file.stem: load_spec(file)}, groups | {file.stem: file.parent.name}
     for home, name in options.search:
         found = chosen(Path(home), name, options.top)
         specs, groups = specs | found, groups | dict.fromkeys(found, f"search {name}")
