@@ -2,11 +2,11 @@
 
 Networks of a space are timed on a device (ONNX Runtime unless told otherwise), one thread, by the protocol of
 candidates, in several rounds. The first hundred are what predictors are fitted on, each network as it was measured in
-the first round; the others are what they are judged on, each by its median over the rounds. `macs` is a straight line
-through MACs; `linear` the predictor without its correction; `predictor` the whole; `begun` the whole, begun from
-predictors for eight other devices of the table, none of the same make (another batch size on one GPU), which were
-fitted on a hundred networks each. Of the networks that are fitted, either the first ones are taken, which is at random,
-or those that `spread_out` chooses.
+the first round; the others are what they are judged on, each by its median over the later rounds. `macs` is a straight
+line through MACs; `linear` the predictor without its correction; `predictor` the whole; `measured` no prediction, but
+what the first round says of the network itself; `begun` the whole, begun from predictors for eight other devices of the
+table, none of the same make (another batch size on one GPU), which were fitted on a hundred networks each. Of the
+networks that are fitted, either the first ones are taken, which is at random, or those that `spread_out` chooses.
 
 The same of tables of others: FBNet's networks (HELP's table; its latencies are so nearly sums over layers that they may
 have been added up), NAS-Bench-201's, without those in which nothing that is computed reaches the output, and the layers
@@ -72,8 +72,8 @@ class Source:
     Args:
         name: Of the table and device.
         listings: What each network executes.
-        fitted_ms: Latencies to fit, of the first ones.
-        judged_ms: Of all.
+        fitted_ms: Latencies, of which those of the first ones are fitted.
+        judged_ms: Latencies by which the others are judged.
         make: Of the device.
     """
 
@@ -145,13 +145,13 @@ def measure(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
 
 
 def own(rows: Sequence[dict[str, Any]]) -> Source:
-    """The measured networks; those of the first half are fitted as they were in the first round."""
+    """The measured networks: fitted as they were in the first round, judged by the others, where there are any."""
     by_spec: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_spec.setdefault(row["spec_hash"], []).append(row)
     each = list(by_spec.values())
     listings = [operations(spec_from_json(json.loads(one[0]["spec"])), IMAGES) for one in each]
-    medians = [statistics.median(row["latency_ms"] for row in one) for one in each]
+    medians = [statistics.median(row["latency_ms"] for row in one[1:] or one) for one in each]
     return Source("own", listings, [one[0]["latency_ms"] for one in each], medians)
 
 
@@ -264,9 +264,11 @@ def judge(source: Source, size: int, choice: str, method: str, earlier: Sequence
     seen, seen_ms = [source.listings[i] for i in chosen], [source.fitted_ms[i] for i in chosen]
     unseen, truth = source.listings[half:], np.array(source.judged_ms[half:])
     row: dict[str, Any] = {"source": source.name, "fitted": size, "choice": choice, "method": method}
-    row |= dict.fromkeys(("stated_error", "covered", "median_spread"))  # a straight line has none
+    row |= dict.fromkeys(("stated_error", "covered", "median_spread"))  # only predictors have them
     if method == "macs":
         said = _line(seen, seen_ms, unseen)
+    elif method == "measured":
+        said = np.array(source.fitted_ms[half:])
     else:
         plain = patch.object(additive, "CORRECTIONS", NO_CORRECTION) if method == "linear" else nullcontext()
         with plain:
@@ -353,6 +355,8 @@ def main(options: argparse.Namespace) -> None:
             for choice in choices if size < max(SIZES) else choices[:1]:
                 methods = ("macs", "linear", "predictor") if choice == "first" else ("predictor",)
                 rows += [judge(source, size, choice, method) for method in methods]
+            if source.name == "own" and size == max(SIZES):
+                rows.append(judge(source, size, "first", "measured"))
             if earlier:
                 rows.append(judge(source, size, "first", "begun", earlier))
         write_rows(rows, output / "errors.parquet")
