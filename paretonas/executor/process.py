@@ -49,12 +49,13 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """Worker processes on this machine, each pinned to cores of its own.
+    """Worker processes on this machine, each pinned to cores of its own where they take all of them.
 
     Args:
         workers: How many; None: as many as the usable cores allow.
         threads: Cores, and threads of numerical libraries, per worker.
-        pin: Whether workers are pinned. Say no where several searches share the machine: all would pin the same cores.
+        pin: Whether workers are pinned. None: where they take all cores; else two searches would pin the same ones, and
+            leave others idle.
         memory_gb: Memory in GiB that each worker may allocate before its job fails; None: no limit. Held by Linux only.
 
     Raises:
@@ -63,7 +64,7 @@ class ProcessOptions:
 
     workers: int | None = None
     threads: int = 1
-    pin: bool = True
+    pin: bool | None = None
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
@@ -75,6 +76,11 @@ class ProcessOptions:
     def count(self) -> int:
         """As many as were asked for, or as the usable cores allow."""
         return self.workers or max(1, len(usable_cores()) // self.threads)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether workers are."""
+        return self.count() * self.threads >= len(usable_cores()) if self.pin is None else self.pin
 
     def start(self) -> ProcessExecutor:
         """The executor; its workers start when they are first needed."""
@@ -202,7 +208,7 @@ class _Worker:
         self.task: _Task | None = None
         self.is_spent = False
         first = number * options.threads
-        group = {cores[(first + i) % len(cores)] for i in range(options.threads)} if options.pin else set()
+        group = {cores[(first + i) % len(cores)] for i in range(options.threads)} if options.is_pinned else set()
         self.pipe, remote = SPAWN.Pipe()
         args = (remote, os.getpid(), group, options.memory_gb)
         self.process = SPAWN.Process(target=_serve, name=f"paretonas-worker-{number}", args=args)

@@ -155,8 +155,8 @@ def test_memory_limit_fails_the_job(function, args):
 
 
 @needs_affinity
-def test_workers_are_pinned_in_turn():
-    with ProcessOptions(workers=2).start() as executor:
+def test_workers_that_take_all_cores_are_pinned_in_turn():
+    with ProcessOptions(workers=max(2, len(CORES))).start() as executor:
         jobs = [executor.submit(str(n), process_jobs.environment) for n in range(2)]
         drain(executor)
         assert {tuple(job.result().values()) for job in jobs} == {("1", "1", "1")}
@@ -168,9 +168,16 @@ def test_workers_are_pinned_in_turn():
 
 
 @needs_affinity
-def test_pinning_can_be_declined():
-    with ProcessOptions(workers=1, pin=False).start() as executor:
+@pytest.mark.parametrize("options", [{"threads": len(CORES), "pin": False}, {"threads": max(1, len(CORES) - 1)}])
+def test_pinning_can_be_declined_and_leaves_a_machine_alone_that_has_cores_to_spare(options):
+    with ProcessOptions(workers=1, **options).start() as executor:
         assert run(executor, os.sched_getaffinity, 0) == set(CORES)
+
+
+@needs_affinity
+def test_one_worker_can_be_pinned():
+    with ProcessOptions(workers=1, pin=True).start() as executor:
+        assert run(executor, os.sched_getaffinity, 0) == {CORES[0]}
 
 
 def test_threads_reach_the_worker_and_leave_this_process_as_it_was(monkeypatch):
