@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from paretonas import cli
+from paretonas.space.scaling import grid
 from paretonas.store import Store
 
 TINY = "search:epochs=0.05,batch_size=64,layout=channels-last,precision=float32"
@@ -150,7 +151,9 @@ def test_final_training_gives_a_file_that_scores_like_its_model(paretonas, searc
     assert ran["median_ms"] > 0
 
 
-def test_scale_lists_efficientnets_grid_with_costs(paretonas, searched):
+def test_scale_lists_efficientnets_grid_with_costs(paretonas, searched, monkeypatch):
+    some = [one for one in grid() if one.depth == 1.2]  # all take ten seconds
+    monkeypatch.setattr("paretonas.cli.scaling.grid", lambda: some)
     code, out, err = paretonas("scale", "first", "--trial", "0", "--json")
     assert code == 0, err
     rows = {(row["alpha"], row["beta"], row["gamma"]): row for row in json.loads(out)}
