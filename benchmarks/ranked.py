@@ -15,12 +15,13 @@ from random import Random
 import numpy as np
 from conditions import conditions, print_conditions, print_table
 from scipy import stats
+from surrogates import posterior, some
 
 from paretonas import Store
 from paretonas.report.aims import Aims
 from paretonas.search.sections import config_from_json
 from paretonas.space import spaces
-from paretonas.strategy.surrogates.gaussian import Floats, Posterior, Rows, encode, fit_kernel, normal_scores
+from paretonas.strategy.surrogates.gaussian import Floats, Rows, encode, fit_kernel, normal_scores
 from paretonas.trial import State
 
 FOLDS = 5
@@ -29,12 +30,7 @@ FOLDS = 5
 def foretold(seen: Rows, quality: Floats, others: Rows) -> Floats:
     """Expected normal scores of others."""
     y = normal_scores(quality)
-    return Posterior(fit_kernel(seen, y), seen, y, Rows(seen.places[:0], seen.counts[:0])).predict(others)[0]
-
-
-def some(rows: Rows, which: np.ndarray) -> Rows:
-    """Those that are wanted."""
-    return Rows(rows.places[which], rows.counts[which])
+    return posterior(fit_kernel(seen, y), seen, y, others)[0]
 
 
 def main() -> None:
@@ -54,7 +50,8 @@ def main() -> None:
     rows = encode([trial.architecture.choices for trial in trials], offers)
     quality, macs = (np.array([trial.metrics[name] for trial in trials]) for name in (quality_name, "macs"))
     is_judged = np.arange(len(trials)) % FOLDS == 0
-    said = foretold(some(rows, ~is_judged), quality[~is_judged], some(rows, is_judged))
+    seen, unseen = np.flatnonzero(~is_judged), np.flatnonzero(is_judged)
+    said = foretold(some(rows, seen), quality[seen], some(rows, unseen))
     table = [
         (name, f"{stats.kendalltau(values, quality[is_judged]).statistic:.2f}",
          f"{stats.spearmanr(values, quality[is_judged]).statistic:.2f}")
