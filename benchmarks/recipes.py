@@ -19,6 +19,10 @@ from paretonas.zoo import zoo_spec
 RESOLUTION, WIDTH = 32, 0.5
 NETWORKS = ("mobilenet-v2", "mnasnet-a1")
 BASE = "as it is"
+IDENTITY = {"branch_scale": 0.0}
+LAMB = {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02}
+NADAMW = {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05}
+MUON = {"optimizer": "muon", "lr": 0.08, "weight_decay": 0.01}
 CHANGES: dict[str, dict[str, Any]] = {
     BASE: {},
     "half the learning rate": {"lr": 0.15},
@@ -29,17 +33,21 @@ CHANGES: dict[str, dict[str, Any]] = {
     "random crops": {"crop": 0.125},
     "no mirroring": {"is_flipped": False},
     "images of half the side at first": {"min_side": 0.5},
-    "blocks begin as the identity": {"branch_scale": 0.0},
+    "blocks begin as the identity": IDENTITY,
     "batches of 32": {"batch_size": 32},
     "batches of 128": {"batch_size": 128},
     "momentum 0.95": {"momentum": 0.95},
     "averaged weights": {"ema": 0.99},
     "no clipping": {"clip": 0.0},
     "adamw": {"optimizer": "adamw", "lr": 0.012, "weight_decay": 0.05},
-    "nadamw": {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05},
-    "lamb": {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02},
-    "muon": {"optimizer": "muon", "lr": 0.08, "weight_decay": 0.01},
-    "nadamuon": {"optimizer": "nadamuon", "lr": 0.012, "weight_decay": 0.05},
+    "nadamw": NADAMW,
+    "lamb": LAMB,
+    "muon": MUON,
+    "identity, lamb": {**IDENTITY, **LAMB},
+    "identity, muon": {**IDENTITY, **MUON},
+    "identity, nadamw": {**IDENTITY, **NADAMW},
+    "identity, weight decay x10": {**IDENTITY, "weight_decay": 5e-4},
+    "identity, images of half the side at first": {**IDENTITY, "min_side": 0.5},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -95,6 +97,11 @@ class Lesson:
         """Without the recipe's words about itself, and without an engine that there is not."""
         data = asdict(replace(self, recipe=replace(self.recipe, about="")))
         return data if self.engine else {name: value for name, value in data.items() if name != "engine"}
+
+
+def digest(identity: Mapping[str, Any]) -> str:
+    """What tells files apart that hold the outcome of a training: 16 digits of all that decides it."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def training(spec: Spec, lesson: Lesson, share: float) -> Key:

@@ -16,7 +16,7 @@ from torch import nn
 from paretonas.device.predictor import Predictor
 from paretonas.errors import SpecError, StoreError
 from paretonas.evaluation.job import checked_scores, origin
-from paretonas.evaluation.keys import Lesson
+from paretonas.evaluation.keys import Lesson, digest
 from paretonas.evaluation.widening import estimable
 from paretonas.export.checkpoint import save_checkpoint
 from paretonas.network import build
@@ -117,8 +117,8 @@ class MorphJob:
     def lesson(self) -> Lesson:
         """What decides the outcome beside the network."""
         pruning = json.dumps(self.pruning.identity(), sort_keys=True)
-        digest = hashlib.sha256(f"{self.task.digest} {pruning} {self.fitted_on}".rstrip().encode()).hexdigest()[:16]
-        return Lesson("Morph", digest, self.recipe, self.seed, origin(self.weights))
+        learned = hashlib.sha256(f"{self.task.digest} {pruning} {self.fitted_on}".rstrip().encode()).hexdigest()[:16]
+        return Lesson("Morph", learned, self.recipe, self.seed, origin(self.weights))
 
     def identity(self) -> dict[str, Any]:
         """What decides the outcome; JSON data."""
@@ -126,8 +126,7 @@ class MorphJob:
 
     @property
     def _file(self) -> Path:
-        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]
-        return self.folder / f"morph-{digest}"
+        return self.folder / f"morph-{digest(self.identity())}"
 
     @property
     def progress(self) -> Path:

@@ -9,8 +9,6 @@ Source: Chen et al., DetNAS, NeurIPS 2019, section 3.2 (a supernet that learns I
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +18,7 @@ from typing import Any
 from paretonas.evaluation.around import Around
 from paretonas.evaluation.evaluator import About, Call, Evaluator, Listens, Phase
 from paretonas.evaluation.job import TrainingJob, known_metrics, run_training
+from paretonas.evaluation.keys import digest
 from paretonas.evaluation.supernet_job import SupernetJob, run_supernet
 from paretonas.space import Spec, spec_to_json
 from paretonas.task.recipe import Recipe
@@ -74,7 +73,7 @@ class Pretraining:
         """The training of a network's classifier."""
         where = self.recipe, self.seed, self.torch_device
         job = TrainingJob(spec_to_json(spec.classifier), self.task, *where, is_final=True)
-        file = self.folder / f"classifier-{_digest(job)}.safetensors"
+        file = self.folder / f"classifier-{digest(job.identity())}.safetensors"
         return replace(job, checkpoint=file, progress=file.with_suffix(".progress"), state=file.with_suffix(".state"))
 
     @cached_property
@@ -84,7 +83,7 @@ class Pretraining:
     @cached_property
     def _shared(self) -> SupernetJob:
         job = SupernetJob(self.supernet, self.recipe, self.seed, self.torch_device, self.folder)
-        return replace(job, file=self.folder / f"classifiers-{_digest(job)}.safetensors")
+        return replace(job, file=self.folder / f"classifiers-{digest(job.identity())}.safetensors")
 
     @property
     def call(self) -> Call:
@@ -108,7 +107,7 @@ class Pretraining:
         """What it gives."""
         file = self._single.checkpoint if self.is_single else self._shared.file
         assert file is not None
-        return Weights(file, _digest(self._single if self.is_single else self._shared))
+        return Weights(file, digest((self._single if self.is_single else self._shared).identity()))
 
     @property
     def seconds(self) -> float | None:
@@ -116,10 +115,6 @@ class Pretraining:
         job = SpeedJob(spec_to_json(self._classifiers[0]), self.task, self.recipe, self.torch_device)
         seconds = seconds_of_training(job)
         return None if seconds is None else seconds * (1 - read_share(self.progress))
-
-
-def _digest(job: TrainingJob | SupernetJob) -> str:
-    return hashlib.sha256(json.dumps(job.identity(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class PretrainingEvaluator(Around):

@@ -7,14 +7,11 @@ and candidates are trained alone as ever.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from paretonas.errors import StoreError, UsageError
 from paretonas.evaluation import keys
@@ -80,18 +77,21 @@ class SupernetEvaluator(Around):
         mining: How.
         run: Runs calls in workers.
         cache: Where evaluations are kept; the inner one's.
-        file: Where the weights go.
+        folder: Where the weights go, by all that decides them: other searches are scored by them too.
 
     Attributes:
         trust: What the check has found; None before, and where none was asked for.
     """
 
-    def __init__(self, inner: Evaluator, alone: TrainedEvaluator, mining: Mining, run: Runs, cache: Cache, file: Path):
+    def __init__(
+        self, inner: Evaluator, alone: TrainedEvaluator, mining: Mining, run: Runs, cache: Cache, folder: Path
+    ):
         super().__init__(inner)
         self._alone, self._mining, self._run, self._cache = alone, mining, run, cache
         schooling = alone.schooling
-        where = schooling.torch_device, file, schooling.weights
-        self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, *where)
+        where = schooling.torch_device, folder, schooling.weights
+        job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, *where)
+        self._job = replace(job, file=folder / f"supernet-{keys.digest(job.identity())}.safetensors")
         self.trust: Trust | None = None
 
     def phases(self) -> tuple[Phase, ...]:
@@ -112,7 +112,9 @@ class SupernetEvaluator(Around):
     def begin(self, listener: Listens) -> None:
         """The inner one's; then the supernet is trained, from where it was stopped, and checked."""
         self._inner.begin(listener)
-        if not self._job.is_done:
+        if self._job.is_done:
+            listener.note(f"The supernet was trained before: {self._job.file}.")
+        else:
             self._train(listener)
         if self._mining.checked:
             self.trust = self._checked(listener)
@@ -153,7 +155,7 @@ class SupernetEvaluator(Around):
     @cached_property
     def _lesson(self) -> Lesson:
         """What decides a score beside the network and the examples."""
-        task, origin = self._mining.supernet.task, Origin("supernet", _digest(self._job.identity()))
+        task, origin = self._mining.supernet.task, Origin("supernet", keys.digest(self._job.identity()))
         return Lesson(type(task).__name__, task.digest, self._mining.recipe, self._job.seed, origin)
 
     def _known(self, spec: Spec) -> Evidence | None:
@@ -180,7 +182,7 @@ class SupernetEvaluator(Around):
             share = 1.0 if ended else read_share(self._job.progress)
             listener.counting("training the supernet", round(100 * share), 100)
             for _, seconds in ended:
-                listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes.")
+                listener.note(f"The supernet was trained in {seconds / 60:.1f} minutes: {self._job.file}.")
 
     def _trials_to_train(self) -> float:
         """As long as so many trials is what is left of it, by the multiply-adds of drawn networks, so many a step."""
@@ -221,7 +223,3 @@ class SupernetEvaluator(Around):
             left -= len(ended)
             listener.counting(what, len(missing) - left, len(missing))
         return [evidence for evidence in known.values() if evidence is not None]
-
-
-def _digest(identity: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -54,8 +54,7 @@ def mined(
     supernet = Supernet(alone.task, space, samplings.create(config.supernet.sampling))
     recipe = like(check_supernet(config.supernet), alone.schooling.recipe)
     mining = Mining(supernet, recipe, config.supernet.examples, config.supernet.checked)
-    file = home / config.name / "supernet.safetensors"
-    return SupernetEvaluator(inner, alone, mining, runner(config.executor), store, file)
+    return SupernetEvaluator(inner, alone, mining, runner(config.executor), store, home / "pretrained")
 
 
 def begin(evaluator: Evaluator, name: str, store: Store, listener: Listener) -> None:

@@ -9,6 +9,7 @@ import pytest
 from paretonas.errors import SpecError, StoreError, TrainingError, UsageError
 from paretonas.evaluation.evaluator import WORKERS
 from paretonas.evaluation.job import Folders, Schooling
+from paretonas.evaluation.keys import digest
 from paretonas.evaluation.supernet import Mining, SupernetEvaluator
 from paretonas.evaluation.supernet_job import ScoringJob, SupernetJob, run_scoring, run_supernet
 from paretonas.evaluation.trained import TrainedEvaluator
@@ -62,9 +63,9 @@ def task(tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(task, tmp_path_factory):
     """A trained supernet."""
-    job = SupernetJob(
-        Supernet(task, Blocks()), RECIPE, 0, "cpu", tmp_path_factory.mktemp("net") / "supernet.safetensors"
-    )
+    folder = tmp_path_factory.mktemp("pretrained")
+    job = SupernetJob(Supernet(task, Blocks()), RECIPE, 0, "cpu", folder)
+    job = replace(job, file=folder / f"supernet-{digest(job.identity())}.safetensors")
     run_supernet(job)
     return job
 
@@ -88,12 +89,12 @@ def make(task, weights, tmp_path):
     """An evaluator whose supernet is trained already, unless another file is given."""
     store = Store(tmp_path / "store.db")
 
-    def make(file=weights.file, recipe=RECIPE, **options):
+    def make(folder=weights.file.parent, recipe=RECIPE, **options):
         folders = Folders(tmp_path / "cache", tmp_path / "run")
         alone = TrainedEvaluator(task, (), Schooling(SHORT, 0, "cpu"), store, folders)
         mining = Mining(Supernet(task, Blocks()), recipe, **{"checked": 0, "examples": 64, **options})
         runner = Runner()
-        return SupernetEvaluator(alone, alone, mining, runner, store, file), runner
+        return SupernetEvaluator(alone, alone, mining, runner, store, folder), runner
 
     return make
 
@@ -106,11 +107,12 @@ def test_scores_are_those_of_the_subnet(task, weights):
     assert run_scoring(job) == metrics
 
 
-def test_a_trained_supernet_is_not_trained_again(make, tmp_path):
+def test_a_trained_supernet_is_not_trained_again(make, weights, tmp_path):
     evaluator, runner = make()
-    evaluator.begin(Told())
+    evaluator.begin(told := Told())
     assert runner.calls == []
-    for changed in (make(tmp_path / "new.safetensors", SHORT), make(recipe=SHORT)):
+    assert told.notes == [f"The supernet was trained before: {weights.file}."]
+    for changed in (make(tmp_path / "new", SHORT), make(recipe=SHORT)):
         changed[0].begin(told := Told())
         assert changed[1].calls == ["run_supernet"]
         assert any("trained in" in note for note in told.notes)
@@ -136,7 +138,7 @@ def test_scores_of_other_weights_are_others(make, task, tmp_path):
     evaluator, _ = make()
     evaluator.begin(Told())
     evaluator.stages()[-1].evidence(spec)
-    for other, _ in (make(tmp_path / "other.safetensors", SHORT), make(examples=65)):
+    for other, _ in (make(tmp_path / "other", SHORT), make(examples=65)):
         assert other.stages()[-1].known(spec) is None
 
 
@@ -145,7 +147,7 @@ def test_it_is_checked_by_networks_that_are_trained_alone(make):
     evaluator.begin(told := Told())
     assert evaluator.trust.networks == 6
     assert runner.calls == ["run_scoring"] * 6 + ["run_training"] * 6
-    assert "tau" in told.notes[0]
+    assert "tau" in told.notes[1]
     again, runner = make(checked=6)
     again.begin(Told())
     assert runner.calls == []

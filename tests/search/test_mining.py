@@ -15,6 +15,7 @@ from paretonas.registry import Selection
 from paretonas.search.config import SupernetConfig
 from paretonas.search.mining import runner
 from paretonas.search.search import new_search, open_search
+from paretonas.store import Store
 from paretonas.trial import State
 
 
@@ -32,11 +33,11 @@ def test_it_is_recorded_before_anything_is_trained_and_tells_what_comes_first(co
     assert phase.seconds is not None
     assert phase.seconds > 0
     assert store.config("s")["supernet"]["recipe"]["epochs"] == 2.0
-    assert not list(tmp_path.rglob("supernet.safetensors"))
+    assert not list(tmp_path.rglob("supernet-*.safetensors"))
 
 
 def test_stopped_while_the_supernet_learns_it_goes_on_and_trains_it_once(config, store, tmp_path, monkeypatch):
-    whole = new_search(replace(config, name="whole"), store, tmp_path).run()
+    whole = new_search(replace(config, name="whole"), Store(tmp_path / "other.db"), tmp_path / "other").run()
     steps = []
 
     def stop(self, done, steps_in_all):
@@ -57,6 +58,18 @@ def test_stopped_while_the_supernet_learns_it_goes_on_and_trains_it_once(config,
     ]
     again = open_search("s", store, tmp_path)
     assert again.evaluator.phases() == ()
+
+
+def test_a_search_of_another_name_is_scored_by_the_same_supernet(config, store, tmp_path):
+    new_search(config, store, tmp_path).run()
+    (file,) = tmp_path.glob("pretrained/supernet-*.safetensors")
+    notes = []
+    search = new_search(replace(config, name="other"), store, tmp_path, Listener(note=notes.append))
+    assert search.evaluator.phases() == ()
+    assert len(search.run()) == 4
+    assert f"The supernet was trained before: {file}." in notes
+    (phase,) = new_search(replace(config, name="new", seed=config.seed + 1), store, tmp_path).evaluator.phases()
+    assert phase.what == "training the supernet"
 
 
 @pytest.mark.parametrize(("tau", "strategy"), [(0.4, "regularized"), (0.6, "random")])
