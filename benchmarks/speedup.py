@@ -7,7 +7,8 @@ baseline would have at its accuracy, between its widths. Others are MobileNetV2 
 
 Seeds begin at 1, as searches train from 0 unless told otherwise: what was chosen for its luck has none here. So does
 the split: with `--split 0` the validation images of a search are among those here. Trainings are kept as they end, so
-the script goes on wherever it was stopped; timings are made anew. Usage: speedup.py CIFAR10 OUTPUT.
+the script goes on wherever it was stopped; timings are made anew. Usage: speedup.py DATA OUTPUT. DATA are images in
+classes.
 """
 
 from __future__ import annotations
@@ -30,27 +31,26 @@ from paretonas.network.cost import spec_cost
 from paretonas.report.aims import Aims
 from paretonas.search.choice import choose
 from paretonas.search.sections import config_from_json
-from paretonas.space import Spec, load_spec, spaces
+from paretonas.space import Interface, Spec, load_spec, spaces
 from paretonas.space.elastic import earlier
 from paretonas.space.mnasnet import MnasNetSpec
 from paretonas.zoo import zoo_spec
 
-RESOLUTION = 32
 BASELINES = ("mobilenet-v2", "mnasnet-a1")
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.4)
 
 
-def baselines(names: Sequence[str], widths: Sequence[float]) -> dict[str, Spec]:
+def baselines(names: Sequence[str], widths: Sequence[float], resolution: int) -> dict[str, Spec]:
     """All at all widths."""
-    return {f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in names for width in widths}
+    return {f"{name} x{width:g}": zoo_spec(name, width, resolution) for name in names for width in widths}
 
 
 # One thing changed
 
 
-def levers() -> dict[str, Spec]:
-    """MobileNetV2 x0.5 with one thing changed."""
-    base = zoo_spec("mobilenet-v2", 0.5, RESOLUTION)
+def levers(resolution: int) -> dict[str, Spec]:
+    """MobileNetV2 x0.5 with one thing changed; the stem's stride where that is 1."""
+    base = zoo_spec("mobilenet-v2", 0.5, resolution)
     assert isinstance(base, MnasNetSpec)
 
     def changed(blocks: Sequence[int] = range(7), **what: Any) -> MnasNetSpec:
@@ -66,7 +66,7 @@ def levers() -> dict[str, Spec]:
         return replace(base, blocks=tuple(blocks))
 
     plain = {"op": "conv", "expansion": 1, "skip": "identity"}
-    return {
+    changes = {
         "kernels of 5": changed(kernel=5),
         "squeeze-and-excitation": changed(se_ratio=0.25),
         "expansion 3": changed(range(1, 7), expansion=3),
@@ -74,14 +74,15 @@ def levers() -> dict[str, Spec]:
         "a layer more a block": deeper(1),
         "relu for relu6": replace(base, activation="relu"),
         "a fourth of the head": replace(base, head_filters=320),
-        "stem of stride 2": early(base),
         "plain blocks 1 to 3": changed(range(3), **plain),
         "plain blocks 4 to 7": changed(range(3, 7), **plain),
         "plain blocks": changed(**plain),
-        "plain blocks, stem of stride 2": early(changed(**plain)),
         "fused blocks 1 to 3": changed(range(1, 3), op="fused"),
         "fused blocks, expansion 2": changed(range(1, 7), op="fused", expansion=2),
     }
+    if base.stem_stride == 1:
+        changes |= {"stem of stride 2": early(base), "plain blocks, stem of stride 2": early(changed(**plain))}
+    return changes
 
 
 # Searches
@@ -140,11 +141,12 @@ def compare(
     timed: Sequence[Mapping[str, Any]],
     specs: Mapping[str, Spec],
     groups: Mapping[str, str],
+    interface: Interface,
 ) -> list[Network]:
     """The networks, by what was trained and timed."""
     found = []
     for name, spec in specs.items():
-        macs = spec_cost(spec, spec.usual_interface(3, RESOLUTION, 10)).macs
+        macs = spec_cost(spec, interface).macs
         ms = statistics.median(row["latency_ms"] for row in timed if row["network"] == name)
         accuracies = tuple(100 * row["accuracy"] for row in rows if row["network"] == name)
         found.append(Network(name, groups[name], macs, ms, accuracies))
@@ -191,24 +193,26 @@ def main() -> None:
     parser = arguments(__doc__, epochs=10, seeds=1)
     parser.add_argument("--widths", type=float, nargs="+", default=WIDTHS, help="of the baselines")
     parser.add_argument("--baselines", nargs="+", default=BASELINES, choices=BASELINES)
-    parser.add_argument("--levers", nargs="*", choices=[*levers()], help="things to change of MobileNetV2 x0.5; all")
+    parser.add_argument("--levers", nargs="*", choices=[*levers(32)], help="things to change of MobileNetV2 x0.5; all")
+    parser.add_argument("--resolution", type=int, default=32, help="side of the images in pixels")
     parser.add_argument("--search", nargs=2, action="append", default=[], metavar=("HOME", "NAME"))
     parser.add_argument("--spec", type=Path, action="append", default=[], help="file in a folder of its group")
     parser.add_argument("--top", type=int, default=10, help="networks of each search")
     parser.add_argument("--rounds", type=int, default=5, help="of timing; 0: those that were made")
     options = parser.parse_args()
     print_conditions(conditions())
-    specs = baselines(options.baselines, options.widths)
+    specs = baselines(options.baselines, options.widths, options.resolution)
     groups = {name: name.rpartition(" x")[0] for name in specs}
     if options.levers is not None:
-        changed = {name: spec for name, spec in levers().items() if name in (options.levers or levers())}
+        possible = levers(options.resolution)
+        changed = {name: spec for name, spec in possible.items() if name in (options.levers or possible)}
         specs, groups = specs | changed, groups | dict.fromkeys(changed, "mobilenet-v2 x0.5, changed")
     for file in options.spec:
         specs, groups = specs | {file.stem: load_spec(file)}, groups | {file.stem: file.parent.name}
     for home, name in options.search:
         found = chosen(Path(home), name, options.top)
         specs, groups = specs | found, groups | dict.fromkeys(found, f"search {name}")
-    task, recipe, size = prepared(options, RESOLUTION)
+    task, recipe, size = prepared(options, options.resolution)
     wanted = [
         Training({"network": name, **size, "seed": seed}, spec, recipe)
         for seed in range(1, 1 + options.seeds)
@@ -217,10 +221,10 @@ def main() -> None:
     rows = train_missing(wanted, task, options.output / "trainings.parquet", options.workers, options.minutes)
     own = [row for row in rows if all(row[key] == value for key, value in size.items())]
     specs = {name: spec for name, spec in specs.items() if name in {row["network"] for row in own}}
-    interface, file = next(iter(specs.values())).usual_interface(3, RESOLUTION, 10), options.output / "timings.parquet"
-    timed = time_all(specs, interface, file, options.rounds) if options.rounds else read_rows(file)
+    file = options.output / "timings.parquet"
+    timed = time_all(specs, task.interface, file, options.rounds) if options.rounds else read_rows(file)
     specs = {name: spec for name, spec in specs.items() if name in {row["network"] for row in timed}}
-    networks = compare(own, timed, specs, groups)
+    networks = compare(own, timed, specs, groups, task.interface)
     columns = ("network", "M MACs", "ms", "accuracy %", "seeds", *(f"x {base}" for base in options.baselines))
     print_table(columns, lines(networks, options.baselines))
     if networks:

@@ -47,11 +47,12 @@ class Training:
 
 
 def arguments(about: str | None, epochs: float, seeds: int) -> argparse.ArgumentParser:
-    """What every comparison of trainings on CIFAR-10 is told; epochs and seeds unless told otherwise."""
+    """What every comparison of trainings is told; epochs and seeds unless told otherwise."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("data", type=Path, help="CIFAR-10, as a folder of Parquet files")
+    parser.add_argument("data", type=Path, help="images in classes, as a search takes them")
     parser.add_argument("output", type=Path)
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--val-images", type=int, default=5000)
     parser.add_argument("--epochs", type=float, default=epochs)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--split", type=int, default=1, help="seed of the split into training and validation images")
@@ -65,7 +66,7 @@ def arguments(about: str | None, epochs: float, seeds: int) -> argparse.Argument
 def prepared(options: argparse.Namespace, resolution: int) -> tuple[Task, Recipe, dict[str, Any]]:
     """The task with its data, the search's recipe as long as was told, and the columns that tell sizes apart."""
     options.output.mkdir(parents=True, exist_ok=True)
-    task = Classification(str(options.data), resolution, options.images, 5000, split_seed=options.split)
+    task = Classification(str(options.data), resolution, options.images, options.val_images, split_seed=options.split)
     task.prepare(options.cache)
     fixed = {"layout": "channels-last", "precision": options.precision}
     recipe: Recipe = replace(recipes.create("search"), epochs=options.epochs, **fixed)

@@ -521,9 +521,9 @@ def test_speed_up_is_beside_the_baseline_of_equal_accuracy(accuracy, expected):
 
 
 def test_one_thing_is_changed_of_a_network():
-    base = zoo_spec("mobilenet-v2", 0.5, speedup.RESOLUTION)
-    images = Interface.of_images(3, speedup.RESOLUTION, 10)
-    for name, spec in speedup.levers().items():
+    base = zoo_spec("mobilenet-v2", 0.5, 32)
+    images = Interface.of_images(3, 32, 10)
+    for name, spec in speedup.levers(32).items():
         assert spec != base, name
         spec_cost(spec, images)
 
