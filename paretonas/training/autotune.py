@@ -21,7 +21,9 @@ from paretonas.task.recipe import LAYOUTS, PRECISIONS, Recipe
 from paretonas.task.task import Task
 from paretonas.training.fit import OnStep, Session, Trained, fit, torch_device
 
-STEPS = 4
+STEPS, FEWEST = 4, 2
+HOPELESS = 0.5
+"""Of the best speed so far: what is slower in its first steps is not measured any longer."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Tuning:
         return f"Training in {self.layout} {self.precision}{share} was the fastest here, in examples a second: {tried}."
 
 
-def examples_per_second(job: SpeedJob) -> float:
-    """Examples a second of the job's training once it is warm; runs in a worker."""
+def examples_per_second(job: SpeedJob, steps: int = STEPS) -> float:
+    """Examples a second of the job's training once it is warm, which is after a step; runs in a worker."""
     marks: list[float] = []
-    first_steps(job, STEPS, lambda *_: marks.append(_now()))
+    first_steps(job, steps, lambda *_: marks.append(_now()))
     batch = job.recipe.batch_of(job.task.examples["train"])
-    return batch * (len(marks) - 1) / (marks[-1] - marks[0])  # the first step warms up
+    return batch * (len(marks) - 1) / (marks[-1] - marks[0])
 
 
 def first_steps(job: SpeedJob, steps: int, on_step: OnStep | None = None) -> Trained:
@@ -132,7 +134,7 @@ def autotune(job: SpeedJob, start: Callable[[int, int], Any], cores: int, is_sha
     best, pair = 0.0, (layouts[0], precisions[0])
     with start(1, 1) as executor:
         for layout, precision in product(layouts, precisions):
-            speed = _speed(executor, [replace(job, recipe=replace(recipe, layout=layout, precision=precision))])
+            speed = _speed(executor, [replace(job, recipe=replace(recipe, layout=layout, precision=precision))], best)
             speeds[f"{layout} {precision}"] = speed
             if speed > best:
                 best, pair = speed, (layout, precision)
@@ -142,23 +144,27 @@ def autotune(job: SpeedJob, start: Callable[[int, int], Any], cores: int, is_sha
     workers, threads, best = cores, 1, 0.0
     for n in [n for n in range(cores, 0, -1) if cores % n == 0] if is_sharing and cores > 1 else []:
         with start(n, cores // n) as executor:
-            speed = _speed(executor, [tuned] * n)
+            speed = _speed(executor, [tuned] * n, best)
         speeds[f"{n} x {cores // n} threads"] = speed
         if speed > best:
             best, workers, threads = speed, n, cores // n
     return Tuning(*pair, workers if is_sharing else 0, threads, speeds)
 
 
-def _speed(executor: Any, jobs: list[SpeedJob]) -> float:
-    """Examples a second of the jobs together; 0 if one fails. Twice, as in the first round workers still start."""
+def _speed(executor: Any, jobs: list[SpeedJob], best: float) -> float:
+    """Examples a second of the jobs together; 0 if one fails.
+
+    Twice, as workers still start in the first round; it is short, and what is far from the best there stays at that.
+    """
     try:
-        return [_sum(executor, jobs) for _ in range(2)][-1]
+        speed = _sum(executor, jobs, FEWEST)
+        return _sum(executor, jobs, STEPS) if speed >= HOPELESS * best else speed
     except ParetonasError:
         return 0.0
 
 
-def _sum(executor: Any, jobs: list[SpeedJob]) -> float:
-    submitted = [executor.submit(f"{i}", examples_per_second, job) for i, job in enumerate(jobs)]
+def _sum(executor: Any, jobs: list[SpeedJob], steps: int) -> float:
+    submitted = [executor.submit(f"{i}", examples_per_second, job, steps) for i, job in enumerate(jobs)]
     while not all(job.is_done for job in submitted):
         executor.wait()
     return float(sum(job.result() for job in submitted))

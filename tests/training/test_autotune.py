@@ -26,7 +26,7 @@ def started(monkeypatch):
     """Executors that were asked for, and speeds that depend on the recipe alone."""
     asked = []
     monkeypatch.setattr(
-        module, "examples_per_second", lambda job: SPEEDS[job.recipe.layout, job.recipe.precision] / len(asked)
+        module, "examples_per_second", lambda job, steps: SPEEDS[job.recipe.layout, job.recipe.precision] / len(asked)
     )
 
     def start(workers, threads):
@@ -59,7 +59,7 @@ def test_cores_are_shared_out_by_the_sum_of_all_workers(started):
 
 
 def test_a_way_that_fails_is_not_picked(started, monkeypatch):
-    def speed(job):
+    def speed(job, steps):
         if job.recipe.precision == "bfloat16":
             raise RuntimeError("no bfloat16 here")
         return 1.0
@@ -68,8 +68,23 @@ def test_a_way_that_fails_is_not_picked(started, monkeypatch):
     assert autotune(JOB, started, 1, False).precision == "float32"
 
 
+def test_what_is_far_from_the_best_is_not_measured_any_longer(started, monkeypatch):
+    speeds, seen = {**SPEEDS, ("channels-last", "bfloat16"): 49.0}, []
+
+    def speed(job, steps):
+        way = job.recipe.layout, job.recipe.precision
+        seen.append((way, steps))
+        return speeds[way]
+
+    monkeypatch.setattr(module, "examples_per_second", speed)
+    tuning = autotune(JOB, started, 1, False)
+    assert [steps for _, steps in seen] == [2, 4, 2, 2, 4, 2, 4]
+    assert tuning.precision == "float32"
+    assert tuning.examples_per_second["channels-last bfloat16"] == 49.0
+
+
 def test_nothing_that_trains_is_an_error(started, monkeypatch):
-    monkeypatch.setattr(module, "examples_per_second", lambda job: 1 / 0)
+    monkeypatch.setattr(module, "examples_per_second", lambda job, steps: 1 / 0)
     with pytest.raises(TrainingError, match="no way to train"):
         autotune(JOB, started, 1, False)
 
