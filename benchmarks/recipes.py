@@ -1,4 +1,4 @@
-"""What lets networks learn more in few epochs? One thing of the search's recipe, as it was, is changed at a time.
+"""What lets networks learn more in few epochs? One thing of a recipe, as it was, is changed at a time.
 
 MobileNetV2 and MnasNet-A1 at half width learn the same images for as many epochs by each recipe. Trainings are kept as
 they end, so the script goes on wherever it was stopped. Usage: recipes.py CIFAR10 OUTPUT.
@@ -14,6 +14,8 @@ from typing import Any
 from conditions import conditions, print_conditions, print_table
 from trainings import Training, arguments, prepared, train_missing
 
+from paretonas.task import recipes
+from paretonas.training.autotune import like
 from paretonas.zoo import zoo_spec
 
 RESOLUTION, WIDTH = 32, 0.5
@@ -21,6 +23,7 @@ NETWORKS = ("mobilenet-v2", "mnasnet-a1")
 BASE = "as it is"
 IDENTITY = {"branch_scale": 0.0}
 LAMB = {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02}
+BOTH = {**IDENTITY, **LAMB}
 NADAMW = {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05}
 MUON = {"optimizer": "muon", "lr": 0.08, "weight_decay": 0.01}
 CHANGES: dict[str, dict[str, Any]] = {
@@ -43,7 +46,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "nadamw": NADAMW,
     "lamb": LAMB,
     "muon": MUON,
-    "identity, lamb": {**IDENTITY, **LAMB},
+    "identity, lamb": BOTH,
+    "identity, lamb, half the learning rate": {**BOTH, "lr": 0.02},
+    "identity, lamb, twice the learning rate": {**BOTH, "lr": 0.08},
     "identity, muon": {**IDENTITY, **MUON},
     "identity, nadamw": {**IDENTITY, **NADAMW},
     "identity, weight decay x10": {**IDENTITY, "weight_decay": 5e-4},
@@ -70,9 +75,13 @@ def main() -> None:
     """Train, keep and show."""
     parser = arguments(__doc__, epochs=7, seeds=3)
     parser.add_argument("--only", nargs="+", default=[*CHANGES], choices=[*CHANGES], help="changes that are tried")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--recipe", default="search", help="whose settings are changed")
     options = parser.parse_args()
     print_conditions(conditions())
-    task, base, size = prepared(options, RESOLUTION)
+    task, tuned, size = prepared(options, RESOLUTION)
+    base = replace(like(recipes.create(options.recipe), tuned), epochs=options.epochs)
+    size = {"recipe": options.recipe, **size}
     wanted = [
         Training(
             {"change": change, "network": name, **size, "seed": seed},
@@ -82,7 +91,7 @@ def main() -> None:
         for seed in range(options.seeds)
         for change, changed in CHANGES.items()
         if change in options.only
-        for name in NETWORKS
+        for name in options.networks
     ]
     rows = train_missing(wanted, task, options.output / "recipes.parquet", options.workers, options.minutes)
     own = [row for row in rows if all(row[key] == value for key, value in size.items())]
