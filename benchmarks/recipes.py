@@ -23,9 +23,9 @@ NETWORKS = ("mobilenet-v2", "mnasnet-a1")
 BASE = "as it is"
 IDENTITY = {"branch_scale": 0.0}
 LAMB = {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02}
-BOTH = {**IDENTITY, **LAMB}
 NADAMW = {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05}
 MUON = {"optimizer": "muon", "lr": 0.08, "weight_decay": 0.01}
+WITH_MUON = {**IDENTITY, **MUON}
 CHANGES: dict[str, dict[str, Any]] = {
     BASE: {},
     "half the learning rate": {"lr": 0.15},
@@ -46,10 +46,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "nadamw": NADAMW,
     "lamb": LAMB,
     "muon": MUON,
-    "identity, lamb": BOTH,
-    "identity, lamb, half the learning rate": {**BOTH, "lr": 0.02},
-    "identity, lamb, twice the learning rate": {**BOTH, "lr": 0.08},
-    "identity, muon": {**IDENTITY, **MUON},
+    "identity, lamb": {**IDENTITY, **LAMB},
+    "identity, muon": WITH_MUON,
+    "identity, muon, half the learning rate": {**WITH_MUON, "lr": 0.04},
+    "identity, muon, twice the learning rate": {**WITH_MUON, "lr": 0.16},
+    "identity, muon, weight decay x10": {**WITH_MUON, "weight_decay": 0.1},
     "identity, nadamw": {**IDENTITY, **NADAMW},
     "identity, weight decay x10": {**IDENTITY, "weight_decay": 5e-4},
     "identity, images of half the side at first": {**IDENTITY, "min_side": 0.5},

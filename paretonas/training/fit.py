@@ -19,7 +19,7 @@ from paretonas.errors import TrainingError, UsageError
 from paretonas.task.recipe import Recipe
 from paretonas.task.task import Arrays, At, Part, Run, Task, memory_format
 from paretonas.training.memory import kept_memory
-from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule
+from paretonas.training.optimization import MovingAverage, make_optimizer, make_schedule, take_step
 from paretonas.training.state import Begun, StateFile
 
 OnStep = Callable[[int, int], None]
@@ -121,7 +121,7 @@ def fit(model: nn.Module, task: Task, recipe: Recipe, seed: int, session: Sessio
             loss.backward()
             if recipe.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimizer.step()
+            take_step(optimizer, device)
             if average is not None:
                 average.update(model, step)
             if session.on_step is not None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import nn, optim
+from torch.overrides import TorchFunctionMode
 
 from paretonas.errors import UsageError
 from paretonas.task.recipe import Recipe
@@ -45,6 +47,28 @@ def make_optimizer(model: nn.Module, recipe: Recipe, batch_size: int) -> optim.O
     lr = recipe.lr * batch_size / 256
     groups = [group for group in groups if group["params"]]
     return create_optimizer_v2(groups, opt=recipe.optimizer, lr=lr, momentum=recipe.momentum, **own)
+
+
+class _InFloat32(TorchFunctionMode):
+    """Whatever is to become bfloat16 becomes float32."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if kwargs.get("dtype") is torch.bfloat16:
+            kwargs = {**kwargs, "dtype": torch.float32}
+        return function(*args, **kwargs)
+
+
+def take_step(optimizer: optim.Optimizer, device: torch.device) -> None:
+    """Move the weights by their gradients; on a CPU all of it in float32.
+
+    timm's Muon orthogonalizes in bfloat16, which few processors are fast at.
+    """
+    if device.type != "cpu":
+        optimizer.step()
+        return
+    with _InFloat32():
+        optimizer.step()
 
 
 def _parameters(model: nn.Module) -> Iterator[tuple[nn.Parameter, bool, bool]]:
