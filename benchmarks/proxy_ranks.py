@@ -1,10 +1,10 @@
 """Does the search's short training rank networks as a longer one does, and did its recipe get better at it?
 
 Networks are drawn at random from a space, none dearer than a limit of MACs. Each is trained by the recipe `search` for
-two epochs as a search does, with residual branches that begin at 1 (as the recipe was) and at 0 (as it is), and for
-ten. All have the same images; the longer training has a seed of its own. Shown are the rank correlations of the short
-trainings, and of counting MACs, with the long one. Trainings are kept as they end, so the script goes on wherever it
-was stopped. Usage: proxy_ranks.py CIFAR10 OUTPUT.
+two epochs as a search does: as the recipe was at first, with residual branches that begin at 0, and with Muon beside
+these; and for ten, by the second way. All have the same images; the longer training has a seed of its own. Shown are
+the rank correlations of the short trainings, and of counting MACs, with the long one. Trainings are kept as they end,
+so the script goes on wherever it was stopped. Usage: proxy_ranks.py CIFAR10 OUTPUT.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from conditions import conditions, print_conditions, print_table
+from recipes import FIRST, IDENTITY, WITH_MUON
 from scipy import stats
 from trainings import Training, arguments, prepared, train_missing
 
@@ -24,7 +25,7 @@ from paretonas.task.recipe import Recipe
 
 RESOLUTION = 32
 LONG = "ten epochs"
-SHORT: dict[str, dict[str, Any]] = {"as it was": {"branch_scale": 1.0}, "as it is": {"branch_scale": 0.0}}
+SHORT = {"at first": FIRST["search"], "identity": {**FIRST["search"], **IDENTITY}, "identity, muon": WITH_MUON}
 MACS = "MACs"
 
 
@@ -47,7 +48,7 @@ def trainings(
     """The long one of each network, then the short ones."""
     for name, (spec, macs) in networks.items():
         key = {"network": name, "kind": LONG, "seed": seeds, **size}
-        yield Training(key, spec, replace(recipe, epochs=epochs), {"macs": macs})
+        yield Training(key, spec, replace(recipe, **SHORT["identity"], epochs=epochs), {"macs": macs})
     for seed in range(seeds):
         for name, (spec, macs) in networks.items():
             for kind, changed in SHORT.items():

@@ -20,7 +20,12 @@ from paretonas.zoo import zoo_spec
 
 RESOLUTION, WIDTH = 32, 0.5
 NETWORKS = ("mobilenet-v2", "mnasnet-a1")
-BASE = "as it is"
+BASE = "as it was"
+FIRST: dict[str, dict[str, Any]] = {
+    "search": {"optimizer": "nesterov", "lr": 0.3, "weight_decay": 5e-5, "branch_scale": 1.0},
+    "small-image": {"optimizer": "nesterov", "lr": 0.2, "weight_decay": 2e-4, "branch_scale": 1.0},
+}
+"""What of a recipe was another before any of this was tried."""
 IDENTITY = {"branch_scale": 0.0}
 LAMB = {"optimizer": "lamb", "lr": 0.04, "weight_decay": 0.02}
 NADAMW = {"optimizer": "nadamw", "lr": 0.012, "weight_decay": 0.05}
@@ -77,7 +82,7 @@ def main() -> None:
     parser = arguments(__doc__, epochs=7, seeds=3)
     parser.add_argument("--only", nargs="+", default=[*CHANGES], choices=[*CHANGES], help="changes that are tried")
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
-    parser.add_argument("--recipe", default="search", help="whose settings are changed")
+    parser.add_argument("--recipe", default="search", choices=[*FIRST], help="whose settings are changed")
     options = parser.parse_args()
     print_conditions(conditions())
     task, tuned, size = prepared(options, RESOLUTION)
@@ -87,7 +92,7 @@ def main() -> None:
         Training(
             {"change": change, "network": name, **size, "seed": seed},
             zoo_spec(name, WIDTH, RESOLUTION),
-            replace(base, **{"branch_scale": 1.0, **changed}),
+            replace(base, **{**FIRST[options.recipe], **changed}),
         )
         for seed in range(options.seeds)
         for change, changed in CHANGES.items()

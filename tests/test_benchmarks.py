@@ -529,7 +529,7 @@ def test_one_thing_is_changed_of_a_network():
 
 
 def test_recipes_differ_from_the_searchs():
-    base = replace(recipes.create("search"), branch_scale=1.0)  # as it was
+    base = replace(recipes.create("search"), **recipe_study.FIRST["search"])
     changed = [replace(base, **change) for change in recipe_study.CHANGES.values()]
     assert changed[0] == base
     assert len(set(changed)) == len(changed)

@@ -7,14 +7,17 @@ from dataclasses import replace
 from paretonas.task.recipe import Recipe
 
 SEARCH = Recipe(
-    about="Short proxy for the search: few epochs, cosine with warm-up, blocks that begin as the identity",
+    about="Short proxy for the search: few epochs, Muon, cosine with warm-up, blocks that begin as the identity",
     epochs=2.0,
     batch_size=64,
-    lr=0.3,
+    optimizer="muon",
+    lr=0.08,
+    weight_decay=0.01,
     warmup=0.2,
     crop=0.0,
     branch_scale=0.0,
 )
+"""Source: Muon is Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, as timm has it."""
 
 SMALL_IMAGE = Recipe(
     about="Final training of images of 32 to 96 pixels",

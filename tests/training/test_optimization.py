@@ -9,7 +9,7 @@ from paretonas.network import build
 from paretonas.space import Interface
 from paretonas.task.recipe import Recipe
 from paretonas.task.recipe_book import MNASNET
-from paretonas.training.optimization import MovingAverage, check_recipe, make_optimizer, make_schedule
+from paretonas.training.optimization import MovingAverage, check_recipe, make_optimizer, make_schedule, take_step
 from paretonas.zoo import zoo_spec
 
 
@@ -75,6 +75,32 @@ def test_weight_decay_spares_normalization_and_on_request_biases(decay_biases):
         for name, parameter in module.named_parameters(recurse=False):
             is_norm = isinstance(module, nn.BatchNorm2d)
             assert (id(parameter) in decayed) == (not is_norm and (decay_biases or name != "bias"))
+
+
+def test_a_step_on_a_cpu_is_all_in_float32():
+    seen = []
+
+    class Rounding(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    seen.append(p.to(dtype=torch.bfloat16, copy=True).dtype)
+
+    take_step(Rounding(nn.Linear(2, 2).parameters()), torch.device("cpu"))
+    take_step(Rounding(nn.Linear(2, 2).parameters()), torch.device("meta"))
+    assert seen == [torch.float32, torch.float32, torch.bfloat16, torch.bfloat16]
+
+
+def test_muon_moves_a_matrix_by_an_orthogonal_one():
+    torch.manual_seed(0)
+    layer = nn.Linear(32, 16, bias=False)
+    before = layer.weight.detach().clone()
+    layer.weight.grad = torch.randn(16, 32)
+    take_step(make_optimizer(layer, Recipe(optimizer="muon", weight_decay=0.0), 256), torch.device("cpu"))
+    moved = torch.linalg.svdvals(before - layer.weight.detach())
+    assert float(moved.max() / moved.min()) < 2, "of the gradient's own, 4 and more"
+    spread = torch.linalg.svdvals(layer.weight.grad)
+    assert float(spread.max() / spread.min()) > 4
 
 
 def test_moving_average_ramps_up_as_tensorflows_does_and_covers_statistics():
