@@ -6,6 +6,7 @@ timm takes seconds to load, so it is loaded where it is used: most commands trai
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -22,11 +23,15 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UsageError: timm has no such optimizer.
     """
+    from timm.optim import list_optimizers
+
     try:
         make_optimizer(nn.Linear(1, 1), recipe, recipe.batch_size)
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        near = get_close_matches(recipe.optimizer, list_optimizers(), 1)
+        hint = f" Did you mean {near[0]!r}?" if near and near[0] != recipe.optimizer else ""
         raise UsageError(
-            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}"
+            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}.{hint}"
         ) from None
 
 

@@ -121,6 +121,8 @@ def test_moving_average_ramps_up_as_tensorflows_does_and_covers_statistics():
 def test_optimizer_that_timm_does_not_know_is_refused():
     with pytest.raises(UsageError, match="optimizer is one of timm's"):
         check_recipe(Recipe(optimizer="magic"))
+    with pytest.raises(UsageError, match="Did you mean 'muon'"):
+        check_recipe(Recipe(optimizer="muom"))
 
 
 def test_tied_weights_are_one_parameter():
