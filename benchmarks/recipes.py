@@ -62,19 +62,22 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+def compared(rows: Sequence[Mapping[str, Any]], networks: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """A line for each change that all networks have, the best first: mean accuracies, and seconds beside the base's."""
     means: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     for change in CHANGES:
-        own = [[row for row in rows if (row["change"], row["network"]) == (change, name)] for name in NETWORKS]
+        own = [[row for row in rows if (row["change"], row["network"]) == (change, name)] for name in networks]
         if all(own):
             means[change] = [100 * statistics.fmean(row["accuracy"] for row in some) for some in own]
             seconds[change] = statistics.fmean(row["train_seconds"] for some in own for row in some)
     for change in sorted(means, key=lambda change: -sum(means[change])):
-        gained = statistics.fmean(means[change]) - statistics.fmean(means[BASE])
         numbers = (f"{mean:.1f}" for mean in means[change])
-        yield (change, *numbers, f"{gained:+.1f}", f"{seconds[change] / seconds[BASE]:.2f}")
+        beside = ("", "")
+        if BASE in means:
+            gained = statistics.fmean(means[change]) - statistics.fmean(means[BASE])
+            beside = f"{gained:+.1f}", f"{seconds[change] / seconds[BASE]:.2f}"
+        yield (change, *numbers, *beside)
 
 
 def main() -> None:
@@ -101,7 +104,7 @@ def main() -> None:
     ]
     rows = train_missing(wanted, task, options.output / "recipes.parquet", options.workers, options.minutes)
     own = [row for row in rows if all(row[key] == value for key, value in size.items())]
-    print_table(("change", *NETWORKS, "gained", "x seconds"), compared(own))
+    print_table(("change", *options.networks, "gained", "x seconds"), compared(own, options.networks))
 
 
 if __name__ == "__main__":
