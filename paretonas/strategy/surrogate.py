@@ -4,7 +4,8 @@ A Gaussian process over the decisions predicts every goal with its uncertainty: 
 what falls, such as latency, as it is. Of many candidates, mutants of the best trials and fresh samples, the one is
 proposed that promises the largest expected improvement: of the reward, or of the front's hypervolume where there are
 several goals; over what the process makes of the trials, not over what a lucky one reached. What was proposed before is
-never proposed again.
+never proposed again. Random architectures are drawn at the start until so many have kept the limits; as soon as
+something is known of these, one is taken as likely as it keeps them.
 
 Earlier searches under the same conditions are evidence like the search's own. What others foretell is the mean of the
 process, as far as it is believed: `surrogates/earlier.py`.
@@ -40,6 +41,10 @@ from paretonas.trial import Proposal, Trial
 
 ORDINARY = 200
 """Of so many random architectures the model says what is ordinary."""
+LIKELY = 500
+"""So many are drawn for one that is likely to keep the limits."""
+MOST_INITIAL = 10
+"""Times as many proposals as were wanted at the start may be random, where few of them come to values."""
 RISING_WORST, FALLING_WORST = 0.5, 0.1
 """Quantiles of what is ordinary that are the front's reference point: the median of what rises, the 90th percentile of
 what falls, which enters with its sign changed."""
@@ -50,8 +55,9 @@ class Surrogate(StrategyOptions):
     """Expected improvement under a Gaussian process over the decisions; never proposes anything twice.
 
     Args:
-        initial: Random architectures at the start; after a search under other conditions, every second of these is the
-            best by what it foretells. Random ones tell how good the rest is, and whether to believe it.
+        initial: Random architectures within the limits at the start; after a search under other conditions, every
+            second of these is the best by what it foretells. Random ones tell how good the rest is, and whether to
+            believe it.
         candidates: Architectures scored for each proposal; a space of fewer is scored whole.
         evidence: Most values that the model takes in: the best half and the latest half.
 
@@ -90,7 +96,6 @@ class _Surrogate(Strategy):
         self._pending: dict[int, tuple[int, ...]] = {}
         self._earlier = [self._evidence(one.trials) for one in prior if not one.is_alike]
         self._own = self._evidence([t for one in prior if one.is_alike for t in one.trials], self._earlier)
-        self._initial = max(0, options.initial - len(self._own.tried))
         self._is_warm = any(one.goals[0].is_informed for one in self._earlier)
 
     def _evidence(self, trials: Sequence[Trial], earlier: Sequence[Evidence] = ()) -> Evidence:
@@ -118,9 +123,20 @@ class _Surrogate(Strategy):
         return self._is_exhausted or (self._all is not None and self._all <= self._known)
 
     def _choose(self, number: int) -> Architecture | None:
-        rng = generator(self._seed, number)
-        is_random = number < self._initial and (number % 2 == 1 or not self._is_warm)
-        return self._fresh(rng) if is_random or not self._own.goals[0].is_informed else self._pick(rng)
+        rng, wanted = generator(self._seed, number), self._options.initial
+        is_early = self._own.within + len(self._pending) < wanted and number < MOST_INITIAL * wanted
+        if is_early and (number % 2 == 1 or not self._is_warm):
+            return self._likely(rng) or self._fresh(rng)
+        return self._pick(rng) if self._own.goals[0].is_informed else self._fresh(rng)
+
+    def _likely(self, rng: Random) -> Architecture | None:
+        """A new sample that is taken as likely as it keeps the limits; None if no draw was."""
+        drawn = [self._space.sample(rng) for _ in range(LIKELY if self._own.knows_limits else 0)]
+        kept = self._chances([one.choices for one in drawn]) if drawn else ()
+        for architecture, chance in zip(drawn, kept, strict=True):
+            if rng.random() < chance and self._space.decode(architecture) not in self._seen:
+                return architecture
+        return None
 
     def _fresh(self, rng: Random) -> Architecture | None:
         """A sample, drawn until it is new; after many draws, one whose spec is known, or None if nothing is left."""
@@ -172,11 +188,16 @@ class _Surrogate(Strategy):
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
         reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
         improvements = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
+        return improvements * self._chances(candidates)
+
+    def _chances(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
+        """(m,) that they keep all limits, as far as anything is known of these."""
+        chances = np.ones(len(candidates))
         for model in self._own.limits:
             if model.has_values:
-                mean, deviation = model.predict(candidates, pending)
-                improvements = improvements * special.ndtr(-mean / deviation)
-        return improvements
+                mean, deviation = model.predict(candidates, list(self._pending.values()))
+                chances = chances * special.ndtr(-mean / deviation)
+        return chances
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._counter.see(trials)

@@ -106,20 +106,43 @@ def test_it_needs_far_fewer_trials_than_random_search():
         assert best(Surrogate(), 60, seed) >= best(RandomSearch(), 400, seed)
 
 
-def test_broken_limits_are_avoided():
+def limited(bound, trials, initial=10):
+    """A search under a limit, and how many trials had values when the model first chose."""
+
     def evaluated(proposal, told):
         trial, latency = ended(proposal, toy_reward(proposal.architecture), told), toy_latency(proposal.architecture)
         pruned = replace(trial, state=State.PRUNED, reward=0.0, metrics={"latency_ms": latency})
-        return trial if latency <= 8 else pruned
+        return trial if latency <= bound else pruned
 
-    strategy, history = Surrogate(initial=10).start(TOY_SPACE, 0, Goals(limits=(Limit("latency_ms", 8.0),))), []
-    while len(history) < 60:
+    strategy = Surrogate(initial=initial).start(TOY_SPACE, 0, Goals(limits=(Limit("latency_ms", bound),)))
+    pick, history, chosen = strategy._pick, [], []
+    strategy._pick = lambda rng: chosen.append(len(history)) or pick(rng)
+    while len(history) < trials:
         for p in strategy.ask(1):
             history.append(evaluated(p, len(history)))
             strategy.tell(history[-1:])
+    return history, chosen
+
+
+def test_broken_limits_are_avoided():
+    history, _ = limited(8.0, 60)
     pruned = [t.state is State.PRUNED for t in history]
-    assert sum(pruned[:20]) >= 8
+    assert sum(pruned[:10]) >= 3
     assert sum(pruned[30:]) <= 4
+
+
+def test_random_architectures_at_the_start_are_as_many_as_keep_the_limits():
+    history, chosen = limited(6.0, 80)
+    begun = [trial.state for trial in history[: chosen[0]]]
+    assert begun.count(State.COMPLETE) == 10
+    drawn = [toy_latency(TOY_SPACE.sample(Random(i))) <= 6.0 for i in range(1000)]
+    assert begun.count(State.COMPLETE) / len(begun) > 2 * sum(drawn) / 1000, "likely ones are drawn"
+
+
+def test_where_next_to_nothing_keeps_the_limits_the_model_chooses_all_the_same():
+    history, chosen = limited(4.0, 60, initial=5)
+    assert sum(trial.state is State.COMPLETE for trial in history[:50]) >= 2
+    assert chosen[0] <= 50
 
 
 def test_prior_trials_spare_as_many_random_architectures():

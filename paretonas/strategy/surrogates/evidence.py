@@ -34,10 +34,12 @@ class Evidence:
     Attributes:
         goals: A model of each goal, to be maximized.
         limits: A model of each limited metric: negative where the limit is kept.
+        within: Trials that have values of all goals and keep all limits.
     """
 
     def __init__(self, space: SearchSpace, goals: Goals, most: int, earlier: Sequence[Evidence] = ()):
         self._space, self._pursued = space, goals
+        self.within = 0
         self._canonical = lru_cache(maxsize=REMEMBERED)(space.canonical)
         self.goals: list[Model] = [
             Model(self._computed, normal_scores, most, [one.goals[i] for one in earlier])
@@ -56,10 +58,16 @@ class Evidence:
         for model, limit in zip(self.limits, self._pursued.limits, strict=True):
             if trial.metrics.get(limit.metric, 0.0) > 0:
                 model.add(choices, trial.metrics[limit.metric])
+        self.within += self._pursued.violation(trial) == 0
         values = self._pursued.values(trial)
         if values is not None:
             for model, value in zip(self.goals, values, strict=True):
                 model.add(choices, value)
+
+    @property
+    def knows_limits(self) -> bool:
+        """Whether anything is known of what keeps a limit."""
+        return any(model.has_values for model in self.limits)
 
     @property
     def tried(self) -> list[tuple[int, ...]]:
