@@ -130,10 +130,11 @@ class _Surrogate(Strategy):
         return self._pick(rng) if self._own.goals[0].is_informed else self._fresh(rng)
 
     def _likely(self, rng: Random) -> Architecture | None:
-        """A new sample that is taken as likely as it keeps the limits; None if no draw was."""
-        drawn = [self._space.sample(rng) for _ in range(LIKELY if self._own.knows_limits else 0)]
-        kept = self._chances([one.choices for one in drawn]) if drawn else ()
-        for architecture, chance in zip(drawn, kept, strict=True):
+        """A new sample that is taken as likely as it keeps the limits; None if none was, or they are unknown."""
+        if not self._own.knows_limits:
+            return None
+        drawn = [self._space.sample(rng) for _ in range(LIKELY)]
+        for architecture, chance in zip(drawn, self._chances([one.choices for one in drawn]), strict=True):
             if rng.random() < chance and self._space.decode(architecture) not in self._seen:
                 return architecture
         return None
