@@ -5,7 +5,7 @@ what falls, such as latency, as it is. Of many candidates, mutants of the best t
 proposed that promises the largest expected improvement: of the reward, or of the front's hypervolume where there are
 several goals; over what the process makes of the trials, not over what a lucky one reached. What was proposed before is
 never proposed again. Random architectures are drawn at the start until so many have kept the limits; as soon as
-something is known of these, one is taken as likely as it keeps them.
+something is known of these, one is taken by its chance to keep them.
 
 Earlier searches under the same conditions are evidence like the search's own. What others foretell is the mean of the
 process, as far as it is believed: `surrogates/earlier.py`.
@@ -43,11 +43,14 @@ ORDINARY = 200
 """Of so many random architectures the model says what is ordinary."""
 LIKELY = 500
 """So many are drawn for one that is likely to keep the limits."""
+BOLD = 3
+"""Times its chance to keep the limits is the chance that one is taken: the best are near the limits, where the model is
+unsure, and by the chance alone the search would begin among the small."""
 MOST_INITIAL = 10
 """Times as many proposals as were wanted at the start may be random, where few of them come to values."""
 RISING_WORST, FALLING_WORST = 0.5, 0.1
-"""Quantiles of what is ordinary that are the front's reference point: the median of what rises, the 90th percentile of
-what falls, which enters with its sign changed."""
+"""Quantiles of what is ordinary within the limits that are the front's reference point: the median of what rises, the
+90th percentile of what falls, which enters with its sign changed."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,12 @@ class _Surrogate(Strategy):
         return self._pick(rng) if self._own.goals[0].is_informed else self._fresh(rng)
 
     def _likely(self, rng: Random) -> Architecture | None:
-        """A new sample that is taken as likely as it keeps the limits; None if none was, or they are unknown."""
+        """A new sample that is taken by its chance to keep the limits; None if none was, or they are unknown."""
         if not self._own.knows_limits:
             return None
         drawn = [self._space.sample(rng) for _ in range(LIKELY)]
         for architecture, chance in zip(drawn, self._chances([one.choices for one in drawn]), strict=True):
-            if rng.random() < chance and self._space.decode(architecture) not in self._seen:
+            if rng.random() < BOLD * chance and self._space.decode(architecture) not in self._seen:
                 return architecture
         return None
 
@@ -185,11 +188,17 @@ class _Surrogate(Strategy):
         asked = [*candidates, *tried, *self._ordinary]
         predicted = [model.predict(asked, pending) for model in self._own.goals]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
-        worst = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
-        reference = np.array([np.quantile(part, q) for part, q in zip(ordinary.T, worst, strict=True)])
+        reference = self._worst(ordinary)
         improvements = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
         return improvements * self._chances(candidates)
+
+    def _worst(self, ordinary: Floats) -> Floats:
+        """(goals,) the front's reference point, by what is predicted of ordinary architectures that keep the limits."""
+        quantiles = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
+        is_within = self._chances(self._ordinary) > 0.5
+        within = ordinary[is_within] if is_within.any() else ordinary
+        return np.array([np.quantile(part, q) for part, q in zip(within.T, quantiles, strict=True)])
 
     def _chances(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         """(m,) that they keep all limits, as far as anything is known of these."""
