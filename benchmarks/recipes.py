@@ -85,26 +85,31 @@ def main() -> None:
     parser = arguments(__doc__, epochs=7, seeds=3)
     parser.add_argument("--only", nargs="+", default=[*CHANGES], choices=[*CHANGES], help="changes that are tried")
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--width", type=float, default=WIDTH, help="of the networks")
     parser.add_argument("--recipe", default="search", choices=[*FIRST], help="whose settings are changed")
     options = parser.parse_args()
     print_conditions(conditions())
     task, tuned, size = prepared(options, RESOLUTION)
     base = replace(like(recipes.create(options.recipe), tuned), epochs=options.epochs)
     size = {"recipe": options.recipe, **size}
+    width = options.width
+    specs = {
+        name if width == WIDTH else f"{name} x{width:g}": zoo_spec(name, width, RESOLUTION) for name in options.networks
+    }
     wanted = [
         Training(
             {"change": change, "network": name, **size, "seed": seed},
-            zoo_spec(name, WIDTH, RESOLUTION),
+            spec,
             replace(base, **{**FIRST[options.recipe], **changed}),
         )
         for seed in range(options.seeds)
         for change, changed in CHANGES.items()
         if change in options.only
-        for name in options.networks
+        for name, spec in specs.items()
     ]
     rows = train_missing(wanted, task, options.output / "recipes.parquet", options.workers, options.minutes)
     own = [row for row in rows if all(row[key] == value for key, value in size.items())]
-    print_table(("change", *options.networks, "gained", "x seconds"), compared(own, options.networks))
+    print_table(("change", *specs, "gained", "x seconds"), compared(own, [*specs]))
 
 
 if __name__ == "__main__":
