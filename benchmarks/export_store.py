@@ -10,8 +10,8 @@ of their path is kept; DATA is where they lie when a search goes on, which it do
 NAME`.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,14 @@ def trial_of(row: dict[str, Any]) -> Trial:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--restore":
-        place = sys.argv[4] if sys.argv[4] == DIGITS else str(Path(sys.argv[4]).resolve())
-        restore(Path(sys.argv[2]), Path(sys.argv[3]), place)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--restore", action="store_true", help="make a store of files")
+    parser.add_argument("places", nargs="+", type=Path, help="HOME OUTPUT, or OUTPUT HOME DATA")
+    options = parser.parse_args()
+    if len(options.places) != (3 if options.restore else 2):
+        parser.error("HOME and OUTPUT are wanted; with --restore OUTPUT, HOME and DATA")
+    if options.restore:
+        folder, home, data = options.places
+        restore(folder, home, DIGITS if str(data) == DIGITS else str(data.resolve()))
     else:
-        export(Path(sys.argv[1]), Path(sys.argv[2]))
+        export(*options.places)

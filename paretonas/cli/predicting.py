@@ -10,7 +10,7 @@ import typer
 from paretonas.cli import console
 from paretonas.cli.alone import alone
 from paretonas.cli.app import AsJson, Trust, app
-from paretonas.errors import UsageError
+from paretonas.errors import DataError, UsageError
 
 
 @app.command()
@@ -32,15 +32,18 @@ def predict(
 
     Example: paretonas predict paretonas-runs/cats/trial-17.onnx photo.jpg
     """
-    rows = alone(predictions, model, inputs, device, score)
+    told = alone(predictions, model, inputs, device, score)
+    rows, unread = [row for row in told if "error" not in row], [row["error"] for row in told if "error" in row]
     if draw is not None:
-        drawn = [str(path) for path in draw_all(rows, inputs, draw)]
+        drawn = [str(path) for path in draw_all(rows, draw)]
         rows = [{**row, "drawn": path} for row, path in zip(rows, drawn, strict=True)]
-    if as_json:
+    if as_json and rows:
         console.print_json(rows)
-        return
-    shown = [flat for row in rows for flat in in_lines(row)]
-    console.table(shown[0].keys(), (row.values() for row in shown))
+    elif rows:
+        shown = [flat for row in rows for flat in in_lines(row)]
+        console.table(shown[0].keys(), (row.values() for row in shown))
+    if unread:
+        raise DataError(" ".join(unread))
 
 
 def in_lines(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -59,7 +62,7 @@ def in_lines(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> list[Path]:
+def draw_all(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
     """Images with what was seen in them; their files.
 
     Raises:
@@ -73,6 +76,7 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
 
     if any("next" in row for row in rows):
         raise UsageError("What is drawn is what was seen in images, but the network goes on with texts.")
+    inputs = [Path(row["input"]) for row in rows]
     files = [folder / f"{i + 1:03d}-{path.stem}.png" for i, path in enumerate(inputs)]
     with refusals(f"{folder} takes no images"), guarded(MOST_PIXELS):  # they were looked at within the file's own
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,7 @@ def draw_all(rows: list[dict[str, Any]], inputs: list[Path], folder: Path) -> li
 def predictions(
     model: Path, inputs: list[Path], device: str | None, least_score: float | None = None
 ) -> list[dict[str, Any]]:
-    """What a file sees in each input, by what the file itself says; runs in a process of its own."""
+    """What a file sees in each input, by what it says itself, or the input's `error`; runs in a process of its own."""
     from paretonas.device import parse_device
     from paretonas.evaluation.measure import Subject
     from paretonas.export import formats
@@ -96,7 +100,14 @@ def predictions(
     metadata = formats.create(chosen.runtime.format).metadata(model)
     check_metadata(metadata, file.interface)
     run = chosen.open(file)
-    return [{"input": str(one), **look_at(run, one, metadata, file.interface, least_score)} for one in inputs]
+
+    def seen(one: Path) -> dict[str, Any]:
+        try:
+            return look_at(run, one, metadata, file.interface, least_score)
+        except DataError as error:
+            return {"error": str(error)}
+
+    return [{"input": str(one), **seen(one)} for one in inputs]
 
 
 def usual_runtime(model: Path) -> str:

@@ -82,8 +82,7 @@ class Pretraining:
 
     @cached_property
     def _shared(self) -> SupernetJob:
-        job = SupernetJob(self.supernet, self.recipe, self.seed, self.torch_device, self.folder)
-        return replace(job, file=self.folder / f"classifiers-{digest(job.identity())}.safetensors")
+        return SupernetJob(self.supernet, self.recipe, self.seed, self.torch_device, self.folder).named("classifiers")
 
     @property
     def call(self) -> Call:

@@ -90,8 +90,7 @@ class SupernetEvaluator(Around):
         self._alone, self._mining, self._run, self._cache = alone, mining, run, cache
         schooling = alone.schooling
         where = schooling.torch_device, folder, schooling.weights
-        job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, *where)
-        self._job = replace(job, file=folder / f"supernet-{keys.digest(job.identity())}.safetensors")
+        self._job = SupernetJob(mining.supernet, mining.recipe, schooling.seed, *where).named("supernet")
         self.trust: Trust | None = None
 
     def phases(self) -> tuple[Phase, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from paretonas.errors import TrainingError
 from paretonas.evaluation.job import checked_scores, origin
-from paretonas.evaluation.keys import Lesson
+from paretonas.evaluation.keys import Lesson, digest
 from paretonas.files import written_aside
 from paretonas.network.sharing import SharedWeights
 from paretonas.network.weights import read_tensors, read_words
@@ -50,6 +50,10 @@ class SupernetJob:
     def identity(self) -> dict[str, Any]:
         """What decides the weights; JSON data."""
         return Lesson("Supernet", self.supernet.digest, self.recipe, self.seed, origin(self.weights)).to_json()
+
+    def named(self, kind: str) -> SupernetJob:
+        """The same, whose `file` is a folder, with a file in it by all that decides the weights."""
+        return replace(self, file=self.file / f"{kind}-{digest(self.identity())}.safetensors")
 
     @property
     def progress(self) -> Path:

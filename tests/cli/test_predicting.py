@@ -1,6 +1,7 @@
 """What an exported file sees, by what it says of itself alone."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -199,16 +200,33 @@ def test_images_of_any_kind_are_drawn_as_the_network_sees_them(tmp_path):
     files = [tmp_path / "tief ü 1.png", tmp_path / "clear.png"]
     for image, file in zip((deep, clear), files, strict=True):
         image.save(file)
-    seen = [{"boxes": [{"class": "Zähler", "score": 0.9, "box": [4, 20, 9, 25]}]}, {"boxes": []}]
-    drawn = [np.asarray(Image.open(file)) for file in draw_all(seen, files, tmp_path / "seen")]
+    boxes = [{"class": "Zähler", "score": 0.9, "box": [4, 20, 9, 25]}], []
+    seen = [{"input": str(file), "boxes": some} for file, some in zip(files, boxes, strict=True)]
+    drawn = [np.asarray(Image.open(file)) for file in draw_all(seen, tmp_path / "seen")]
     assert 100 < drawn[0].mean() < 160, "it reaches from black to white"
     assert (drawn[1] == 255).all(), "what is clear lies over white"
+
+
+def test_what_can_be_read_is_looked_at_and_the_rest_is_said(folder, command, tmp_path):
+    broken, seen = tmp_path / "broken.png", tmp_path / "seen"
+    broken.write_bytes((folder / "0.png").read_bytes()[:40])
+    asked = broken, folder / "0.png", tmp_path / "none.png"
+    ran = command("predict", folder / "m.onnx", *asked, "--draw", seen, "--json")
+    assert ran.code == 2
+    (row,) = json.loads(ran.out)
+    assert row["input"] == str(folder / "0.png")
+    assert [*seen.iterdir()] == [Path(row["drawn"])]
+    said = "".join(ran.err.split())
+    assert "broken.png:" in said
+    assert "none.png:" in said
+    nothing = command("predict", folder / "m.onnx", broken)
+    assert (nothing.code, nothing.out) == (2, "")
 
 
 def test_a_folder_that_takes_no_images_is_said(tmp_path):
     (tmp_path / "seen").write_text("a file")
     with pytest.raises(MachineError, match="seen takes no images: File exists"):
-        draw_all([], [], tmp_path / "seen")
+        draw_all([], tmp_path / "seen")
 
 
 def test_texts_are_not_drawn(command, monkeypatch, tmp_path):
