@@ -18,20 +18,24 @@ from paretonas.task.recipe import Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Check what only timm knows.
+    """Check what only timm knows, by a step of a tiny network.
 
     Raises:
-        UsageError: timm has no such optimizer.
+        UsageError: timm has no such optimizer, or it takes no plain steps: some need second derivatives.
     """
     from timm.optim import list_optimizers
 
     try:
-        make_optimizer(nn.Linear(1, 1), recipe, recipe.batch_size)
+        tiny = nn.Linear(1, 1)
+        optimizer = make_optimizer(tiny, recipe, recipe.batch_size)
+        tiny(torch.ones(1, 1)).sum().backward()
+        take_step(optimizer, torch.device("cpu"))
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         near = get_close_matches(recipe.optimizer, list_optimizers(), 1)
         hint = f" Did you mean {near[0]!r}?" if near and near[0] != recipe.optimizer else ""
         raise UsageError(
-            f"An optimizer is one of timm's that takes momentum, but {recipe.optimizer!r}: {error}.{hint}"
+            f"An optimizer is one of timm's that takes momentum and needs no more than gradients, but "
+            f"{recipe.optimizer!r}: {error}.{hint}"
         ) from None
 
 
@@ -58,10 +62,10 @@ class _InFloat32(TorchFunctionMode):
     """Whatever is to become bfloat16 becomes float32."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if kwargs.get("dtype") is torch.bfloat16:
-            kwargs = {**kwargs, "dtype": torch.float32}
-        return function(*args, **kwargs)
+        def wider(one: Any) -> Any:
+            return torch.float32 if one is torch.bfloat16 else one
+
+        return function(*map(wider, args), **{name: wider(one) for name, one in (kwargs or {}).items()})
 
 
 def take_step(optimizer: optim.Optimizer, device: torch.device) -> None:

@@ -91,6 +91,10 @@ def test_a_step_on_a_cpu_is_all_in_float32():
     assert seen == [torch.float32, torch.float32, torch.bfloat16, torch.bfloat16]
 
 
+def test_optimizers_that_keep_bfloat16_step_too():
+    check_recipe(Recipe(optimizer="adafactorbv"))
+
+
 def test_muon_moves_a_matrix_by_an_orthogonal_one():
     torch.manual_seed(0)
     layer = nn.Linear(32, 16, bias=False)
@@ -123,6 +127,8 @@ def test_optimizer_that_timm_does_not_know_is_refused():
         check_recipe(Recipe(optimizer="magic"))
     with pytest.raises(UsageError, match="Did you mean 'muon'"):
         check_recipe(Recipe(optimizer="muom"))
+    with pytest.raises(UsageError, match="no more than gradients, but 'adahessian'"):
+        check_recipe(Recipe(optimizer="adahessian"))
 
 
 def test_tied_weights_are_one_parameter():
