@@ -45,7 +45,7 @@ LIKELY = 500
 """So many are drawn for one that is likely to keep the limits."""
 BOLD = 3
 """Times its chance to keep the limits is the chance that one is taken: the best are near the limits, where the model is
-unsure, and by the chance alone the search would begin among the small."""
+unsure."""
 MOST_INITIAL = 10
 """Times as many proposals as were wanted at the start may be random, where few of them come to values."""
 RISING_WORST, FALLING_WORST = 0.5, 0.1
@@ -194,11 +194,15 @@ class _Surrogate(Strategy):
         return improvements * self._chances(candidates)
 
     def _worst(self, ordinary: Floats) -> Floats:
-        """(goals,) the front's reference point, by what is predicted of ordinary architectures that keep the limits."""
-        quantiles = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
+        """(goals,) the front's reference point: a goal's limit, else of what is predicted of ordinary architectures."""
         is_within = self._chances(self._ordinary) > 0.5
         within = ordinary[is_within] if is_within.any() else ordinary
-        return np.array([np.quantile(part, q) for part, q in zip(within.T, quantiles, strict=True)])
+        quantiles = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
+        worst = np.array([np.quantile(part, q) for part, q in zip(within.T, quantiles, strict=True)])
+        for i, limit in product(range(len(worst)), self._goals.limits):
+            if self._goals.metrics[i] == limit.metric:
+                worst[i] = self._goals.declared[i].at_best(limit.bound)
+        return worst
 
     def _chances(self, candidates: Sequence[tuple[int, ...]]) -> Floats:
         """(m,) that they keep all limits, as far as anything is known of these."""
