@@ -176,7 +176,7 @@ def figure(networks: Sequence[Network], bases: Sequence[str]) -> alt.LayerChart:
         for n in networks
     ]
     x = alt.X("ms:Q", title="latency, ms (logarithmic)", scale=alt.Scale(type="log", nice=False, padding=15))
-    y = alt.Y("accuracy:Q", title="validation accuracy, %", scale=alt.Scale(zero=False))
+    y = alt.Y("accuracy:Q", title="validation accuracy, %", scale=alt.Scale(zero=False, nice=False, padding=15))
     color = alt.Color("group:N", title=None, sort=[*bases])
     chart = alt.Chart(alt.Data(values=rows))
     joined = (

@@ -102,12 +102,13 @@ def _features(command):
 def test_detnas_in_each_of_its_phases(boxes, learned_first, killed, whole):
     asked = words(boxes, "retinanet", *DETNAS, *learned_first)
     killed.end(*asked, when=lambda: killed.is_learning("pretrained/classifiers-*"), what="classifiers to learn")
-    killed.end("resume", "s", when=lambda: killed.is_learning("s/supernet"), what="detectors to learn")
+    killed.end("resume", "s", when=lambda: killed.is_learning("pretrained/supernet-*"), what="detectors to learn")
     (classifiers,) = killed.home.glob("pretrained/classifiers-*.safetensors")
     made = written(classifiers)
     assert not killed.rows("SELECT 1 FROM trials")
     killed.end("resume", "s", when=lambda: killed.complete >= 4, what="the second generation")
-    evaluated, made = killed.rows(EVALUATIONS), made | written(killed.home / "s" / "supernet.safetensors")
+    (detectors,) = killed.home.glob("pretrained/supernet-*.safetensors")
+    evaluated, made = killed.rows(EVALUATIONS), made | written(detectors)
     assert killed.complete < TRIALS
     killed.run("resume", "s")
     assert set(evaluated) <= set(killed.rows(EVALUATIONS))
