@@ -1,8 +1,8 @@
 """What does an optimizer's step cost beside the network's own, and what does float32 save on this processor?
 
-MobileNetV2 at half width learns random images of 32 pixels, one thread, channels last. The seconds of forward and
-backward pass are shown beside those of the step as the optimizer takes it and as the training loop does, which
-computes in float32 on a CPU. Medians over rounds in which all take turns. Usage: optimizers.py OUTPUT.
+MobileNetV2 at half width, or the network of a file, learns random images of 32 pixels, one thread, channels last. The
+seconds of forward and backward pass are shown beside those of the step as the optimizer takes it and as the training
+loop does, which computes in float32 on a CPU. Medians over rounds in which all take turns. Usage: optimizers.py OUTPUT.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from conditions import conditions, print_conditions, print_table, write_rows
 
 from paretonas.network import build
+from paretonas.space import Spec, load_spec
 from paretonas.task.recipe import Recipe
 from paretonas.training.optimization import make_optimizer, take_step
 from paretonas.zoo import zoo_spec
@@ -33,9 +34,8 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def turn(name: str, rate: float) -> dict[str, float]:
+def turn(spec: Spec, name: str, rate: float) -> dict[str, float]:
     """A new network's second step, each way."""
-    spec = zoo_spec("mobilenet-v2", WIDTH, RESOLUTION)
     model = build(spec, spec.usual_interface(3, RESOLUTION, 10)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, Recipe(batch_size=BATCH, optimizer=name, lr=rate), BATCH)
     images = torch.randn(BATCH, 3, RESOLUTION, RESOLUTION).to(memory_format=torch.channels_last)
@@ -66,12 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--spec", type=Path, help="file of another network")
     options = parser.parse_args()
+    spec = load_spec(options.spec) if options.spec else zoo_spec("mobilenet-v2", WIDTH, RESOLUTION)
     print_conditions(conditions())
     torch.set_num_threads(1)
     options.output.mkdir(parents=True, exist_ok=True)
     rows = [
-        {"optimizer": name, "round": number, **turn(name, rate)}
+        {"optimizer": name, "round": number, **turn(spec, name, rate)}
         for number in range(options.rounds)
         for name, rate in OPTIMIZERS.items()
     ]
