@@ -199,9 +199,10 @@ class _Surrogate(Strategy):
         within = ordinary[is_within] if is_within.any() else ordinary
         quantiles = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         worst = np.array([np.quantile(part, q) for part, q in zip(within.T, quantiles, strict=True)])
-        for i, limit in product(range(len(worst)), self._goals.limits):
-            if self._goals.metrics[i] == limit.metric:
-                worst[i] = self._goals.declared[i].at_best(limit.bound)
+        bounds = {limit.metric: limit.bound for limit in self._goals.limits}
+        for i, name in enumerate(self._goals.metrics):
+            if name in bounds:
+                worst[i] = self._goals.declared[i].at_best(bounds[name])
         return worst
 
     def _chances(self, candidates: Sequence[tuple[int, ...]]) -> Floats:

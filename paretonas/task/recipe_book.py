@@ -22,13 +22,16 @@ SEARCH = Recipe(
 SMALL_IMAGE = Recipe(
     about="Final training of images of 32 to 96 pixels",
     epochs=60.0,
-    weight_decay=2e-4,
+    optimizer="muon",
+    lr=0.08,
+    weight_decay=0.01,
     warmup=0.05,
     label_smoothing=0.1,
     mixup=0.2,
     cutmix=0.0,
     ema=0.999,
     dropout=0.2,
+    branch_scale=0.0,
 )
 
 MNASNET = Recipe(
