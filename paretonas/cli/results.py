@@ -14,7 +14,7 @@ from paretonas.cli import console
 from paretonas.cli.app import AsJson, Name, Trust, app
 from paretonas.cli.console import duration
 from paretonas.errors import DeviceError, UsageError, WorkError
-from paretonas.objective import Goals
+from paretonas.objective import Goals, Limit
 from paretonas.space import spec_to_json
 from paretonas.store import Store
 from paretonas.trial import State, Trial
@@ -46,7 +46,23 @@ def print_front(
         console.trial_table(complete[:3], names, f"Best of {name}, which has no latencies")
     else:
         console.out.print(f"Search {name} has no complete trial yet.")
+        for line in over_limits(trials, config):
+            console.out.print(line)
     print_advice(trials, config)
+
+
+def over_limits(trials: Sequence[Trial], config: Mapping[str, Any]) -> list[str]:
+    """How many trials each limit has stopped, and how near to it the nearest came."""
+    lines = []
+    for limit in map(Limit.parse, config.get("objective", {}).get("limits", ())):
+        over = [trial for trial in trials if trial.state is State.PRUNED and not limit.is_kept(trial.metrics)]
+        if over:
+            nearest = min(over, key=lambda trial: trial.metrics[limit.metric])
+            lines.append(
+                f"{len(over)} are over the limit {limit}; the nearest, trial {nearest.number}, has "
+                f"{nearest.metrics[limit.metric]:.4g}. Allow more, or search among smaller networks."
+            )
+    return lines
 
 
 def print_advice(trials: Sequence[Trial], config: Mapping[str, Any]) -> None:

@@ -133,14 +133,18 @@ class _Surrogate(Strategy):
         return self._pick(rng) if self._own.goals[0].is_informed else self._fresh(rng)
 
     def _likely(self, rng: Random) -> Architecture | None:
-        """A new sample that is taken by its chance to keep the limits; None if none was, or they are unknown."""
+        """A new sample that is taken by its chance to keep the limits, or the likeliest; None if these are unknown."""
         if not self._own.knows_limits:
             return None
         drawn = [self._space.sample(rng) for _ in range(LIKELY)]
-        for architecture, chance in zip(drawn, self._chances([one.choices for one in drawn]), strict=True):
-            if rng.random() < BOLD * chance and self._space.decode(architecture) not in self._seen:
+        chances = self._chances([one.choices for one in drawn])
+        for architecture, chance in zip(drawn, chances, strict=True):
+            if rng.random() < BOLD * chance and self._is_new(architecture):
                 return architecture
-        return None
+        return next((drawn[i] for i in np.argsort(-chances, kind="stable") if self._is_new(drawn[i])), None)
+
+    def _is_new(self, architecture: Architecture) -> bool:
+        return self._space.decode(architecture) not in self._seen
 
     def _fresh(self, rng: Random) -> Architecture | None:
         """A sample, drawn until it is new; after many draws, one whose spec is known, or None if nothing is left."""
@@ -149,7 +153,7 @@ class _Surrogate(Strategy):
             architecture = self._space.sample(rng)
             if architecture.choices not in self._known:
                 spare = architecture
-                if self._space.decode(architecture) not in self._seen:
+                if self._is_new(architecture):
                     break
         left = sorted((self._all or set()) - self._known)
         return spare or (self._space.architecture(left[0]) if left else None)
@@ -159,7 +163,7 @@ class _Surrogate(Strategy):
         candidates = self._candidates(rng)
         for i in np.argsort(-self._acquisition(candidates), kind="stable") if candidates else []:
             architecture = self._space.architecture(candidates[i])
-            if self._space.decode(architecture) not in self._seen and self._space.contains(architecture):
+            if self._is_new(architecture) and self._space.contains(architecture):
                 return architecture
         return self._fresh(rng)
 

@@ -39,6 +39,12 @@ def test_front_and_show_say_it_too(aimed, command):
     assert one["command"] == ""
 
 
+def test_limits_that_stopped_everything_are_said(toy_search, command):
+    said = command(*toy_search, "--strategy", "enumeration", "--trials", "9", "--limit", "latency_ms<=0.5")
+    assert said.code == 0
+    assert "9 are over the limit latency_ms<=0.5; the nearest, trial 0, has 1." in flat(said.out)
+
+
 def test_what_can_be_trained_comes_with_the_command(made, command):
     said = flat(command("--home", made, "front", "s").out)
     assert "Recommended: Trial 0 has the highest accuracy: 90.00 % at 2 ms, by the search's numbers." in said

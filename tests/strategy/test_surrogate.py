@@ -159,6 +159,13 @@ def test_where_next_to_nothing_keeps_the_limits_the_model_chooses_all_the_same()
     assert chosen[0] <= 50
 
 
+def test_where_nothing_keeps_the_limits_what_is_nearest_is_tried():
+    history, _ = limited(0.5, 30)
+    latencies = [toy_latency(trial.architecture) for trial in history]
+    assert np.mean(latencies[10:]) < np.mean(latencies[:2]) - 3
+    assert min(latencies) <= 3
+
+
 def test_prior_trials_spare_as_many_random_architectures():
     prior, asked = prior_trials(), []
 
