@@ -21,7 +21,7 @@ from conditions import conditions, print_conditions, print_table
 from numpy.typing import NDArray
 from tables import FINAL, MACRO, MACRO_ACCURACY, NB201, PIXEL3, RASPI4, arguments, complete
 
-from paretonas.compare import Contest, Run
+from paretonas.compare import Contest, Run, best_so_far
 from paretonas.loop.gates import Limits
 from paretonas.loop.listener import SILENT
 from paretonas.loop.loop import Loop
@@ -83,13 +83,10 @@ class Limited:
         columns = self._columns
         within = columns[columns[:, 1] <= self.bound]
         reference = (float(np.median(within[:, 0])), -float(np.quantile(within[:, 1], 0.9)))
-        best, whole = within[:, 0].max(), _volume(within, reference)
-        regrets, shares = np.empty((2, len(runs), self.contest.trials))
-        for i, one in enumerate(runs):
-            for n in range(self.contest.trials):
-                seen = columns[list(one.rows[: n + 1])]
-                regrets[i, n], shares[i, n] = best - seen[:, 0].max(), _volume(seen, reference) / whole
-        return regrets, shares
+        regrets = within[:, 0].max() - best_so_far(self.contest, runs)
+        counts = range(1, 1 + self.contest.trials)
+        volumes = [[_volume(columns[list(one.rows[:n])], reference) for n in counts] for one in runs]
+        return regrets, np.array(volumes) / _volume(within, reference)
 
 
 def _volume(points: Floats, reference: tuple[float, float]) -> float:

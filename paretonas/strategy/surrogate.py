@@ -193,14 +193,14 @@ class _Surrogate(Strategy):
         predicted = [model.predict(asked, pending) for model in self._own.goals]
         means, deviations = (np.stack(each, axis=1) for each in zip(*predicted, strict=True))  # (asked, goals)
         new, known, ordinary = np.split(means, [len(candidates), len(candidates) + len(tried)])
-        reference = self._worst(ordinary)
+        chances, of_ordinary = np.split(self._chances([*candidates, *self._ordinary]), [len(candidates)])
+        is_within = of_ordinary > 0.5
+        reference = self._worst(ordinary[is_within] if is_within.any() else ordinary)
         improvements = hypervolume_improvement(new, deviations[: len(new)], known[front(known.tolist())], reference)
-        return improvements * self._chances(candidates)
+        return improvements * chances
 
-    def _worst(self, ordinary: Floats) -> Floats:
-        """(goals,) the front's reference point: a goal's limit, else of what is predicted of ordinary architectures."""
-        is_within = self._chances(self._ordinary) > 0.5
-        within = ordinary[is_within] if is_within.any() else ordinary
+    def _worst(self, within: Floats) -> Floats:
+        """(goals,) the front's reference point: a goal's limit, else of what is predicted of ordinary ones within."""
         quantiles = [RISING_WORST if metric.is_rising else FALLING_WORST for metric in self._goals.declared]
         worst = np.array([np.quantile(part, q) for part, q in zip(within.T, quantiles, strict=True)])
         bounds = {limit.metric: limit.bound for limit in self._goals.limits}

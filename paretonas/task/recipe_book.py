@@ -159,16 +159,11 @@ DETECTION = replace(
 )
 """Long for data sets of some hundred images; with thousands fewer epochs will do."""
 
-SUPERNET = Recipe(
+SUPERNET = replace(
+    SEARCH,
     about="Training of the weights that the networks of a space share: 30 epochs, else as a candidate's training",
     epochs=30.0,
-    batch_size=64,
-    optimizer="muon",
-    lr=0.08,
-    weight_decay=0.01,
     warmup=0.1,
-    crop=0.0,
-    branch_scale=0.0,
 )
 """Longer than a candidate's, as each step is about few of the networks."""
 
