@@ -35,6 +35,10 @@ def compare(
     target_ms: Annotated[
         float | None, typer.Option(help="Latency that the reward aims at. Default: the median.")
     ] = None,
+    limit_ms: Annotated[
+        float | None,
+        typer.Option(help="Largest latency: what is over it is not evaluated, and neither counted nor sought."),
+    ] = None,
     trials: Annotated[int, typer.Option(help="Evaluations of every run.", min=1)] = 500,
     seeds: Annotated[int, typer.Option(help="Runs of every strategy.", min=1)] = 20,
     batch: Annotated[int, typer.Option(help="Proposals asked for at once.", min=1)] = 1,
@@ -56,7 +60,7 @@ def compare(
     from paretonas.executor import executors
 
     columns = tuple(part.strip() for part in decisions.split(",")) if decisions else ()
-    contest = Contest(table, metric, judge, latency, quality, reward, target_ms, trials, batch, columns)
+    contest = Contest(table, metric, judge, latency, quality, reward, target_ms, limit_ms, trials, batch, columns)
     if plot is not None:
         from paretonas.report.figure import check_figure_path
 
@@ -108,6 +112,14 @@ def _print_comparison(found: dict[str, Any]) -> None:
         rows,
         f"{found['table']}: {judged} so far, mean of the seeds ± standard error; the best is {found['best']:.3f}",
     )
+    if found["limit_ms"] is not None:
+        console.out.print(
+            f"Within {found['limit_ms']:g} ms, as {100 * found['within']:.2g} % of the table is; the rest costs and "
+            "counts nothing."
+        )
+    for name, one in found["strategies"].items():
+        if one["fewest"] < found["trials"]:
+            console.out.print(f"{name}: of {found['trials']} evaluations a run made {one['fewest']} before it ended.")
     if found["latency"]:
         rows = [
             [name, *(_with_error(one["hypervolume"], n, 4) for n in counts)]

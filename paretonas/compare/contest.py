@@ -6,11 +6,15 @@ a trial is looked up. What is kept of a run is which rows it saw, in order; all 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from paretonas.errors import MeasureError, TrainingError, UsageError
 from paretonas.evaluation.table import TableEvaluator, TableSource
@@ -18,8 +22,8 @@ from paretonas.executor import Executor
 from paretonas.loop.gates import Limits
 from paretonas.loop.listener import SILENT
 from paretonas.loop.loop import Loop
-from paretonas.loop.plan import Budget, Plan, default_goals, rewarded
-from paretonas.objective import Goals, Objective, metric, rewards
+from paretonas.loop.plan import MOST_TRIALS, Budget, Plan, default_goals, rewarded
+from paretonas.objective import Goals, Limit, Objective, metric, rewards
 from paretonas.space import SearchSpace, spec_hash
 from paretonas.space.table import Table
 from paretonas.store import Store
@@ -42,6 +46,7 @@ class Contest:
         reward: What strategies of one goal are told where there is a latency: `soft`, `hard`, `power`, …; None: the
             usual one of the quality.
         target_ms: Of the reward; None: the table's median latency.
+        limit_ms: Largest latency of a network that is evaluated; what is over it costs nothing and counts as nothing.
         trials: Evaluations of every run.
         batch: Proposals asked for at once.
         decisions: Columns that hold the architecture; none: `ops` or `arch`.
@@ -57,6 +62,7 @@ class Contest:
     quality: str = TableSource.quality
     reward: str | None = None
     target_ms: float | None = None
+    limit_ms: float | None = None
     trials: int = 500
     batch: int = 1
     decisions: tuple[str, ...] = ()
@@ -68,8 +74,9 @@ class Contest:
                 f"but got (trials={self.trials}, batch={self.batch})."
             )
         Objective(self.quality, rewards.create(self.reward_told))
-        if self.latency is None and (self.target_ms is not None or self.reward is not None):
-            raise UsageError("A target and a reward are about latency: name its column too.")
+        about_latency = (self.target_ms, self.reward, self.limit_ms)
+        if self.latency is None and any(one is not None for one in about_latency):
+            raise UsageError("A target, a limit and a reward are about latency: name its column too.")
 
     @property
     def judged_by(self) -> str:
@@ -93,15 +100,44 @@ class Contest:
         self.source.table.column(self.judged_by)
         return self.source.table
 
+    @cached_property
+    def is_within(self) -> NDArray[np.bool_]:
+        """(rows,): whether the row keeps the limit.
+
+        Raises:
+            UsageError: None does.
+        """
+        if self.limit_ms is None or self.latency is None:
+            return np.ones(len(self.table.rows), np.bool_)
+        latencies = np.array(self.table.column(self.latency), np.float64)
+        if not (is_within := latencies <= self.limit_ms).any():
+            fastest = np.min(latencies, where=~np.isnan(latencies), initial=np.inf)
+            raise UsageError(
+                f"A limit is kept by a row of the table at least, but got {self.limit_ms:g} ms, and the fastest of "
+                f"{self.file} has {fastest:g}."
+            )
+        return is_within
+
+    @property
+    def proposals(self) -> int:
+        """Most that a run may make: under a limit twice as many as random search needs for its evaluations."""
+        share = 1.0 if self.limit_ms is None else float(self.is_within.mean()) / 2
+        return min(MOST_TRIALS, math.ceil(self.trials / share))
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What networks have to keep in order to be evaluated."""
+        return () if self.limit_ms is None else (Limit("latency_ms", self.limit_ms),)
+
     def objective(self) -> Objective:
         """What strategies of one goal are told."""
         reward = rewards.create(self.reward_told)
         if self.latency is None or not reward.is_aimed:
-            return Objective(self.quality, reward)
+            return Objective(self.quality, reward, limits=self.limits)
         target = self.target_ms
         if target is None:
             target = TableEvaluator(self.source).usual_ms("latency_ms", SILENT)
-        return Objective(self.quality, reward, {"latency_ms": target})
+        return Objective(self.quality, reward, {"latency_ms": target}, self.limits)
 
     def plan(self, strategy: str, seed: int, prior: tuple[Prior, ...] = ()) -> Plan:
         """A run of a strategy: as a search would be, but where there is a latency it pursues the front if it can."""
@@ -116,11 +152,11 @@ class Contest:
             space=self.table.space(),
             strategy=options,
             seed=seed,
-            goals=Goals(goals),
+            goals=Goals(goals, self.limits),
             objective=objective,
             evaluator=evaluator,
             gates=(Limits(objective),),
-            budget=Budget(trials=self.trials),
+            budget=Budget(trials=self.proposals),
             prior=prior,
             batch=self.batch,
         )
@@ -138,7 +174,7 @@ class Run:
     Args:
         strategy: As it was written.
         seed: Of the strategy.
-        rows: Rows of the table in the order in which they were evaluated.
+        rows: Rows of the table in the order in which they were evaluated; what is over the limit is not.
         ask_seconds: Of each call of `ask`, in order.
     """
 
@@ -150,15 +186,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Timed(StrategyOptions):
-    """A strategy whose asks are timed.
+    """A strategy whose asks are timed, and which ends when so much was evaluated.
 
     Args:
         options: Of the strategy.
         seconds: Gets the time of each ask.
+        evaluations: Trials that no limit stopped.
     """
 
     options: StrategyOptions
     seconds: list[float]
+    evaluations: int
 
     @property
     def pursues(self) -> str:  # type: ignore[override]
@@ -171,12 +209,12 @@ class Timed(StrategyOptions):
         return self.options.learns_from_prior
 
     def start(self, space: SearchSpace, seed: int, goals: Goals, prior: Sequence[Prior] = ()) -> Strategy:
-        return _Timed(self.options.start(space, seed, goals, prior), self.seconds)
+        return _Timed(self.options.start(space, seed, goals, prior), self.seconds, self.evaluations)
 
 
 class _Timed(Strategy):
-    def __init__(self, strategy: Strategy, seconds: list[float]):
-        self._strategy, self._seconds = strategy, seconds
+    def __init__(self, strategy: Strategy, seconds: list[float], evaluations: int):
+        self._strategy, self._seconds, self._left = strategy, seconds, evaluations
 
     def ask(self, n: int) -> list[Proposal]:
         begin = time.perf_counter()
@@ -187,11 +225,12 @@ class _Timed(Strategy):
         return proposals
 
     def tell(self, trials: Sequence[Trial]) -> None:
+        self._left -= sum(trial.state is not State.PRUNED for trial in trials)
         self._strategy.tell(trials)
 
     @property
     def is_finished(self) -> bool:
-        return self._strategy.is_finished
+        return self._left <= 0 or self._strategy.is_finished
 
 
 def run(contest: Contest, strategy: str, seed: int, prior: tuple[Prior, ...] = ()) -> Run:
@@ -199,9 +238,10 @@ def run(contest: Contest, strategy: str, seed: int, prior: tuple[Prior, ...] = (
     plan, seconds = contest.plan(strategy, seed, prior), list[float]()
     store = Store("sqlite://")
     store.create_search(plan.name, {})
-    trials = Loop(replace(plan, strategy=Timed(plan.strategy, seconds)), store, {}, SILENT).run()
+    trials = Loop(replace(plan, strategy=Timed(plan.strategy, seconds, contest.trials)), store, {}, SILENT).run()
     store.close()
-    rows = tuple(contest.table.row(trial.architecture) for trial in sorted(trials, key=lambda t: t.told or 0))
+    evaluated = sorted((t for t in trials if t.state is not State.PRUNED), key=lambda t: t.told or 0)
+    rows = tuple(contest.table.row(trial.architecture) for trial in evaluated[: contest.trials])
     return Run(strategy, seed, rows, tuple(seconds))
 
 

@@ -41,26 +41,31 @@ def _sign(contest: Contest) -> float:
     return metric(contest.quality).at_best(1.0)
 
 
+def _within(contest: Contest, column: str) -> Floats:
+    """(rows,): a column of the table, NaN for what is over the limit."""
+    return np.where(contest.is_within, np.array(contest.table.column(column), np.float64), np.nan)
+
+
 def hypervolume_share(contest: Contest, runs: Sequence[Run]) -> Floats:
     """Hypervolume of what was found so far, by judge and latency, over that of the table's whole front.
 
     The reference point is the table's median quality and its 90th percentile of latency: with the worst point, random
-    search would reach nearly all of it.
+    search would reach nearly all of it. What is over a limit belongs to neither.
 
     Returns:
-        (runs, trials).
+        (runs, trials); NaN where no row of the table is better than the reference point.
 
     Raises:
         UsageError: No latency.
     """
     if contest.latency is None:
         raise UsageError("A hypervolume is of quality and latency: name the latency's column.")
-    quality, latency = (np.array(contest.table.column(c)) for c in (contest.judged_by, contest.latency))
+    quality, latency = (_within(contest, column) for column in (contest.judged_by, contest.latency))
     merit = _sign(contest) * quality
     points = np.stack([merit, -latency], axis=1)
     reference = (float(np.nanmedian(merit)), -float(np.nanquantile(latency, 0.9)))
     everything = [tuple(p) for p in points if all(p > reference)]
-    whole = hypervolume([everything[i] for i in front(everything)], reference)
+    whole = hypervolume([everything[i] for i in front(everything)], reference) or math.nan
     return np.array([_shares(one, points, reference, contest.trials) for one in runs]) / whole
 
 
@@ -89,14 +94,14 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
     """What there is to say of the runs, as JSON data.
 
     Returns:
-        The contest's own fields, and whether its quality `is_rising`; `best`, the judge's best value in the table; and
-        under `strategies` for each, over seeds and at every evaluation count from 1 on, `mean`, `median`, `quartiles`
-        (two lists) and `standard_error` of best-so-far in the table's unit, the mean `regret`, the same under
-        `hypervolume` where there is a latency, and `repeated` (share of evaluations that were made before),
-        `ask_seconds` (mean and largest).
+        The contest's own fields, and whether its quality `is_rising`; `within`, the share of the table that keeps the
+        limit; `best`, the judge's best value there; and under `strategies` for each, over seeds and at every evaluation
+        count from 1 on, `mean`, `median`, `quartiles` (two lists) and `standard_error` of best-so-far in the table's
+        unit, the mean `regret`, the same under `hypervolume` where there is a latency, and `repeated` (share of
+        evaluations that were made before), `fewest` (evaluations of a run), `ask_seconds` (mean and largest).
     """
     sign = _sign(contest)
-    best = float(sign * np.nanmax(sign * np.array(contest.table.column(contest.judged_by))))
+    best = float(sign * np.nanmax(sign * _within(contest, contest.judged_by)))
     summary: dict[str, Any] = {
         "table": contest.table.name,
         "metric": contest.metric,
@@ -105,6 +110,8 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
         "is_rising": metric(contest.quality).is_rising,
         "latency": contest.latency,
         "target_ms": contest.objective().targets.get("latency_ms"),
+        "limit_ms": contest.limit_ms,
+        "within": float(contest.is_within.mean()),
         "trials": contest.trials,
         "batch": contest.batch,
         "best": best,
@@ -121,6 +128,7 @@ def summary(contest: Contest, runs: Sequence[Run]) -> dict[str, Any]:
             **_spread(values),
             "regret": _plain(sign * (best - values.mean(0))),
             "repeated": statistics.fmean(map(repeated_share, own)),
+            "fewest": min(len(one.rows) for one in own),
             "ask_seconds": {"mean": statistics.fmean(seconds), "largest": max(seconds)},
         }
         if shares is not None:

@@ -32,6 +32,18 @@ def test_command_prints_a_table_and_draws_a_figure(file, command, tmp_path):
     assert "nsga2" in (tmp_path / "found.svg").read_text()
 
 
+def test_command_says_what_is_within_a_limit_and_which_runs_were_short(file, command):
+    code, out, err = command(
+        "--table", file, "--metric", "valid", "--latency", "ms", "--limit-ms", "3", "--trials", "12", "--seeds", "2",
+        "--strategies", "random,enumeration", "--executor", "serial",
+    )  # fmt: skip
+    assert code == 0, err
+    told = " ".join(out.split())
+    assert "Within 3 ms, as 37 % of the table is" in told
+    assert "enumeration: of 12 evaluations a run made 10 before it ended" in told
+    assert "random: of 12" not in told
+
+
 def test_command_prints_json_from_workers(file, command):
     code, out, _ = command("--table", file, "--metric", "valid", "--trials", "5", "--seeds", "2", "--json")
     assert code == 0

@@ -79,10 +79,15 @@ def test_every_strategy_has_a_plan_that_is_sound(contest, file, name):
 # Runs
 
 
-def test_run_is_a_search_whose_trials_have_fractions_latencies_and_costs(contest):
-    plan, store = contest.plan("random", 3), Store("sqlite://")
+def store_of_a_run():
+    store = Store("sqlite://")
     store.create_search("run", {})
-    trials = Loop(plan, store, {}, SILENT).run()
+    return store
+
+
+def test_run_is_a_search_whose_trials_have_fractions_latencies_and_costs(contest):
+    plan = contest.plan("random", 3)
+    trials = Loop(plan, store_of_a_run(), {}, SILENT).run()
     table = contest.table
     assert [trial.number for trial in trials] == list(range(12))
     for trial in trials:
@@ -112,6 +117,25 @@ def test_so_many_proposals_are_asked_for_at_once(contest, batch, asks):
 def test_run_ends_with_its_strategy(file):
     found = run(Contest(file, "valid", trials=100), "enumeration", 0)
     assert found.rows == tuple(range(27))
+
+
+@pytest.mark.parametrize(("batch", "strategy"), [(1, "random"), (5, "random"), (3, "surrogate:initial=4")])
+def test_what_is_over_the_limit_is_not_counted(file, batch, strategy):
+    contest = Contest(file, "valid", latency="ms", limit_ms=3.0, trials=8, batch=batch)
+    table, found = contest.table, run(contest, strategy, 0)
+    assert len(found.rows) == 8
+    assert all(table.column("ms")[row] <= 3.0 for row in found.rows)
+    drawn = [table.row(t.architecture) for t in Loop(contest.plan(strategy, 0), store_of_a_run(), {}, SILENT).run()]
+    kept = [row for row in drawn if table.column("ms")[row] <= 3.0]
+    assert len(drawn) > len(kept)
+    assert found.rows == tuple(kept[:8])
+
+
+def test_under_a_limit_a_run_ends_when_nothing_more_is_to_be_hoped_for(file):
+    contest = Contest(file, "valid", latency="ms", limit_ms=1.0, trials=5)
+    assert contest.proposals == 2 * 27 * 5  # one of 27 rows is within
+    assert len(run(contest, "enumeration", 0).rows) == 1
+    assert Contest(file, "valid", trials=5).proposals == 5
 
 
 def test_gaps_are_failed_trials_and_no_values(file):
@@ -193,6 +217,9 @@ def test_all_strategies_run_with_all_seeds(contest):
         ({"target_ms": 3.0}, UsageError, "are about latency"),
         ({"reward": "hard"}, UsageError, "are about latency"),
         ({"target_ms": -3.0, "latency": "ms"}, UsageError, "positive number of milliseconds"),
+        ({"limit_ms": 3.0}, UsageError, "are about latency"),
+        ({"limit_ms": -3.0, "latency": "ms"}, UsageError, "a positive bound"),
+        ({"limit_ms": 0.5, "latency": "ms"}, UsageError, "got 0.5 ms, and the fastest of .*toy.parquet has 1"),
         ({"metric": "absent"}, DataError, "not 'absent'"),
         ({"judge": "absent"}, DataError, "not 'absent'"),
         ({"latency": "absent"}, DataError, "not 'absent'"),

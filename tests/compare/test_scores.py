@@ -49,6 +49,19 @@ def test_hypervolume_share_is_of_the_whole_front(file):
         hypervolume_share(Contest(file, "valid"), [everything])
 
 
+def test_under_a_limit_best_and_front_are_those_within(file):
+    contest = Contest(file, "valid", "test", "ms", limit_ms=2.0, trials=4)
+    found = summary(contest, [run(contest, "enumeration", 0)])  # (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)
+    assert (found["best"], found["within"], found["limit_ms"]) == (46.0, 4 / 27, 2.0)
+    one = found["strategies"]["enumeration"]
+    assert one["fewest"] == 4
+    assert one["mean"] == [40.0, 46.0, 46.0, 45.0]
+    assert one["regret"][-1] == 1.0
+    assert one["hypervolume"]["mean"] == [None] * 4  # the better half of them is the slower one
+    wider = Contest(file, "valid", "test", "ms", limit_ms=4.0, trials=27)
+    assert hypervolume_share(wider, [run(wider, "enumeration", 0)])[0, -1] == pytest.approx(1.0)
+
+
 def test_repeated_share_counts_rows_seen_before():
     assert repeated_share(Run("random", 0, (1, 2, 1, 1), ())) == 0.5
     assert repeated_share(Run("random", 0, (), ())) == 0.0
@@ -93,6 +106,8 @@ def test_summary_says_what_was_compared(file, options, target):
         "is_rising": True,
         "latency": options.get("latency"),
         "target_ms": target if target is None else pytest.approx(target),
+        "limit_ms": None,
+        "within": 1.0,
         "trials": 3,
         "batch": 2,
         "best": 82.0,
