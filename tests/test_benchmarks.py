@@ -42,7 +42,7 @@ ablations, controllers, load, overhead = map(benchmark, ("ablations", "controlle
 proxies, rewards, comparison, tables = map(benchmark, ("proxies", "rewards", "strategies", "tables"))
 throughput, timing, timing_drift = map(benchmark, ("throughput", "timing", "timing_drift"))
 choices, recipe_study, speedup = map(benchmark, ("choices", "recipes", "speedup"))
-detectors, stores = benchmark("detectors"), benchmark("stores")
+detectors, stores, imitated = map(benchmark, ("detectors", "stores", "imitated"))
 box_copies, box_damages, box_exports = map(benchmark, ("box_copies", "box_damages", "box_exports"))
 
 
@@ -621,3 +621,25 @@ def test_a_thousand_trials_of_a_store_are_summed_up_by_the_medians_of_their_wind
     stores.make_table(tmp_path / "made.parquet")
     assert stores.plan(tmp_path / "made.parquet", "s", 3).space.size == 5**6
     assert stores.measure(str(tmp_path / "store.db"), "a", 0, tmp_path / "made.parquet", 200)[0].last == 100
+
+
+# Imitated searches
+
+
+def test_an_imitated_search_is_scored_by_what_it_trained_within_the_limit():
+    imitation = imitated.Imitation(RESULTS, imitated.SOURCES["mnasnet"])
+    assert imitation.space.name.startswith("mnasnet:")
+    assert (
+        np.corrcoef(imitation.of(list(imitation.trained)).T[0], [a for a, _ in imitation.trained.values()])[0, 1] > 0.8
+    )
+    found = imitation.run("random", 3, 12)
+    assert found == imitation.run("random", 3, 12)
+    assert len(found["ms"]) == 12
+    assert max(found["ms"]) <= imitation.bound
+    assert found["seen"] != found["accuracy"]
+    made = {"accuracy": (0.3, 0.4, 0.5), "seen": (0.2, 0.1, 0.6), "ms": (0.5, 0.7, 0.9)}
+    made["ms"] = tuple(share * imitation.bound for share in made["ms"])  # the last is over what is aimed at
+    assert [imitation.taken(made, n) for n in (1, 2, 3)] == [30.0] * 3
+    volumes = [imitation.share(made, n) for n in (1, 2, 3)]
+    assert volumes[0] < volumes[1] < volumes[2]
+    assert np.isnan(imitation.taken({**made, "ms": (imitation.bound,) * 3}, 3))
