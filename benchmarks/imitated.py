@@ -103,7 +103,7 @@ class Imitation:
         rng = Random(0)
         return self.of([self.space.sample(rng).choices for _ in range(DRAWN)])
 
-    @property
+    @cached_property
     def bound(self) -> float:
         """The limit in milliseconds."""
         return float(np.quantile(self.drawn[:, 1], SHARE))
@@ -148,8 +148,8 @@ def _columns(run: dict[str, Any]) -> Floats:
 
 
 def _volume(points: Floats, reference: tuple[float, float]) -> float:
-    better = [(a, -b) for a, b in points.tolist() if a > reference[0] and -b > reference[1]]
-    return hypervolume([better[i] for i in front(better)], reference)
+    rising = [(accuracy, -ms) for accuracy, ms in points.tolist()]
+    return hypervolume([rising[i] for i in front(rising)], reference)
 
 
 def report(label: str, imitation: Imitation, runs: Sequence[dict[str, Any]], trainings: int) -> None:
